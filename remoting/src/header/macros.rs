@@ -1,0 +1,60 @@
+//! `header!` and `request!`: a header or request is declared once, everything else follows from it.
+
+/// Declares a header: the struct, its reading and its writing.
+///
+/// `name: Type = "wireName"`; a second spelling (`= "wireName" | "a"`) is read as well.
+/// A plain type is required, an `Option` is not.
+#[macro_export]
+macro_rules! header {
+    (
+        $(#[$doc:meta])*
+        pub struct $name:ident {
+            $( $(#[$field_doc:meta])* $field:ident : $kind:ty = $key:literal $(| $short:literal)? ),* $(,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {
+            $( $(#[$field_doc])* pub $field: $kind, )*
+        }
+
+        impl $crate::header::DecodeHeader for $name {
+            fn decode(ext: &$crate::frame::ExtFields) -> Result<Self, $crate::header::HeaderError> {
+                $( let mut $field = None; )*
+                for (key, value) in ext.iter() {
+                    match key {
+                        $( $key $(| $short)? => $field = Some(value), )*
+                        _ => {}
+                    }
+                }
+                Ok(Self { $( $field: <$kind as $crate::header::HeaderField>::from_ext($key, $field)?, )* })
+            }
+        }
+
+        impl $crate::header::EncodeHeader for $name {
+            fn encode(&self, sink: &mut dyn $crate::header::FieldSink) {
+                $( $crate::header::HeaderField::put(&self.$field, $key, sink); )*
+            }
+        }
+    };
+}
+
+/// Declares a request: its number, its header as in [`header!`], and the header of its answer.
+#[macro_export]
+macro_rules! request {
+    (
+        $(#[$doc:meta])*
+        $code:ident => $reply:ty,
+        pub struct $name:ident { $($fields:tt)* }
+    ) => {
+        $crate::header! {
+            $(#[$doc])*
+            pub struct $name { $($fields)* }
+        }
+
+        impl $crate::header::Request for $name {
+            const CODE: $crate::protocol::RequestCode = $crate::protocol::RequestCode::$code;
+            type Reply = $reply;
+        }
+    };
+}

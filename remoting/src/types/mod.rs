@@ -1,0 +1,11 @@
+//! Names, numbers and the clock: the vocabulary that wire and disk share.
+
+mod clock;
+mod host;
+mod names;
+mod numbers;
+
+pub use clock::{Clock, Timestamp};
+pub use host::Host;
+pub use names::{BrokerName, ClientId, ClusterName, GroupName, TopicName};
+pub use numbers::{BrokerId, Opaque, PhysicalOffset, QueueId, QueueOffset};
