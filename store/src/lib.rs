@@ -1,1 +1,34 @@
-//! .
+//! The message store: RocketMQ's commit log and consume queues, in Java's files.
+//!
+//! ```text
+//! AppendBatch ─ append ─▶ commit log ─ watermark ─▶ dispatch ─▶ consume queues ─▶ read
+//!                             │                                                   ▲
+//!                             └─ flush (timer or group commit)    mapping ────────┘
+//! ```
+//!
+//! Everything is in one append-only log of records; queues are derived from it and can be rebuilt. A message is
+//! acknowledged, dispatched and readable once the watermark has passed it. The crate knows no request codes.
+#![deny(unsafe_code)]
+
+mod arrivals;
+mod batch;
+mod config;
+mod consume_queue;
+mod error;
+mod figures;
+pub mod message;
+mod read;
+mod recovery;
+mod store;
+mod watermark;
+
+pub use arrivals::Arrivals;
+pub use batch::{AppendBatch, Appended, Position};
+pub use config::{FlushMode, StoreConfig, TransferLimits};
+pub use consume_queue::{Boundary, Entry};
+pub use error::{AppendError, IllegalMessage, StoreError};
+pub use figures::Figures;
+pub use read::{EntryFilter, Everything, ReadOutcome, ReadRequest, ReadStatus};
+pub use recovery::RecoveryReport;
+pub use store::Store;
+pub use watermark::Confirmation;

@@ -1,0 +1,228 @@
+//! Messages on their way into the log: encoded outside any lock, completed and written under one.
+
+use std::sync::Arc;
+
+use remoting::types::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+
+use crate::consume_queue::Queue;
+use crate::error::IllegalMessage;
+use crate::message::properties::{self, name};
+use crate::message::{self, MAX_PROPERTIES_BYTES, MAX_TOPIC_BYTES, Message, Patch, SCHEDULE_TOPIC, sys_flag};
+
+/// Buffers above this are given back after use: batches live as long as connections.
+const KEPT_BYTES: usize = 256 << 10;
+/// Queues remembered between uses; a producer sends to the same few.
+const KEPT_QUEUES: usize = 64;
+
+/// Encoded records in the order they will have in the log. Reusable; see [`crate::Store::batch`].
+#[derive(Debug)]
+pub struct AppendBatch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) records: Vec<Encoded>,
+    pub(crate) queues: Vec<QueueSlot>,
+    pub(crate) positions: Vec<Position>,
+    /// Where the last queue was found; producers go round their queues, so the next one is probably the one behind it.
+    last_queue: usize,
+    max_message_bytes: usize,
+    /// Stored already: the next push starts afresh.
+    pub(crate) spent: bool,
+}
+
+/// One encoded record and what the log and the dispatch need to know of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoded {
+    /// Place in [`AppendBatch::bytes`].
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    /// Index into [`AppendBatch::queues`].
+    pub(crate) queue: usize,
+    pub(crate) patch: Patch,
+    pub(crate) code: Code,
+    /// Prepared and rolled back records take no place in their queue.
+    pub(crate) takes_queue_offset: bool,
+    /// Goes into the same file as the record before it.
+    pub(crate) joined: bool,
+}
+
+/// What the queue unit will hold in its last field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Tags(i64),
+    /// Deliver time of this delay level, once the store time is known.
+    DelayLevel(i32),
+}
+
+/// A queue that records of the batch go to, looked up at most once.
+#[derive(Debug)]
+pub(crate) struct QueueSlot {
+    pub(crate) topic: TopicName,
+    pub(crate) queue_id: QueueId,
+    pub(crate) queue: Option<Arc<Queue>>,
+}
+
+/// Where a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub physical_offset: PhysicalOffset,
+    /// 0 for prepared and rolled back messages, which take no place in their queue.
+    pub queue_offset: QueueOffset,
+    pub store_timestamp: Timestamp,
+    /// Bytes of the stored record.
+    pub size: usize,
+}
+
+/// A batch that was written, its positions in the order of the pushes.
+#[derive(Clone, Copy, Debug)]
+pub struct Appended<'a> {
+    pub positions: &'a [Position],
+    /// The batch is confirmed once the watermark reached this.
+    pub end: PhysicalOffset,
+}
+
+impl AppendBatch {
+    /// Takes messages of at most `max_message_bytes` of body.
+    pub fn new(max_message_bytes: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            records: Vec::new(),
+            queues: Vec::new(),
+            positions: Vec::new(),
+            last_queue: 0,
+            max_message_bytes,
+            spent: false,
+        }
+    }
+
+    /// Messages waiting in the batch.
+    pub fn len(&self) -> usize {
+        if self.spent { 0 } else { self.records.len() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Encoded bytes waiting in the batch.
+    pub fn bytes(&self) -> usize {
+        if self.spent { 0 } else { self.bytes.len() }
+    }
+
+    /// Forgets all messages; keeps a moderate buffer.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.records.clear();
+        self.positions.clear();
+        if self.queues.len() > KEPT_QUEUES {
+            self.queues.clear();
+        }
+        self.spent = false;
+    }
+
+    /// Adds one message.
+    ///
+    /// # Errors
+    /// The message can never be stored; the batch is as it was.
+    pub fn push(&mut self, message: &Message<'_>) -> Result<(), IllegalMessage> {
+        self.check(message)?;
+        self.start_afresh();
+        self.encode(message, false);
+        Ok(())
+    }
+
+    /// Adds the elements of a client batch, which get consecutive queue offsets and lie in one file.
+    ///
+    /// Flag, body and properties come from each element of `batch_body`; the rest from `common`, whose own body and
+    /// properties are not used. Returns the number of messages.
+    ///
+    /// # Errors
+    /// The batch can never be stored; nothing of it was added.
+    ///
+    /// Java: `MessageExtEncoder.encode(MessageExtBatch, …)`.
+    pub fn push_client_batch(&mut self, common: &Message<'_>, batch_body: &[u8]) -> Result<usize, IllegalMessage> {
+        self.check(&Message { body: batch_body, properties: "", ..*common })?;
+        let mut count = 0;
+        // Elements are checked before the first is added, so that a bad one leaves nothing behind.
+        for element in message::batch_elements(batch_body) {
+            let element = element.map_err(|_| IllegalMessage::BadBatch { index: count })?;
+            self.check(&Message { body: element.body, properties: element.properties, ..*common })?;
+            count += 1;
+        }
+        self.start_afresh();
+        for (index, element) in message::batch_elements(batch_body).filter_map(Result::ok).enumerate() {
+            let message = Message {
+                flag: element.flag,
+                body: element.body,
+                properties: element.properties,
+                prepared_transaction_offset: 0,
+                ..*common
+            };
+            self.encode(&message, index > 0);
+        }
+        Ok(count)
+    }
+
+    fn check(&self, message: &Message<'_>) -> Result<(), IllegalMessage> {
+        let bytes = message.body.len();
+        if bytes > self.max_message_bytes {
+            return Err(IllegalMessage::BodyTooLarge { bytes, max: self.max_message_bytes });
+        }
+        let bytes = message.properties.len();
+        if bytes > MAX_PROPERTIES_BYTES {
+            return Err(IllegalMessage::PropertiesTooLarge { bytes, max: MAX_PROPERTIES_BYTES });
+        }
+        match message.topic.len() {
+            0 => Err(IllegalMessage::TopicEmpty),
+            bytes if bytes > MAX_TOPIC_BYTES => Err(IllegalMessage::TopicTooLong { bytes, max: MAX_TOPIC_BYTES }),
+            _ => Ok(()),
+        }
+    }
+
+    fn start_afresh(&mut self) {
+        if self.spent {
+            self.clear();
+        }
+    }
+
+    fn encode(&mut self, message: &Message<'_>, joined: bool) {
+        let queue = self.queue_slot(message.topic, message.queue_id);
+        let start = self.bytes.len();
+        let patch = message::encode(&mut self.bytes, message);
+        self.records.push(Encoded {
+            start,
+            len: self.bytes.len() - start,
+            queue,
+            patch,
+            code: Code::of(message.topic, message.properties),
+            takes_queue_offset: sys_flag::takes_queue_offset(message.sys_flag),
+            joined,
+        });
+    }
+
+    fn queue_slot(&mut self, topic: &TopicName, queue_id: QueueId) -> usize {
+        let is_it = |slot: &QueueSlot| slot.queue_id == queue_id && slot.topic == *topic;
+        let count = self.queues.len();
+        let from_last = (self.last_queue..count).chain(0..self.last_queue.min(count));
+        let found = from_last.take(KEPT_QUEUES).find(|&at| is_it(&self.queues[at]));
+        let at = found.unwrap_or_else(|| {
+            self.queues.push(QueueSlot { topic: topic.clone(), queue_id, queue: None });
+            count
+        });
+        self.last_queue = at;
+        at
+    }
+}
+
+impl Code {
+    /// Java: `MessageExtBrokerInner.tagsString2tagsCode`, `CommitLog.checkMessageAndReturnSize`.
+    pub(crate) fn of(topic: &str, properties_text: &str) -> Self {
+        if topic == SCHEDULE_TOPIC
+            && let Some(level) =
+                properties::get(properties_text, name::DELAY_TIME_LEVEL).and_then(|text| text.parse().ok())
+            && level > 0
+        {
+            return Self::DelayLevel(level);
+        }
+        Self::Tags(properties::get(properties_text, name::TAGS).map_or(0, message::tags_code))
+    }
+}

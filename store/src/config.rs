@@ -1,0 +1,117 @@
+//! What a store is told when it is opened.
+//!
+//! The broker maps RocketMQ's property names to these fields; each field names its property.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// When a message counts as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushMode {
+    /// Once it is written; the disk follows within the flush interval. Java: `ASYNC_FLUSH`.
+    Async,
+    /// Once `fdatasync` came back; waiters share one call. Java: `SYNC_FLUSH`.
+    Sync,
+}
+
+/// Where a store lives and how it behaves. Sizes are bytes.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Java: `storePathRootDir`.
+    pub root: PathBuf,
+    /// `None`: `<root>/commitlog`. Java: `storePathCommitLog`.
+    pub commit_log_dir: Option<PathBuf>,
+    /// Size of every commit log file; must match the files found. Java: `mappedFileSizeCommitLog`.
+    pub commit_log_file_bytes: u64,
+    /// Size of every consume queue file, rounded up to whole units of 20 bytes. Java: `mappedFileSizeConsumeQueue`.
+    pub consume_queue_file_bytes: u64,
+    /// Java: `flushDiskType`.
+    pub flush: FlushMode,
+    /// Time between two looks at what to flush under [`FlushMode::Async`]. Java: `flushIntervalCommitLog`.
+    pub flush_interval: Duration,
+    /// Pages of 4 KiB that must be waiting before a look flushes them. Java: `flushCommitLogLeastPages`.
+    pub flush_least_pages: u64,
+    /// After this long everything is flushed, however little it is. Java: `flushCommitLogThoroughInterval`.
+    pub flush_thorough_interval: Duration,
+    /// Longest wait for a confirmation. Java: `syncFlushTimeout`.
+    pub sync_flush_timeout: Duration,
+    /// Java: `flushIntervalConsumeQueue`.
+    pub consume_queue_flush_interval: Duration,
+    /// Java: `flushConsumeQueueLeastPages`.
+    pub consume_queue_flush_least_pages: u64,
+    /// Java: `flushConsumeQueueThoroughInterval`.
+    pub consume_queue_flush_thorough_interval: Duration,
+    /// Check the body CRC of every record that recovery walks over. Java: `checkCRCOnRecover`.
+    pub check_crc_on_recover: bool,
+    /// Largest body, and largest encoded body of a batch. Java: `maxMessageSize`.
+    pub max_message_bytes: usize,
+    /// Delay of level 1, 2, …; decides the deliver time kept in the schedule topic's queues. Java: `messageDelayLevel`.
+    pub delay_levels: Vec<Duration>,
+    /// How much one read may return.
+    pub transfer: TransferLimits,
+    /// Share of physical memory, in percent, within which the end of the log is taken to be cached.
+    /// Java: `accessMessageInMemoryMaxRatio`.
+    pub access_message_in_memory_max_ratio: u32,
+    /// Bytes of queue units one read may scan; at least 20 × the messages asked for are. Java: `maxFilterMessageSize`.
+    pub max_filter_message_size: usize,
+}
+
+/// Most messages and bytes in one read, by whether the messages are expected to be cached.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferLimits {
+    /// Java: `maxTransferBytesOnMessageInMemory`.
+    pub bytes_in_memory: usize,
+    /// Java: `maxTransferCountOnMessageInMemory`.
+    pub count_in_memory: usize,
+    /// Java: `maxTransferBytesOnMessageInDisk`.
+    pub bytes_on_disk: usize,
+    /// Java: `maxTransferCountOnMessageInDisk`.
+    pub count_on_disk: usize,
+}
+
+impl Default for TransferLimits {
+    fn default() -> Self {
+        Self { bytes_in_memory: 256 << 10, count_in_memory: 32, bytes_on_disk: 64 << 10, count_on_disk: 8 }
+    }
+}
+
+impl StoreConfig {
+    /// RocketMQ's defaults, in `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            commit_log_dir: None,
+            commit_log_file_bytes: 1 << 30,
+            consume_queue_file_bytes: 6_000_000,
+            flush: FlushMode::Async,
+            flush_interval: Duration::from_millis(500),
+            flush_least_pages: 4,
+            flush_thorough_interval: Duration::from_secs(10),
+            sync_flush_timeout: Duration::from_secs(5),
+            consume_queue_flush_interval: Duration::from_secs(1),
+            consume_queue_flush_least_pages: 2,
+            consume_queue_flush_thorough_interval: Duration::from_secs(60),
+            check_crc_on_recover: true,
+            max_message_bytes: 4 << 20,
+            delay_levels: default_delay_levels(),
+            transfer: TransferLimits::default(),
+            access_message_in_memory_max_ratio: 40,
+            max_filter_message_size: 16_000,
+        }
+    }
+
+    pub(crate) fn commit_log_dir(&self) -> PathBuf {
+        self.commit_log_dir.clone().unwrap_or_else(|| self.root.join("commitlog"))
+    }
+}
+
+/// `1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h`.
+fn default_delay_levels() -> Vec<Duration> {
+    const MINUTE: u64 = 60;
+    [1, 5, 10, 30]
+        .into_iter()
+        .chain((1..=10).map(|minutes| minutes * MINUTE))
+        .chain([20 * MINUTE, 30 * MINUTE, 60 * MINUTE, 120 * MINUTE])
+        .map(Duration::from_secs)
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! What can go wrong, by who can do something about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// The store could not be opened or closed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("{act} {path}: {source}")]
+    Io { act: &'static str, path: PathBuf, source: io::Error },
+    #[error("{root} is used by another broker: its lock file is held")]
+    Locked { root: PathBuf },
+    /// Files of a store that this version does not read. The text says what to do.
+    #[error("{path} belongs to a store of another kind: {what}")]
+    OtherKind { path: PathBuf, what: &'static str },
+    #[error(
+        "{path} has {found} bytes, but {property} says {expected}: set it to {found}, the size this store was written with"
+    )]
+    FileSize { path: PathBuf, found: u64, expected: u64, property: &'static str },
+    #[error(
+        "{path} is not a file name of this store: file names are the decimal offset of their first byte, 20 digits"
+    )]
+    FileName { path: PathBuf },
+    #[error("the file before {path} is missing: files must follow each other without a gap")]
+    Gap { path: PathBuf },
+    #[error("{setting} = {value} is out of range: {reason}")]
+    Setting { setting: &'static str, value: u64, reason: &'static str },
+}
+
+impl StoreError {
+    pub(crate) fn io(act: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { act, path, source }
+    }
+}
+
+/// Nothing of the batch was stored.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    #[error("the store is closed")]
+    Closed,
+    /// An `fsync` failed: what the disk holds is unknown, so nothing more is written until the store is reopened.
+    #[error("the store takes no more writes until it is reopened: a flush failed")]
+    Poisoned,
+    /// Queue files could not be written for a while, so consumers would not see new messages.
+    /// Java: `RunningFlags.isLogicsQueueError`.
+    #[error("the store takes no writes while consume queues cannot be written")]
+    QueuesFailing,
+    #[error("{bytes} bytes that must stay together do not fit into a commit log file of {file_bytes} bytes")]
+    TooLargeForFile { bytes: usize, file_bytes: u64 },
+    #[error("the batch is empty")]
+    Empty,
+    #[error("write commit log: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The message can never be stored as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum IllegalMessage {
+    #[error("body of {bytes} bytes is larger than {max}")]
+    BodyTooLarge { bytes: usize, max: usize },
+    #[error("properties of {bytes} bytes are larger than {max}")]
+    PropertiesTooLarge { bytes: usize, max: usize },
+    #[error("topic of {bytes} bytes is longer than {max}")]
+    TopicTooLong { bytes: usize, max: usize },
+    #[error("topic is empty")]
+    TopicEmpty,
+    #[error("message {index} of the batch is malformed")]
+    BadBatch { index: usize },
+}

@@ -1,0 +1,238 @@
+//! Reading records and the elements of client batches. Bytes come from disk or network: nothing here panics.
+
+use std::net::IpAddr;
+
+use remoting::types::{Host, PhysicalOffset, QueueId, QueueOffset, Timestamp};
+use thiserror::Error;
+
+use super::{MAGIC_BLANK, MAGIC_V1, MAGIC_V2, sys_flag};
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    #[error("{needed} bytes are needed, {left} are left")]
+    Truncated { needed: usize, left: usize },
+    #[error("{0:#010x} is no record magic")]
+    Magic(i32),
+    #[error("fields take {computed} bytes, but the record says {total}")]
+    Length { total: usize, computed: usize },
+    #[error("a length field is negative")]
+    NegativeLength,
+    #[error("topic or properties are not UTF-8")]
+    Text,
+    #[error("body CRC is {computed:#010x}, the record says {stored:#010x}")]
+    Crc { stored: i32, computed: i32 },
+}
+
+/// What stands at a place in a commit log file.
+#[derive(Clone, Copy, Debug)]
+pub enum Record<'a> {
+    Message(StoredMessage<'a>),
+    /// Nothing follows in this file.
+    Blank {
+        size: usize,
+    },
+}
+
+/// A record, its variable parts borrowed from the bytes it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredMessage<'a> {
+    /// Bytes of the whole record.
+    pub size: usize,
+    pub magic: i32,
+    pub body_crc: i32,
+    pub queue_id: QueueId,
+    pub flag: i32,
+    pub queue_offset: QueueOffset,
+    pub physical_offset: PhysicalOffset,
+    pub sys_flag: i32,
+    pub born_timestamp: Timestamp,
+    pub born_host: Host,
+    pub store_timestamp: Timestamp,
+    pub store_host: Host,
+    pub reconsume_times: i32,
+    pub prepared_transaction_offset: i64,
+    pub body: &'a [u8],
+    pub topic: &'a str,
+    pub properties: &'a str,
+}
+
+impl<'a> StoredMessage<'a> {
+    /// Reads the record at the start of `bytes`; what follows it is not looked at.
+    ///
+    /// The body CRC is not checked, see [`Self::check_crc`].
+    ///
+    /// # Errors
+    /// Every way in which the bytes are not one whole record, blank records included.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        match Record::parse(bytes)? {
+            Record::Message(message) => Ok(message),
+            Record::Blank { .. } => Err(DecodeError::Magic(MAGIC_BLANK)),
+        }
+    }
+
+    /// Compares the stored CRC with the body. Java: `MessageDecoder`, `UtilAll.crc32`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Crc`].
+    pub fn check_crc(&self) -> Result<(), DecodeError> {
+        // Java writes 0 for an empty body, which is what CRC-32 of nothing gives.
+        let computed = body_crc(self.body);
+        if computed == self.body_crc { Ok(()) } else { Err(DecodeError::Crc { stored: self.body_crc, computed }) }
+    }
+
+    /// The value of a property; see [`super::properties::get`].
+    pub fn property(&self, name: &str) -> Option<&'a str> {
+        super::properties::get(self.properties, name)
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Reads the record or blank at the start of `bytes`.
+    ///
+    /// # Errors
+    /// As [`StoredMessage::parse`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut head = Reader(bytes);
+        let total = head.length()?;
+        let magic = head.i32()?;
+        match magic {
+            MAGIC_BLANK => return Ok(Self::Blank { size: total }),
+            MAGIC_V1 | MAGIC_V2 => {}
+            other => return Err(DecodeError::Magic(other)),
+        }
+        let record = bytes.get(..total).ok_or(DecodeError::Truncated { needed: total, left: bytes.len() })?;
+        // A total that is shorter than the eight bytes read so far cannot be right either.
+        let mut at = Reader(record.get(8..).ok_or(DecodeError::Length { total, computed: 8 })?);
+        let fields = |at: &mut Reader<'a>| -> Result<StoredMessage<'a>, DecodeError> {
+            let body_crc = at.i32()?;
+            let queue_id = QueueId(at.i32()?);
+            let flag = at.i32()?;
+            let queue_offset = QueueOffset(at.i64()?);
+            let physical_offset = PhysicalOffset(at.i64()?);
+            let sys_flag = at.i32()?;
+            let born_timestamp = Timestamp(at.i64()?);
+            let born_host = at.host(sys_flag & sys_flag::BORN_HOST_V6 != 0)?;
+            let store_timestamp = Timestamp(at.i64()?);
+            let store_host = at.host(sys_flag & sys_flag::STORE_HOST_V6 != 0)?;
+            let reconsume_times = at.i32()?;
+            let prepared_transaction_offset = at.i64()?;
+            let body = at.length().and_then(|len| at.take(len))?;
+            let topic_len = if magic == MAGIC_V1 { usize::from(at.u8()?) } else { at.short_length()? };
+            let topic = at.text(topic_len)?;
+            let properties = at.short_length().and_then(|len| at.text(len))?;
+            Ok(StoredMessage {
+                size: total,
+                magic,
+                body_crc,
+                queue_id,
+                flag,
+                queue_offset,
+                physical_offset,
+                sys_flag,
+                born_timestamp,
+                born_host,
+                store_timestamp,
+                store_host,
+                reconsume_times,
+                prepared_transaction_offset,
+                body,
+                topic,
+                properties,
+            })
+        };
+        let message = fields(&mut at)?;
+        if at.0.is_empty() {
+            Ok(Self::Message(message))
+        } else {
+            Err(DecodeError::Length { total, computed: total - at.0.len() })
+        }
+    }
+}
+
+/// CRC-32 (IEEE) without its top bit. Java: `UtilAll.crc32`.
+pub(crate) fn body_crc(body: &[u8]) -> i32 {
+    (crc32fast::hash(body) & 0x7FFF_FFFF) as i32
+}
+
+/// One message inside the body of a client batch.
+///
+/// `total i32 │ magic i32 │ CRC i32 │ flag i32 │ body length i32, body │ properties length i16, properties`; the first
+/// three fields mean nothing. Java: `MessageDecoder.encodeMessage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchElement<'a> {
+    pub flag: i32,
+    pub body: &'a [u8],
+    pub properties: &'a str,
+}
+
+/// The elements of a batch body in order; an error ends it.
+pub fn batch_elements(body: &[u8]) -> impl Iterator<Item = Result<BatchElement<'_>, DecodeError>> {
+    let mut at = Reader(body);
+    std::iter::from_fn(move || {
+        if at.0.is_empty() {
+            return None;
+        }
+        let mut next = || -> Result<BatchElement<'_>, DecodeError> {
+            at.take(12)?;
+            let flag = at.i32()?;
+            let body = at.length().and_then(|len| at.take(len))?;
+            let properties = at.short_length().and_then(|len| at.text(len))?;
+            Ok(BatchElement { flag, body, properties })
+        };
+        let element = next();
+        if element.is_err() {
+            at.0 = &[];
+        }
+        Some(element)
+    })
+}
+
+/// Takes big-endian fields off the front of a slice.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let (head, tail) =
+            self.0.split_at_checked(len).ok_or(DecodeError::Truncated { needed: len, left: self.0.len() })?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (head, tail) =
+            self.0.split_first_chunk().ok_or(DecodeError::Truncated { needed: N, left: self.0.len() })?;
+        self.0 = tail;
+        Ok(*head)
+    }
+
+    fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32, DecodeError> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    fn i64(&mut self) -> Result<i64, DecodeError> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    fn length(&mut self) -> Result<usize, DecodeError> {
+        usize::try_from(self.i32()?).map_err(|_| DecodeError::NegativeLength)
+    }
+
+    fn short_length(&mut self) -> Result<usize, DecodeError> {
+        let len = self.array().map(i16::from_be_bytes)?;
+        usize::try_from(len).map_err(|_| DecodeError::NegativeLength)
+    }
+
+    fn host(&mut self, v6: bool) -> Result<Host, DecodeError> {
+        let ip = if v6 { IpAddr::from(self.array::<16>()?) } else { IpAddr::from(self.array::<4>()?) };
+        Ok(Host { ip, port: self.i32()? })
+    }
+
+    fn text(&mut self, len: usize) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.take(len)?).map_err(|_| DecodeError::Text)
+    }
+}
