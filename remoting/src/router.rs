@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::connection::{Body, Peer, ReplyTo};
 use crate::frame::{ExtFields, RemotingCommand};
-use crate::header::{DecodeHeader, EncodeHeader, FieldSink, NoHeader, Request};
+use crate::header::{EncodeHeader, FieldSink, NoHeader, Request};
 use crate::language::LanguageCode;
 use crate::protocol::{RequestCode, ResponseCode};
 use crate::version::Version;

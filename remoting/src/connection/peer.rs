@@ -104,7 +104,7 @@ impl Peer {
     pub async fn call_raw(
         &self,
         code: RequestCode,
-        header: &(dyn EncodeHeader + Sync),
+        header: &dyn EncodeHeader,
         body: Bytes,
         within: Duration,
     ) -> Result<Response, CallError> {

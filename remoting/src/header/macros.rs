@@ -18,6 +18,7 @@ macro_rules! header {
             $( $(#[$field_doc])* pub $field: $kind, )*
         }
 
+        #[allow(unused_variables, reason = "a header may have no fields")]
         impl $crate::header::DecodeHeader for $name {
             fn decode(ext: &$crate::frame::ExtFields) -> Result<Self, $crate::header::HeaderError> {
                 $( let mut $field = None; )*
@@ -31,6 +32,7 @@ macro_rules! header {
             }
         }
 
+        #[allow(unused_variables, reason = "a header may have no fields")]
         impl $crate::header::EncodeHeader for $name {
             fn encode(&self, sink: &mut dyn $crate::header::FieldSink) {
                 $( $crate::header::HeaderField::put(&self.$field, $key, sink); )*

@@ -14,7 +14,7 @@ pub trait FieldSink {
 }
 
 /// Writes itself as ext fields.
-pub trait EncodeHeader {
+pub trait EncodeHeader: Send + Sync {
     fn encode(&self, sink: &mut dyn FieldSink);
 }
 
@@ -27,9 +27,9 @@ pub trait DecodeHeader: Sized {
 }
 
 /// A request: its number, its typed header (`Self`), the header of its answer.
-pub trait Request: DecodeHeader + EncodeHeader + Send + 'static {
+pub trait Request: DecodeHeader + EncodeHeader + 'static {
     const CODE: RequestCode;
-    type Reply: DecodeHeader + EncodeHeader + Send + 'static;
+    type Reply: DecodeHeader + EncodeHeader + 'static;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

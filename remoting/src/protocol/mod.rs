@@ -1,0 +1,20 @@
+//! Requests, one file per feature: each declares the numbers, the typed headers and the answers of its requests.
+//!
+//! Bodies are in [`crate::body`]; which peers send what is in `docs/requests.md`.
+
+pub mod admin;
+pub mod callback;
+pub mod client;
+mod codes;
+pub mod config;
+pub mod group;
+pub mod kv;
+pub mod offset;
+pub mod pull;
+pub mod query;
+pub mod register;
+pub mod route;
+pub mod send;
+pub mod topic;
+
+pub use codes::{RequestCode, ResponseCode};
