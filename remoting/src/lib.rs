@@ -5,7 +5,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod body;
 pub mod client;
 pub mod connection;
 pub mod frame;
