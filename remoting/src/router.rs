@@ -348,6 +348,3 @@ impl Unsupported {
         counts
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -39,11 +39,11 @@ fn fits_binary(command: &RemotingCommand) -> bool {
         && command.ext.iter().all(|(key, value)| !key.is_empty() && key.len() <= i16::MAX as usize && !value.is_empty())
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    // The first byte says how the stream is cut.
-    let Some((&piece, stream)) = bytes.split_first() else { return };
-    let (commands, error) = decode(stream, stream.len().max(1));
-    let (in_pieces, error_in_pieces) = decode(stream, usize::from(piece).max(1));
+fuzz_target!(|stream: &[u8]| {
+    // The last byte also says how the stream is cut, so that a recorded frame is a seed as it is.
+    let Some(&last) = stream.last() else { return };
+    let (commands, error) = decode(stream, stream.len());
+    let (in_pieces, error_in_pieces) = decode(stream, usize::from(last).max(1));
     assert_eq!(in_pieces, commands);
     assert_eq!(error_in_pieces.map(|error| error.to_string()), error.map(|error| error.to_string()));
 

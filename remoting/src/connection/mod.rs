@@ -89,11 +89,14 @@ impl Connection {
             peer.in_flight().fail_all();
             events.closed(&peer);
         });
-        let mut wire = Wire { stream: self.stream, buffer: BytesMut::new(), read_bytes: READ_BYTES_MIN, unsent: VecDeque::new() };
+        let mut wire =
+            Wire { stream: self.stream, buffer: BytesMut::new(), read_bytes: READ_BYTES_MIN, unsent: VecDeque::new() };
         match serve(&mut wire, &self.peer, &self.router, &self.limits, &self.tasks).await {
             Ok(()) => {}
             Err(FrameError::Io(err)) => tracing::debug!(remote = %self.peer.remote(), %err, "connection lost"),
-            Err(err) => tracing::info!(remote = %self.peer.remote(), %err, "closing the connection: its bytes are not frames"),
+            Err(err) => {
+                tracing::info!(remote = %self.peer.remote(), %err, "closing the connection: its bytes are not frames")
+            }
         }
         // Long polls end now and answer; what is under way may finish and is written.
         self.peer.close();
@@ -146,11 +149,7 @@ async fn serve(
 }
 
 /// Takes every whole frame; those before a broken one still count.
-fn decode<T>(
-    codec: &mut FrameCodec,
-    buffer: &mut BytesMut,
-    commands: &mut Vec<T>,
-) -> Result<(), FrameError>
+fn decode<T>(codec: &mut FrameCodec, buffer: &mut BytesMut, commands: &mut Vec<T>) -> Result<(), FrameError>
 where
     FrameCodec: Decoder<Item = T, Error = FrameError>,
 {
@@ -211,7 +210,8 @@ impl Wire {
                 return Ok(false);
             }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let used = self.unsent.iter().zip(slices.iter_mut()).map(|(chunk, slice)| *slice = IoSlice::new(chunk)).count();
+            let used =
+                self.unsent.iter().zip(slices.iter_mut()).map(|(chunk, slice)| *slice = IoSlice::new(chunk)).count();
             let written = match self.stream.try_write_vectored(&slices[..used]) {
                 Ok(written) => written,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(true),
