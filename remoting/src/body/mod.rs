@@ -1,0 +1,46 @@
+//! Bodies of requests and answers: Java's objects as JSON, one family per file, members as Java names and sorts them.
+//!
+//! Nulls are left out when written; members that a peer does not send take Java's defaults.
+
+mod client;
+mod data_version;
+pub mod fastjson;
+mod group;
+mod kv;
+mod lists;
+mod lock;
+mod offset;
+mod producer;
+mod queue;
+mod register;
+mod route;
+mod stats;
+mod topic;
+
+pub use client::{
+    CheckClientRequestBody, Connection, ConsumeFromWhere, ConsumeType, ConsumerConnection, ConsumerData,
+    ExpressionType, HeartbeatData, MessageModel, ProducerData, SubscriptionData,
+};
+pub use data_version::DataVersion;
+pub use group::{
+    GroupForbidden, GroupRetryPolicy, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,
+};
+pub use kv::KvTable;
+pub use lists::{
+    ConsumerIdList, GroupList, QuerySubscriptionBody, QueueTimeSpan, QueueTimeSpanList, TopicList, TopicsByConsumer,
+};
+pub use lock::{LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody};
+pub use offset::{
+    ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets, DelayOffsets, ResetOffsetBody, ResetOffsetBodyForCpp,
+};
+pub use producer::{ProducerConnection, ProducerInfo, ProducerTableInfo};
+pub use queue::{MessageQueue, QueueMap};
+pub use register::{RegisterBodyError, RegisterBrokerBody};
+pub use route::{BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInfo, QueueData, TopicRouteData};
+pub use stats::{
+    BrokerStatsData, BrokerStatsItem, ConsumeStats, ConsumeStatsList, OffsetWrapper, TopicOffset, TopicStatsTable,
+};
+pub use topic::{CreateTopicListBody, TopicConfig, TopicConfigWrapper};
+
+#[cfg(test)]
+mod tests;
