@@ -1,0 +1,58 @@
+//! Facts and signals that every feature may know. No store, no table, no feature: those are given by constructor.
+
+use std::sync::Arc;
+
+use remoting::types::{BrokerId, BrokerName, Clock, ClusterName, Host};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::BrokerConfig;
+
+/// Cheap to clone; all clones are the same broker.
+#[derive(Clone)]
+pub struct Context {
+    pub identity: Arc<Identity>,
+    /// The settings in force; replaced as a whole by `updateBrokerConfig`.
+    pub config: watch::Receiver<Arc<BrokerConfig>>,
+    pub role: watch::Receiver<Role>,
+    pub clock: Clock,
+    /// Owns every background task of the broker.
+    pub tasks: TaskTracker,
+    /// Cancelled when the broker begins to stop; background tasks end then.
+    pub stopping: CancellationToken,
+}
+
+impl Context {
+    /// The settings of this moment; hold them for one request, not longer.
+    pub fn settings(&self) -> Arc<BrokerConfig> {
+        Arc::clone(&self.config.borrow())
+    }
+}
+
+/// Who this broker is, to clients and name servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub cluster: ClusterName,
+    pub name: BrokerName,
+    pub id: BrokerId,
+    /// The address clients are told, and the host in offset message ids.
+    pub host: Host,
+    /// Where slaves connect, `host:port`.
+    pub ha_addr: String,
+}
+
+impl Identity {
+    /// `host:port` as routes carry it.
+    pub fn addr(&self) -> String {
+        self.host.to_string()
+    }
+}
+
+/// What this broker may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Takes writes and runs what only one member of a broker set may run.
+    Master,
+    Slave,
+}
