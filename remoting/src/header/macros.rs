@@ -8,14 +8,14 @@
 macro_rules! header {
     (
         $(#[$doc:meta])*
-        pub struct $name:ident {
+        $vis:vis struct $name:ident {
             $( $(#[$field_doc:meta])* $field:ident : $kind:ty = $key:literal $(| $short:literal)? ),* $(,)?
         }
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $name {
-            $( $(#[$field_doc])* pub $field: $kind, )*
+        $vis struct $name {
+            $( $(#[$field_doc])* $vis $field: $kind, )*
         }
 
         #[allow(unused_variables, reason = "a header may have no fields")]
@@ -47,11 +47,11 @@ macro_rules! request {
     (
         $(#[$doc:meta])*
         $code:ident => $reply:ty,
-        pub struct $name:ident { $($fields:tt)* }
+        $vis:vis struct $name:ident { $($fields:tt)* }
     ) => {
         $crate::header! {
             $(#[$doc])*
-            pub struct $name { $($fields)* }
+            $vis struct $name { $($fields)* }
         }
 
         impl $crate::header::Request for $name {

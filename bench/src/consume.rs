@@ -1,0 +1,140 @@
+//! Consumers: one connection with a pull outstanding for each of its queues, from an offset to a count of messages.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use remoting::header::DecodeHeader;
+use remoting::protocol::offset::{GetMaxOffset, OffsetReply};
+use remoting::protocol::pull::{PullMessage, PullMessageReply, PullSysFlag};
+use remoting::protocol::{RequestCode, ResponseCode};
+use remoting::types::{QueueId, QueueOffset};
+use tokio::task::JoinSet;
+
+use crate::wire::Wire;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Consume {
+    pub(crate) addr: String,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    /// Where to begin in each queue.
+    pub(crate) from: Vec<QueueOffset>,
+    pub(crate) connections: usize,
+    /// In all, over the queues.
+    pub(crate) messages: usize,
+}
+
+/// The stock consumer's batch.
+const PULL_MESSAGES: i32 = 32;
+
+impl Consume {
+    /// Takes the messages; how long it took.
+    pub(crate) async fn run(&self) -> Result<Duration> {
+        let begun = Instant::now();
+        let mut connections = JoinSet::new();
+        let goals = self.goals().await?;
+        for index in 0..self.connections {
+            let queues = (index..self.from.len()).step_by(self.connections).collect();
+            connections.spawn(self.clone().connection(queues, goals.clone()));
+        }
+        while let Some(done) = connections.join_next().await {
+            done??;
+        }
+        Ok(begun.elapsed())
+    }
+
+    /// Messages spread evenly over the queues, as the producers spread them.
+    async fn goals(&self) -> Result<Vec<i64>> {
+        let each = self.messages / self.from.len();
+        Ok(self.from.iter().map(|from| from.0 + each as i64).collect())
+    }
+
+    async fn connection(self, queues: Vec<usize>, goals: Vec<i64>) -> Result<()> {
+        let mut wire = Wire::connect(&self.addr).await?;
+        let mut next: Vec<i64> = self.from.iter().map(|from| from.0).collect();
+        let mut open = 0;
+        for &queue in &queues {
+            self.pull(&mut wire, queue, next[queue]);
+            open += 1;
+        }
+        let mut answers = Vec::new();
+        while open > 0 {
+            wire.flush().await?;
+            wire.answers(&mut answers).await?;
+            for answer in answers.drain(..) {
+                let queue = answer.opaque.0 as usize;
+                match answer.response_code() {
+                    ResponseCode::SUCCESS | ResponseCode::PULL_NOT_FOUND | ResponseCode::PULL_RETRY_IMMEDIATELY => {}
+                    code => bail!("pull: {code}: {}", answer.remark.unwrap_or_default()),
+                }
+                let reply = PullMessageReply::decode(&answer.ext)?;
+                if answer.response_code() == ResponseCode::SUCCESS {
+                    let count = records(&answer.body)?;
+                    if next[queue] + count != reply.next_begin_offset.0 {
+                        bail!(
+                            "queue {queue}: {count} messages from {} end at {}",
+                            next[queue],
+                            reply.next_begin_offset
+                        );
+                    }
+                }
+                next[queue] = reply.next_begin_offset.0;
+                if next[queue] < goals[queue] {
+                    self.pull(&mut wire, queue, next[queue]);
+                } else {
+                    open -= 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pull(&self, wire: &mut Wire, queue: usize, offset: i64) {
+        let header = PullMessage {
+            consumer_group: self.group.as_str().into(),
+            topic: self.topic.as_str().into(),
+            queue_id: QueueId(queue as i32),
+            queue_offset: QueueOffset(offset),
+            max_msg_nums: PULL_MESSAGES,
+            sys_flag: PullSysFlag::SUSPEND | PullSysFlag::SUBSCRIPTION,
+            commit_offset: QueueOffset(0),
+            suspend_timeout_millis: 15_000,
+            subscription: Some("*".to_owned()),
+            sub_version: 0,
+            expression_type: Some("TAG".to_owned()),
+            max_msg_bytes: None,
+            request_source: None,
+            proxy_forward_client_id: None,
+        };
+        wire.push(RequestCode::PULL_MESSAGE, queue, &header, b"");
+    }
+}
+
+/// Records in a pull's body; each begins with its length.
+fn records(mut body: &[u8]) -> Result<i64> {
+    let mut count = 0;
+    while !body.is_empty() {
+        let size = body.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize);
+        body = size
+            .filter(|&size| size > 0)
+            .and_then(|size| body.get(size..))
+            .context("a broken record in a pull's body")?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Where each queue of a topic ends now.
+pub(crate) async fn ends(addr: &str, topic: &str, queues: usize) -> Result<Vec<QueueOffset>> {
+    let mut wire = Wire::connect(addr).await?;
+    let mut ends = Vec::new();
+    for queue in 0..queues {
+        let header = GetMaxOffset { topic: topic.into(), queue_id: QueueId(queue as i32), committed: None };
+        wire.push(RequestCode::GET_MAX_OFFSET, 0, &header, b"");
+        wire.flush().await?;
+        let mut answers = Vec::new();
+        wire.answers(&mut answers).await?;
+        ends.push(OffsetReply::decode(&answers[0].ext)?.offset);
+    }
+    Ok(ends)
+}

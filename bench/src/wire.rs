@@ -1,0 +1,70 @@
+//! A pipelined connection of the load generator: frames out, answers matched by opaque in whatever order they come.
+
+use anyhow::{Result, bail};
+use bytes::{Bytes, BytesMut};
+use remoting::frame::{FrameCodec, FrameWriter, HeadFields, RemotingCommand, Serialization};
+use remoting::header::EncodeHeader;
+use remoting::protocol::{RequestCode, ResponseCode};
+use remoting::types::Opaque;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::codec::Decoder;
+
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    pub(crate) incoming: BytesMut,
+    pub(crate) outgoing: BytesMut,
+    codec: FrameCodec,
+}
+
+const READ_BYTES: usize = 256 * 1024;
+
+impl Wire {
+    pub(crate) async fn connect(addr: &str) -> Result<Self> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, incoming: BytesMut::new(), outgoing: BytesMut::new(), codec: FrameCodec::default() })
+    }
+
+    /// Queues a request; [`Wire::flush`] sends it.
+    pub(crate) fn push(&mut self, code: RequestCode, opaque: usize, header: &dyn EncodeHeader, body: &[u8]) {
+        let head = HeadFields::ours(code.0, Opaque(opaque as i32), 0, None);
+        FrameWriter::new(&mut self.outgoing, Serialization::Json).frame(head, header, body);
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        self.stream.write_all_buf(&mut self.outgoing).await?;
+        Ok(())
+    }
+
+    /// Waits for at least one answer and hands over all that came with it.
+    pub(crate) async fn answers(&mut self, answers: &mut Vec<RemotingCommand>) -> Result<()> {
+        loop {
+            while let Some(command) = self.codec.decode(&mut self.incoming)? {
+                if command.is_response() {
+                    answers.push(command);
+                }
+            }
+            if !answers.is_empty() {
+                return Ok(());
+            }
+            self.incoming.reserve(READ_BYTES);
+            if self.stream.read_buf(&mut self.incoming).await? == 0 {
+                bail!("the broker closed the connection");
+            }
+        }
+    }
+
+    /// One request and its answer, which must be a success.
+    pub(crate) async fn call(&mut self, code: RequestCode, header: &dyn EncodeHeader, body: &[u8]) -> Result<Bytes> {
+        self.push(code, 0, header, body);
+        self.flush().await?;
+        let mut answers = Vec::new();
+        self.answers(&mut answers).await?;
+        let answer = answers.swap_remove(0);
+        if answer.response_code() != ResponseCode::SUCCESS {
+            bail!("{code}: {}: {}", answer.response_code(), answer.remark.unwrap_or_default());
+        }
+        Ok(answer.body)
+    }
+}
