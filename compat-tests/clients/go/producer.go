@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	rocketmq "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
+)
+
+// sender sends: `send mode=sync|async|oneway|batch topic= key= [count=] …`, and `stream … / stop` until told otherwise.
+type sender struct {
+	producer rocketmq.Producer
+	stopping chan struct{}
+	stream   sync.WaitGroup
+}
+
+func newProducer(arguments line) (role, error) {
+	made, err := rocketmq.NewProducer(
+		producer.WithNameServer(strings.Split(arguments.text("namesrv"), ";")),
+		producer.WithGroupName(arguments.text("group")),
+		producer.WithInstanceName(arguments.text("instance")),
+		producer.WithSendMsgTimeout(time.Duration(arguments.number("timeout", 15000))*time.Millisecond),
+		producer.WithRetry(arguments.number("retries", 2)),
+		producer.WithCompressMsgBodyOverHowmuch(arguments.number("compressOver", 4096)),
+		producer.WithQueueSelector(&chosen{QueueSelector: producer.NewRoundRobinQueueSelector()}),
+	)
+	return &sender{producer: made, stopping: make(chan struct{})}, err
+}
+
+// chosen takes the queue a message names, otherwise what the stock selector takes.
+type chosen struct{ producer.QueueSelector }
+
+func (c *chosen) Select(message *primitive.Message, queues []*primitive.MessageQueue, last string) *primitive.MessageQueue {
+	if message.Queue == nil {
+		return c.QueueSelector.Select(message, queues, last)
+	}
+	for _, queue := range queues {
+		if queue.QueueId == message.Queue.QueueId {
+			return queue
+		}
+	}
+	return nil
+}
+
+func (s *sender) start() error { return s.producer.Start() }
+
+func (s *sender) command(l line) error {
+	switch l.verb {
+	case "send":
+		return s.send(l)
+	case "stream":
+		s.stream.Add(1)
+		go s.run(l)
+		return nil
+	case "stop":
+		s.endStream()
+		return nil
+	default:
+		return fmt.Errorf("unknown command %s", l.verb)
+	}
+}
+
+func (s *sender) stop() error {
+	s.endStream()
+	return s.producer.Shutdown()
+}
+
+func (s *sender) send(l line) error {
+	made := messages(l)
+	switch mode := l.textOr("mode", "sync"); mode {
+	case "sync":
+		for _, message := range made {
+			s.sendSync(message)
+		}
+	case "async":
+		var answered sync.WaitGroup
+		for _, message := range made {
+			answered.Add(1)
+			err := s.producer.SendAsync(context.Background(), func(_ context.Context, result *primitive.SendResult, err error) {
+				report([]string{message.GetKeys()}, result, err)
+				answered.Done()
+			}, message)
+			if err != nil {
+				return err
+			}
+		}
+		answered.Wait()
+	case "oneway":
+		for _, message := range made {
+			if err := s.producer.SendOneWay(context.Background(), message); err != nil {
+				return err
+			}
+		}
+	case "batch":
+		keys := []string{}
+		for _, message := range made {
+			keys = append(keys, message.GetKeys())
+		}
+		result, err := s.producer.SendSync(context.Background(), made...)
+		report(keys, result, err)
+	default:
+		return fmt.Errorf("unknown mode %s", mode)
+	}
+	return nil
+}
+
+func (s *sender) sendSync(message *primitive.Message) {
+	result, err := s.producer.SendSync(context.Background(), message)
+	report([]string{message.GetKeys()}, result, err)
+}
+
+// run sends one message after the other until `stop`; a failed key is not sent again.
+func (s *sender) run(l line) {
+	defer s.stream.Done()
+	for n := 0; ; n++ {
+		select {
+		case <-s.stopping:
+			return
+		default:
+			s.sendSync(newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n)))
+		}
+	}
+}
+
+func (s *sender) endStream() {
+	close(s.stopping)
+	s.stream.Wait()
+	s.stopping = make(chan struct{})
+}
+
+func messages(l line) []*primitive.Message {
+	if !l.has("count") {
+		return []*primitive.Message{newMessage(l, l.text("key"))}
+	}
+	made := []*primitive.Message{}
+	for n := 0; n < l.number("count", 1); n++ {
+		made = append(made, newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n)))
+	}
+	return made
+}
+
+func newMessage(l line, key string) *primitive.Message {
+	message := primitive.NewMessage(l.text("topic"), body(l, key))
+	message.WithKeys([]string{key})
+	if l.has("tag") {
+		message.WithTag(l.text("tag"))
+	}
+	if l.has("delay") {
+		message.WithDelayTimeLevel(l.number("delay", 0))
+	}
+	if l.has("queue") {
+		message.Queue = &primitive.MessageQueue{QueueId: l.number("queue", 0)}
+	}
+	for name, value := range l.under("prop.") {
+		message.WithProperty(name, value)
+	}
+	return message
+}
+
+func report(keys []string, result *primitive.SendResult, err error) {
+	if err != nil {
+		failed(err).put("keys", keys).send()
+		return
+	}
+	of("sent").
+		put("keys", keys).
+		put("status", statusName(result.Status)).
+		put("msgId", result.MsgID).
+		put("offsetMsgId", result.OffsetMsgID).
+		put("broker", result.MessageQueue.BrokerName).
+		put("queueId", result.MessageQueue.QueueId).
+		put("queueOffset", result.QueueOffset).
+		send()
+}
+
+// statusName spells a status as Java does.
+func statusName(status primitive.SendStatus) string {
+	switch status {
+	case primitive.SendOK:
+		return "SEND_OK"
+	case primitive.SendFlushDiskTimeout:
+		return "FLUSH_DISK_TIMEOUT"
+	case primitive.SendFlushSlaveTimeout:
+		return "FLUSH_SLAVE_TIMEOUT"
+	case primitive.SendSlaveNotAvailable:
+		return "SLAVE_NOT_AVAILABLE"
+	default:
+		return "UNKNOWN"
+	}
+}

@@ -1,0 +1,196 @@
+package ferromq;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendCallback;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageConst;
+
+/** Sends: `send mode=sync|async|oneway|batch topic= key= [count=] …`, and `stream … / stop` until told otherwise. */
+final class Producer implements Main.Role {
+    private final DefaultMQProducer producer;
+    private volatile Thread stream;
+
+    Producer(Line arguments) {
+        producer = new DefaultMQProducer(arguments.text("group"));
+        producer.setNamesrvAddr(arguments.text("namesrv"));
+        producer.setInstanceName(arguments.text("instance"));
+        producer.setSendMsgTimeout(arguments.small("timeout", 15000));
+        producer.setRetryTimesWhenSendFailed(arguments.small("retries", 2));
+        producer.setMaxMessageSize(arguments.small("maxSize", 4 * 1024 * 1024));
+        producer.setCompressMsgBodyOverHowmuch(arguments.small("compressOver", 4096));
+        producer.setPollNameServerInterval(arguments.small("poll", 1000));
+        producer.setHeartbeatBrokerInterval(arguments.small("heartbeat", 5000));
+    }
+
+    @Override
+    public void start() throws Exception {
+        producer.start();
+    }
+
+    @Override
+    public void command(Line line) throws Exception {
+        switch (line.verb) {
+            case "send":
+                send(line);
+                break;
+            case "stream":
+                stream = new Thread(() -> stream(line), "stream");
+                stream.start();
+                break;
+            case "stop":
+                endStream();
+                break;
+            default:
+                throw new IllegalArgumentException("unknown command " + line.verb);
+        }
+    }
+
+    @Override
+    public void stop() throws Exception {
+        endStream();
+        producer.shutdown();
+    }
+
+    private void send(Line line) throws Exception {
+        List<Message> messages = messages(line);
+        switch (line.text("mode", "sync")) {
+            case "sync":
+                for (Message message : messages) {
+                    sendSync(message, line);
+                }
+                break;
+            case "async":
+                sendAsync(messages, line);
+                break;
+            case "oneway":
+                for (Message message : messages) {
+                    sendOneway(message, line);
+                }
+                break;
+            case "batch":
+                sendBatch(messages);
+                break;
+            default:
+                throw new IllegalArgumentException("unknown mode " + line.text("mode"));
+        }
+    }
+
+    private void sendSync(Message message, Line line) {
+        try {
+            SendResult result = line.has("queue")
+                ? producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0))
+                : producer.send(message);
+            sent(Collections.singletonList(message.getKeys()), result);
+        } catch (Exception failure) {
+            failed(Collections.singletonList(message.getKeys()), failure);
+        }
+    }
+
+    private void sendAsync(List<Message> messages, Line line) throws Exception {
+        CountDownLatch answered = new CountDownLatch(messages.size());
+        for (Message message : messages) {
+            List<String> keys = Collections.singletonList(message.getKeys());
+            SendCallback callback = new SendCallback() {
+                @Override
+                public void onSuccess(SendResult result) {
+                    sent(keys, result);
+                    answered.countDown();
+                }
+
+                @Override
+                public void onException(Throwable failure) {
+                    failed(keys, failure);
+                    answered.countDown();
+                }
+            };
+            if (line.has("queue")) {
+                producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0), callback);
+            } else {
+                producer.send(message, callback);
+            }
+        }
+        answered.await();
+    }
+
+    private void sendOneway(Message message, Line line) throws Exception {
+        if (line.has("queue")) {
+            producer.sendOneway(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0));
+        } else {
+            producer.sendOneway(message);
+        }
+    }
+
+    private void sendBatch(List<Message> messages) {
+        List<String> keys = new ArrayList<>();
+        messages.forEach(message -> keys.add(message.getKeys()));
+        try {
+            sent(keys, producer.send(messages));
+        } catch (Exception failure) {
+            failed(keys, failure);
+        }
+    }
+
+    /** Sends one message after the other until `stop`; a failed key is not sent again. */
+    private void stream(Line line) {
+        String prefix = line.text("key");
+        for (long n = 0; stream == Thread.currentThread(); n++) {
+            sendSync(message(line, prefix + "-" + n), line);
+        }
+    }
+
+    private void endStream() throws InterruptedException {
+        Thread running = stream;
+        stream = null;
+        if (running != null) {
+            running.join();
+        }
+    }
+
+    private static List<Message> messages(Line line) {
+        if (!line.has("count")) {
+            return Collections.singletonList(message(line, line.text("key")));
+        }
+        List<Message> messages = new ArrayList<>();
+        for (int n = 0; n < line.small("count", 1); n++) {
+            messages.add(message(line, line.text("key") + "-" + n));
+        }
+        return messages;
+    }
+
+    private static Message message(Line line, String key) {
+        Message message = new Message(line.text("topic"), line.text("tag", ""), key, Body.of(line, key));
+        if (line.has("delay")) {
+            message.setDelayTimeLevel(line.small("delay", 0));
+        }
+        for (Map.Entry<String, String> property : line.under("prop.").entrySet()) {
+            message.putUserProperty(property.getKey(), property.getValue());
+        }
+        // Without a tag the property must be missing, not empty.
+        if (!line.has("tag")) {
+            message.getProperties().remove(MessageConst.PROPERTY_TAGS);
+        }
+        return message;
+    }
+
+    private static void sent(List<String> keys, SendResult result) {
+        Event.of("sent")
+            .put("keys", keys)
+            .put("status", result.getSendStatus().name())
+            .put("msgId", result.getMsgId())
+            .put("offsetMsgId", result.getOffsetMsgId())
+            .put("broker", result.getMessageQueue().getBrokerName())
+            .put("queueId", result.getMessageQueue().getQueueId())
+            .put("queueOffset", result.getQueueOffset())
+            .send();
+    }
+
+    private static void failed(List<String> keys, Throwable failure) {
+        Event.failed(failure).put("keys", keys).send();
+    }
+}

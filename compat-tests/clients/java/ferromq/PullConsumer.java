@@ -1,0 +1,84 @@
+package ferromq;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/**
+ * A lite pull consumer. With `mode=subscribe`: `poll count= timeout=` and `commit`; with `mode=assign`:
+ * `read queue= offset= count=` reads one queue from where it is told.
+ */
+final class PullConsumer implements Main.Role {
+    private final DefaultLitePullConsumer consumer;
+    private final Line arguments;
+
+    PullConsumer(Line arguments) {
+        this.arguments = arguments;
+        consumer = new DefaultLitePullConsumer(arguments.text("group"));
+        consumer.setNamesrvAddr(arguments.text("namesrv"));
+        consumer.setInstanceName(arguments.text("instance"));
+        consumer.setAutoCommit(false);
+        consumer.setPullBatchSize(arguments.small("batch", 10));
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+    }
+
+    @Override
+    public void start() throws Exception {
+        if (arguments.text("mode", "subscribe").equals("subscribe")) {
+            consumer.subscribe(arguments.text("topic"), arguments.text("tags", "*"));
+        }
+        consumer.start();
+    }
+
+    @Override
+    public void command(Line line) throws Exception {
+        switch (line.verb) {
+            case "poll":
+                poll(line.small("count", 1), line.number("timeout", 10000));
+                break;
+            case "commit":
+                consumer.commitSync();
+                // commitSync of 4.9 only notes the offsets; the periodic task would send them later.
+                consumer.commit(consumer.assignment(), true);
+                break;
+            case "read":
+                MessageQueue queue = queue(line.small("queue", 0));
+                consumer.assign(Collections.singletonList(queue));
+                consumer.seek(queue, line.number("offset", 0));
+                poll(line.small("count", 1), line.number("timeout", 10000));
+                break;
+            default:
+                throw new IllegalArgumentException("unknown command " + line.verb);
+        }
+    }
+
+    @Override
+    public void stop() {
+        consumer.shutdown();
+    }
+
+    /** Takes messages until `count` have come or the time is over. */
+    private void poll(int count, long timeoutMillis) {
+        long end = System.nanoTime() + timeoutMillis * 1_000_000;
+        List<MessageExt> all = new ArrayList<>();
+        while (all.size() < count && System.nanoTime() < end) {
+            for (MessageExt message : consumer.poll(200)) {
+                all.add(message);
+                Received.of(message, message.getBrokerName()).put("ok", true).send();
+            }
+        }
+    }
+
+    private MessageQueue queue(int id) throws Exception {
+        for (MessageQueue queue : consumer.fetchMessageQueues(arguments.text("topic"))) {
+            if (queue.getQueueId() == id) {
+                return queue;
+            }
+        }
+        throw new IllegalArgumentException("no queue " + id);
+    }
+}

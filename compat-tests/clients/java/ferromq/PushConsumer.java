@@ -1,0 +1,143 @@
+package ferromq;
+
+import java.lang.reflect.Method;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.rocketmq.client.consumer.AllocateMessageQueueStrategy;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** A push consumer that can be told to fail each message's first deliveries (`fail=n`). */
+final class PushConsumer implements Main.Role {
+    private final DefaultMQPushConsumer consumer;
+    private final Line arguments;
+    private final int failures;
+    private final long pauseMillis;
+    /** Orderly retries happen inside the client; the broker's reconsumeTimes stays behind, so we count. */
+    private final Map<String, Integer> attempts = new ConcurrentHashMap<>();
+
+    PushConsumer(Line arguments) {
+        this.arguments = arguments;
+        failures = arguments.small("fail", 0);
+        pauseMillis = arguments.number("pause", 0);
+        consumer = new DefaultMQPushConsumer(arguments.text("group"));
+        consumer.setNamesrvAddr(arguments.text("namesrv"));
+        consumer.setInstanceName(arguments.text("instance"));
+        consumer.setPollNameServerInterval(arguments.small("poll", 1000));
+        consumer.setHeartbeatBrokerInterval(arguments.small("heartbeat", 5000));
+        consumer.setPersistConsumerOffsetInterval(arguments.small("persist", 1000));
+        consumer.setConsumeFromWhere(arguments.text("from", "first").equals("first")
+            ? ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET
+            : ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET);
+        consumer.setConsumeThreadMin(arguments.small("threads", 4));
+        consumer.setConsumeThreadMax(arguments.small("threads", 4));
+        consumer.setSuspendCurrentQueueTimeMillis(100);
+        if (arguments.has("maxReconsume")) {
+            consumer.setMaxReconsumeTimes(arguments.small("maxReconsume", -1));
+        }
+        consumer.setAllocateMessageQueueStrategy(new Reported());
+        setModel(arguments.text("model", "clustering").toUpperCase());
+    }
+
+    @Override
+    public void start() throws Exception {
+        for (String topic : arguments.text("topic").split(",")) {
+            consumer.subscribe(topic, arguments.text("tags", "*"));
+        }
+        if (arguments.text("order", "concurrent").equals("orderly")) {
+            consumer.registerMessageListener((MessageListenerOrderly) (messages, context) ->
+                take(messages, context.getMessageQueue(), true)
+                    ? ConsumeOrderlyStatus.SUCCESS
+                    : ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT);
+        } else {
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) ->
+                take(messages, context.getMessageQueue(), false)
+                    ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS
+                    : ConsumeConcurrentlyStatus.RECONSUME_LATER);
+        }
+        consumer.start();
+    }
+
+    @Override
+    public void command(Line line) {
+        throw new IllegalArgumentException("unknown command " + line.verb);
+    }
+
+    @Override
+    public void stop() {
+        consumer.shutdown();
+    }
+
+    /** Reports the messages; false if they are to be delivered again. */
+    private boolean take(List<MessageExt> messages, MessageQueue queue, boolean orderly) {
+        boolean taken = true;
+        for (MessageExt message : messages) {
+            int earlier = orderly ? attempts.merge(message.getMsgId(), 1, Integer::sum) - 1 : message.getReconsumeTimes();
+            boolean ok = earlier >= failures;
+            taken &= ok;
+            Received.of(message, queue.getBrokerName()).put("ok", ok).send();
+        }
+        if (pauseMillis > 0) {
+            try {
+                Thread.sleep(pauseMillis);
+            } catch (InterruptedException stopped) {
+                Thread.currentThread().interrupt();
+            }
+        }
+        return taken;
+    }
+
+    /** MessageModel lives in different packages in 4.x and 5.x; the setter is the same. */
+    private void setModel(String name) {
+        for (Method method : DefaultMQPushConsumer.class.getMethods()) {
+            if (method.getName().equals("setMessageModel")) {
+                for (Object model : method.getParameterTypes()[0].getEnumConstants()) {
+                    if (((Enum<?>) model).name().equals(name)) {
+                        try {
+                            method.invoke(consumer, model);
+                            return;
+                        } catch (ReflectiveOperationException failure) {
+                            throw new IllegalStateException(failure);
+                        }
+                    }
+                }
+            }
+        }
+        throw new IllegalArgumentException("unknown model " + name);
+    }
+
+    /** The stock average strategy, which also tells what it gave us. */
+    private static final class Reported implements AllocateMessageQueueStrategy {
+        private final AllocateMessageQueueAveragely stock = new AllocateMessageQueueAveragely();
+        private final Map<String, List<Integer>> last = new ConcurrentHashMap<>();
+
+        @Override
+        public List<MessageQueue> allocate(String group, String clientId, List<MessageQueue> all, List<String> clients) {
+            List<MessageQueue> mine = stock.allocate(group, clientId, all, clients);
+            if (all.isEmpty() || all.get(0).getTopic().startsWith("%RETRY%")) {
+                return mine;
+            }
+            List<Integer> ids = new ArrayList<>();
+            mine.forEach(queue -> ids.add(queue.getQueueId()));
+            String topic = all.get(0).getTopic();
+            if (!ids.equals(last.put(topic, ids))) {
+                Event.of("assigned").put("topic", topic).put("queues", ids).put("members", clients.size()).send();
+            }
+            return mine;
+        }
+
+        @Override
+        public String getName() {
+            return stock.getName();
+        }
+    }
+}

@@ -1,0 +1,36 @@
+package ferromq;
+
+import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
+import org.apache.rocketmq.tools.command.MQAdminStartup;
+
+/**
+ * The stock mqadmin, kept running: each stdin line holds the percent-encoded arguments of one run, each answer is an
+ * `output` event with what the tool printed. It saves a JVM start per command and changes nothing else.
+ */
+public final class Admin {
+    public static void main(String[] args) throws Exception {
+        // Event keeps the real stdout before the tool's is replaced.
+        Event.of("ready").send();
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String text = in.readLine(); text != null && !text.equals("quit"); text = in.readLine()) {
+            String[] words = text.split(" ");
+            for (int i = 0; i < words.length; i++) {
+                words[i] = URLDecoder.decode(words[i].replace("+", "%2B"), "UTF-8");
+            }
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            ByteArrayOutputStream err = new ByteArrayOutputStream();
+            System.setOut(new PrintStream(out, true, "UTF-8"));
+            System.setErr(new PrintStream(err, true, "UTF-8"));
+            MQAdminStartup.main0(words, null);
+            System.out.flush();
+            System.err.flush();
+            Event.of("output").put("out", out.toString("UTF-8")).put("err", err.toString("UTF-8")).send();
+        }
+        System.exit(0);
+    }
+}

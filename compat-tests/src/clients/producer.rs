@@ -1,0 +1,82 @@
+//! A stock producer.
+
+use anyhow::{Result, ensure};
+
+use super::Line;
+use crate::events::{Failed, Sent};
+use crate::process::Process;
+
+/// What became of the sends of one command.
+#[derive(Debug)]
+pub struct Answers {
+    pub sent: Vec<Sent>,
+    pub failed: Vec<Failed>,
+}
+
+/// A running producer.
+#[derive(Debug)]
+pub struct Producer(pub(crate) Process);
+
+impl Producer {
+    /// Sends as `line` says, and tells what was answered and what failed.
+    ///
+    /// # Errors
+    /// If the program does not finish.
+    pub async fn try_send(&self, line: Line) -> Result<Answers> {
+        let (sent, failed) = self.0.look(|journal| (journal.sent.len(), journal.failed.len()));
+        self.0.command(line.text()).await?;
+        Ok(self
+            .0
+            .look(|journal| Answers { sent: journal.sent[sent..].to_vec(), failed: journal.failed[failed..].to_vec() }))
+    }
+
+    /// Sends as `line` says; every send must be answered with `SEND_OK`.
+    ///
+    /// # Errors
+    /// If one was not.
+    pub async fn send(&self, line: Line) -> Result<Vec<Sent>> {
+        let answers = self.try_send(line).await?;
+        ensure!(answers.failed.is_empty(), "sends failed: {:?}", answers.failed);
+        for sent in &answers.sent {
+            ensure!(sent.status == "SEND_OK", "sent with {}: {sent:?}", sent.status);
+        }
+        Ok(answers.sent)
+    }
+
+    /// Starts sending one message after the other until [`Self::stop_stream`].
+    ///
+    /// # Errors
+    /// If the program is gone.
+    pub async fn start_stream(&self, line: Line) -> Result<()> {
+        self.0.command(line.text()).await
+    }
+
+    /// Ends the stream; every send so far is answered or failed.
+    ///
+    /// # Errors
+    /// If the program is gone.
+    pub async fn stop_stream(&self) -> Result<()> {
+        self.0.command("stop").await
+    }
+
+    /// Waits until `count` sends were answered since the start of the program.
+    ///
+    /// # Errors
+    /// If they are not in time.
+    pub async fn until_sent(&self, count: usize) -> Result<()> {
+        self.0.until(&format!("send {count} messages"), |journal| journal.sent.len() >= count).await
+    }
+
+    /// All answered sends since the start of the program.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.0.look(|journal| journal.sent.clone())
+    }
+
+    /// Shuts the producer down.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub async fn quit(self) -> Result<()> {
+        self.0.quit().await
+    }
+}

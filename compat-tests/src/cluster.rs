@@ -1,0 +1,314 @@
+//! Name servers, a broker and a machine for clients, on a network of their own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::{Context, Result, bail};
+use tokio::sync::Mutex;
+
+use crate::artifacts::Artifacts;
+use crate::clients::Mqadmin;
+use crate::machine::{Machine, Place, Signal};
+use crate::process::Process;
+use crate::target::{Flush, Server, Target};
+use crate::wire;
+
+/// Name server port in a container of its own.
+const NAME_SERVER_PORT: u16 = 9876;
+/// Broker port in a container of its own.
+const BROKER_PORT: u16 = 10911;
+
+/// What all clusters of one run have in common.
+#[derive(Debug)]
+pub struct Stage {
+    pub artifacts: Artifacts,
+    /// Files of this run.
+    dir: PathBuf,
+    /// The run's copy of our binary, below the mounted cache.
+    ferromq: Option<PathBuf>,
+    /// Plain processes on loopback instead of containers.
+    loopback: bool,
+    next_port: AtomicU16,
+    next_cluster: AtomicU16,
+}
+
+impl Stage {
+    /// Prepares a run's directory, with the Ferromq binary if a target needs it.
+    ///
+    /// # Errors
+    /// If the set-up or the binary is missing.
+    pub fn new(loopback: bool, with_ferromq: bool) -> Result<Self> {
+        let artifacts = Artifacts::find()?;
+        let dir = artifacts.cache.join("runs").join(std::process::id().to_string());
+        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+        let ferromq = if with_ferromq {
+            let copy = dir.join("ferromq");
+            fs::copy(artifacts.ferromq()?, &copy).context("copy the Ferromq binary")?;
+            Some(copy)
+        } else {
+            None
+        };
+        Ok(Self {
+            artifacts,
+            dir,
+            ferromq,
+            loopback,
+            next_port: AtomicU16::new(21_000),
+            next_cluster: AtomicU16::new(0),
+        })
+    }
+
+    /// Path of our binary.
+    ///
+    /// # Errors
+    /// If this run has no target that needs it.
+    pub fn ferromq(&self) -> Result<String> {
+        Ok(self.ferromq.as_ref().context("find the Ferromq binary")?.display().to_string())
+    }
+
+    /// Removes the run's files.
+    pub fn clear(&self) {
+        // What cannot be removed is below `target`, and no test depends on it.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+
+    /// A port with free neighbours: a broker also listens two below and one above.
+    fn free_port(&self) -> Result<u16> {
+        for _ in 0..1000 {
+            let port = self.next_port.fetch_add(10, Ordering::Relaxed);
+            if (port - 2..=port + 1).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+                return Ok(port);
+            }
+        }
+        bail!("no free ports");
+    }
+}
+
+/// What a cluster is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub name_servers: usize,
+    pub flush: Flush,
+}
+
+/// One server process on its machine.
+#[derive(Debug)]
+struct Node {
+    machine: Machine,
+    port: u16,
+    process: Mutex<Option<Process>>,
+}
+
+impl Node {
+    fn address(&self) -> String {
+        format!("{}:{}", self.machine.ip(), self.port)
+    }
+
+    async fn end(&self, signal: Signal) -> Result<()> {
+        let process = self.process.lock().await.take().context("end a server that does not run")?;
+        self.machine.end(&process, signal).await
+    }
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    pub target: Target,
+    stage: std::sync::Arc<Stage>,
+    layout: Layout,
+    dir: PathBuf,
+    name_servers: Vec<Node>,
+    broker: Node,
+    /// Where client programs run.
+    pub clients: Machine,
+    mqadmin: Mutex<Option<Mqadmin>>,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until the broker is registered everywhere.
+    ///
+    /// # Errors
+    /// If any of it does not come up.
+    pub async fn start(stage: &std::sync::Arc<Stage>, target: Target, layout: Layout) -> Result<Self> {
+        let number = stage.next_cluster.fetch_add(1, Ordering::Relaxed);
+        let dir = stage.dir.join(format!("{target}-{number}"));
+        let place = if stage.loopback {
+            Place::Loopback
+        } else {
+            Place::Containers { network: format!("ferromq-compat-{}-{number}", std::process::id()) }
+        };
+        let node = async |name: &str, port: u16| {
+            let machine = Machine::start(&stage.artifacts, &place, &dir, name).await?;
+            let port = if machine.shares_ports() { stage.free_port()? } else { port };
+            anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
+        };
+        let mut name_servers = Vec::new();
+        for number in 0..layout.name_servers {
+            name_servers.push(node(&format!("namesrv-{number}"), NAME_SERVER_PORT).await?);
+        }
+        let broker = node("broker", BROKER_PORT).await?;
+        let clients = Machine::start(&stage.artifacts, &place, &dir, "clients").await?;
+        let cluster = Self {
+            target,
+            stage: stage.clone(),
+            layout,
+            dir,
+            name_servers,
+            broker,
+            clients,
+            mqadmin: Mutex::new(None),
+        };
+        for number in 0..layout.name_servers {
+            cluster.start_name_server(number).await?;
+        }
+        cluster.start_broker().await?;
+        Ok(cluster)
+    }
+
+    /// The run this cluster belongs to.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// All files of the cluster.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Addresses of all name servers, as `-n` takes them.
+    pub fn name_servers(&self) -> String {
+        self.name_server_addresses().join(";")
+    }
+
+    /// Address of each name server.
+    pub fn name_server_addresses(&self) -> Vec<String> {
+        self.name_servers.iter().map(Node::address).collect()
+    }
+
+    /// The broker's address.
+    pub fn broker_address(&self) -> String {
+        self.broker.address()
+    }
+
+    /// Directory with the broker's store and configuration.
+    pub fn broker_dir(&self) -> &Path {
+        self.broker.machine.dir()
+    }
+
+    /// Output of those servers that are ours.
+    pub fn own_logs(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        if self.target.name_server() == Server::Ferromq {
+            files.extend(self.name_servers.iter().map(|node| node.machine.dir().join("namesrv")));
+        }
+        if self.target.broker() == Server::Ferromq {
+            files.push(self.broker.machine.dir().join("broker"));
+        }
+        files.iter().flat_map(|path| [path.with_extension("out"), path.with_extension("err")]).collect()
+    }
+
+    /// Starts name server `number`, new or after it was stopped.
+    ///
+    /// # Errors
+    /// If it does not listen in time.
+    pub async fn start_name_server(&self, number: usize) -> Result<()> {
+        let node = &self.name_servers[number];
+        let launch = self.target.name_server().name_server(&self.stage, &node.machine, node.port)?;
+        let process = node.machine.run("namesrv", &launch.program, &launch.args)?;
+        *node.process.lock().await = Some(process);
+        wire::until_listening(&node.address()).await
+    }
+
+    /// Starts the broker, new or after it was stopped or killed, and waits until all running name servers list it.
+    ///
+    /// # Errors
+    /// If that does not happen in time.
+    pub async fn start_broker(&self) -> Result<()> {
+        let node = &self.broker;
+        let (name_servers, flush) = (self.name_servers(), self.layout.flush);
+        let launch = self.target.broker().broker(&self.stage, &node.machine, node.port, &name_servers, flush)?;
+        let process = node.machine.run("broker", &launch.program, &launch.args)?;
+        *node.process.lock().await = Some(process);
+        wire::until_listening(&node.address()).await?;
+        for name_server in &self.name_servers {
+            if name_server.process.lock().await.is_some() {
+                wire::until_registered(&name_server.address(), &node.address(), true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the broker in order and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn stop_broker(&self) -> Result<()> {
+        self.broker.end(Signal::Term).await
+    }
+
+    /// `kill -9` of the broker.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn kill_broker(&self) -> Result<()> {
+        self.broker.end(Signal::Kill).await
+    }
+
+    /// Ends name server `number` in order.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn stop_name_server(&self, number: usize) -> Result<()> {
+        self.name_servers[number].end(Signal::Term).await
+    }
+
+    /// Creates a topic at the broker and waits until all running name servers route to it.
+    ///
+    /// # Errors
+    /// If the broker refuses or the route does not come.
+    pub async fn create_topic(&self, topic: &str, queues: u32, order: bool) -> Result<()> {
+        let mut running = Vec::new();
+        for node in &self.name_servers {
+            if node.process.lock().await.is_some() {
+                running.push(node.address());
+            }
+        }
+        wire::create_topic(&self.broker_address(), &running, topic, queues, order).await
+    }
+
+    /// Runs one mqadmin command and returns what it printed to standard output.
+    ///
+    /// # Errors
+    /// If the tool does not answer.
+    pub async fn mqadmin(&self, args: &[&str]) -> Result<String> {
+        let mut mqadmin = self.mqadmin.lock().await;
+        let running = match mqadmin.take() {
+            Some(running) if running.runs().await => running,
+            _ => Mqadmin::start(self).await?,
+        };
+        let output = running.run(args).await;
+        *mqadmin = Some(running);
+        output
+    }
+
+    /// Ends everything and removes the containers; the network goes with the last of them.
+    ///
+    /// # Errors
+    /// If a container cannot be removed.
+    pub async fn remove(&self) -> Result<()> {
+        drop(self.mqadmin.lock().await.take());
+        let mut first_failure = Ok(());
+        for machine in
+            [&self.clients, &self.broker.machine].into_iter().chain(self.name_servers.iter().map(|n| &n.machine))
+        {
+            let removed = machine.remove().await;
+            first_failure = first_failure.and(removed);
+        }
+        for node in self.name_servers.iter().chain([&self.broker]) {
+            drop(node.process.lock().await.take());
+        }
+        first_failure
+    }
+}

@@ -1,0 +1,30 @@
+//! Stock RocketMQ clients against the Java broker and against ours.
+//!
+//! A scenario is written once, in `tests/compat/`, and runs for every target and client. The code here starts what a
+//! scenario talks to and lets it watch: it sees processes and wires, never Ferromq's own code.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`artifacts`] | what `setup/prepare.sh` laid ready |
+//! | [`machine`] | a container, or this machine's loopback: a place that runs processes |
+//! | [`process`] | one running program and the events it printed |
+//! | [`target`] | how name server and broker are started: Java's or ours |
+//! | [`cluster`] | name servers, broker and client machine of one test network |
+//! | [`clients`] | stock Java and Go clients and mqadmin as typed handles |
+//! | [`wire`] | the few questions the harness itself asks a server |
+//! | [`logs`] | lines a healthy server does not write; keeping logs of failures |
+//! | [`scenario`] | what a scenario is and what it is given |
+//! | [`suite`] | scenarios × clients × targets as tests, and the matrix at the end |
+
+pub mod artifacts;
+pub mod clients;
+pub mod cluster;
+pub mod events;
+pub mod logs;
+pub mod machine;
+pub mod matrix;
+pub mod process;
+pub mod scenario;
+pub mod suite;
+pub mod target;
+pub mod wire;

@@ -1,0 +1,94 @@
+//! What servers and clients wrote: unexpected lines of ours fail a scenario, and a failure keeps everything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// WARN and ERROR lines our servers may write in any scenario, each with the reason. A line is allowed if it contains
+/// the text.
+pub const ALLOWED: &[(&str, &str)] = &[];
+
+/// How much of some log files is already known.
+#[derive(Debug)]
+pub struct Watch(Vec<(PathBuf, usize)>);
+
+impl Watch {
+    /// Watches the output of our own servers from here on.
+    pub fn start(files: Vec<PathBuf>) -> Self {
+        let known = |path: &PathBuf| fs::read(path).map_or(0, |bytes| bytes.len());
+        Self(files.into_iter().map(|path| (path.clone(), known(&path))).collect())
+    }
+
+    /// The WARN and ERROR lines written since that `allowed` does not excuse.
+    pub fn complaints(&self, allowed: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (path, known) in &self.0 {
+            // A file that is not there yet has no lines.
+            let bytes = fs::read(path).unwrap_or_default();
+            let text = without_colours(&String::from_utf8_lossy(bytes.get(*known..).unwrap_or_default()));
+            complaints.extend(text.lines().filter(|line| complains(line) && !allowed(line)).map(str::to_owned));
+        }
+        complaints
+    }
+}
+
+fn complains(line: &str) -> bool {
+    line.split_whitespace().take(3).any(|word| word == "WARN" || word == "ERROR") || line.contains("panicked at")
+}
+
+/// Drops the escape sequences that colour a terminal: `ESC [ … m`.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, after)| after);
+    }
+    plain + rest
+}
+
+/// Copies logs, output and configuration of a cluster to `target/compat/logs/<name>` and tells where that is. Stores
+/// are left out: they are large, and a failure that needs one can be repeated.
+///
+/// # Errors
+/// If files cannot be copied.
+pub fn keep(cache: &Path, cluster: &Path, name: &str) -> Result<PathBuf> {
+    let kept = cache.join("logs").join(name.replace('/', "--"));
+    if kept.exists() {
+        fs::remove_dir_all(&kept).with_context(|| format!("clear {}", kept.display()))?;
+    }
+    copy(cluster, &kept)?;
+    Ok(kept)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("list {}", from.display()))? {
+        let entry = entry?;
+        let (path, copied) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            if entry.file_name() != "store" {
+                copy(&path, &copied)?;
+            }
+        } else if entry.file_type()?.is_file() {
+            // Logs are rotated and pid files vanish while others still run.
+            let _ = fs::copy(&path, &copied);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_found_in_coloured_lines() {
+        let line = "\u{1b}[2m2026-11-21T12:00:00Z\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m broker: queue is behind";
+        assert_eq!(without_colours(line), "2026-11-21T12:00:00Z  WARN broker: queue is behind");
+        assert!(complains(&without_colours(line)));
+        assert!(!complains("2026-11-21T12:00:00Z  INFO broker: no ERROR here"));
+        assert!(complains("thread 'main' panicked at src/main.rs:1:1:"));
+    }
+}

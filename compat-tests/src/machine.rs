@@ -1,0 +1,193 @@
+//! A place that runs processes: a container on the cluster's own network, or this machine's loopback.
+//!
+//! A container is a machine that stays while its processes come and go: a broker is killed and started again on the
+//! same address and disk, as after a crash. Paths are the same inside and outside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use testcontainers::core::{AccessMode, Mount};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::process::Command;
+use tokio::sync::Mutex;
+
+use crate::artifacts::Artifacts;
+use crate::process::Process;
+
+/// A container that was forgotten ends by itself after this long.
+const LIFETIME_SECONDS: &str = "3600";
+
+/// Where machines come from.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Containers on the network of this name.
+    Containers { network: String },
+    /// Plain processes on 127.0.0.1.
+    Loopback,
+}
+
+/// Which signal ends a process.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// `SIGTERM`: end in order.
+    Term,
+    /// `SIGKILL`: gone at once.
+    Kill,
+}
+
+/// One running machine.
+#[derive(Debug)]
+pub struct Machine {
+    name: String,
+    /// Its files: data, configuration, logs.
+    dir: PathBuf,
+    /// The address other machines reach it at.
+    ip: String,
+    container: Option<Container>,
+}
+
+#[derive(Debug)]
+struct Container {
+    id: String,
+    /// Emptied when the machine is removed.
+    handle: Mutex<Option<ContainerAsync<GenericImage>>>,
+}
+
+impl Machine {
+    /// Brings up the machine `name` with its own directory below `dir`.
+    ///
+    /// # Errors
+    /// If the container does not start.
+    pub async fn start(artifacts: &Artifacts, place: &Place, dir: &Path, name: &str) -> Result<Self> {
+        let own = dir.join(name);
+        fs::create_dir_all(&own).with_context(|| format!("create {}", own.display()))?;
+        let Place::Containers { network } = place else {
+            return Ok(Self { name: name.to_owned(), dir: own, ip: "127.0.0.1".to_owned(), container: None });
+        };
+        let (image, tag) = artifacts.image.split_once(':').context("split image name and tag")?;
+        let at_its_path = |path: &Path| {
+            let path = path.display().to_string();
+            Mount::bind_mount(path.clone(), path)
+        };
+        let container = GenericImage::new(image, tag)
+            .with_container_name(format!("{network}-{name}"))
+            .with_hostname(name)
+            .with_network(network)
+            .with_mount(at_its_path(&artifacts.cache).with_access_mode(AccessMode::ReadOnly))
+            .with_mount(at_its_path(dir))
+            .with_cmd(["sleep", LIFETIME_SECONDS])
+            .with_host_config_modifier(|host| {
+                host.auto_remove = Some(true);
+                host.init = Some(true);
+            })
+            .start()
+            .await
+            .with_context(|| format!("start container {network}-{name}"))?;
+        let ip = container.get_bridge_ip_address().await.context("ask for the container's address")?.to_string();
+        let container = Some(Container { id: container.id().to_owned(), handle: Mutex::new(Some(container)) });
+        Ok(Self { name: name.to_owned(), dir: own, ip, container })
+    }
+
+    /// Directory of its files, the same inside and outside.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Address for other machines.
+    pub fn ip(&self) -> &str {
+        &self.ip
+    }
+
+    /// Whether ports must differ between machines.
+    pub fn shares_ports(&self) -> bool {
+        self.container.is_none()
+    }
+
+    /// Starts a program; its output goes to `<name>.out` and `<name>.err` in [`Self::dir`], which is also its working
+    /// directory and home.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn run(&self, name: &str, program: &str, args: &[String]) -> Result<Process> {
+        let home = self.dir.join(format!("{name}.home"));
+        fs::create_dir_all(&home).with_context(|| format!("create {}", home.display()))?;
+        let mut command = match &self.container {
+            None => {
+                let mut command = Command::new(program);
+                command.args(args).current_dir(&self.dir).env("HOME", &home);
+                command
+            }
+            Some(container) => {
+                let mut command = Command::new("docker");
+                command.args(["exec", "--interactive", "--user", &caller(), "--env"]);
+                command.arg(format!("HOME={}", home.display())).arg("--workdir").arg(&self.dir).arg(&container.id);
+                // A signal needs the number the process has inside.
+                command.args(["sh", "-c", r#"echo $$ >"$0" && exec "$@""#]).arg(self.pid_file(name));
+                command.arg(program).args(args);
+                command
+            }
+        };
+        command.env_remove("NAMESRV_ADDR");
+        Process::start(name, command, &self.dir)
+    }
+
+    /// Ends a process of this machine and waits until it is gone.
+    ///
+    /// # Errors
+    /// If the signal cannot be sent or the process stays.
+    pub async fn end(&self, process: &Process, signal: Signal) -> Result<()> {
+        if process.runs().await {
+            let pid = match &self.container {
+                None => process.pid().await.context("find the process")?.to_string(),
+                Some(_) => fs::read_to_string(self.pid_file(process.name())).context("read the pid file")?,
+            };
+            let signal = match signal {
+                Signal::Term => "-TERM",
+                Signal::Kill => "-KILL",
+            };
+            let mut command = match &self.container {
+                None => Command::new("kill"),
+                Some(container) => {
+                    let mut command = Command::new("docker");
+                    command.args(["exec", &container.id, "kill"]);
+                    command
+                }
+            };
+            let ended = command.args([signal, pid.trim()]).stdin(Stdio::null()).output().await.context("run kill")?;
+            // A process that just ended by itself is as good.
+            ensure!(
+                ended.status.success() || !process.runs().await,
+                "end {} on {}: {}",
+                process.name(),
+                self.name,
+                String::from_utf8_lossy(&ended.stderr)
+            );
+        }
+        process.ended().await
+    }
+
+    /// Removes the container, by its id.
+    ///
+    /// # Errors
+    /// If the daemon refuses.
+    pub async fn remove(&self) -> Result<()> {
+        if let Some(container) = &self.container
+            && let Some(handle) = container.handle.lock().await.take()
+        {
+            handle.rm().await.with_context(|| format!("remove container {}", container.id))?;
+        }
+        Ok(())
+    }
+
+    fn pid_file(&self, process: &str) -> PathBuf {
+        self.dir.join(format!("{process}.pid"))
+    }
+}
+
+/// `uid:gid` of whoever runs the tests, so that files in the shared directories belong to them.
+fn caller() -> String {
+    format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw())
+}

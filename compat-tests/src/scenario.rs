@@ -1,0 +1,216 @@
+//! What a scenario is, and what it is given to work with.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::timeout;
+
+use crate::clients::{Client, Consumer, Line, Producer};
+use crate::cluster::{Cluster, Layout};
+use crate::process::{PATIENCE, Process};
+use crate::target::{Flush, Target};
+
+/// The steps of a scenario. Each test blocks a thread of its own, so they need not be `Send`.
+pub type Steps = fn(Run) -> Pin<Box<dyn Future<Output = Result<()>>>>;
+
+/// A promise to users, checked with stock clients. Made by [`scenario!`](crate::scenario).
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// The promise, as a function name.
+    pub name: &'static str,
+    pub(crate) steps: Steps,
+    /// A cluster of its own, if it disturbs others; else it shares one.
+    pub(crate) own: Option<Layout>,
+    pub(crate) clients: &'static [Client],
+    /// Clients that cannot do this, and why.
+    pub(crate) lacking: &'static [(Client, &'static str)],
+    /// Also run with name server and broker of different kinds.
+    pub(crate) mixed: bool,
+    /// WARN or ERROR lines our servers write here and why that is right, beside [`crate::logs::ALLOWED`].
+    pub(crate) allowed_lines: &'static [(&'static str, &'static str)],
+}
+
+/// A scenario from an `async fn name(run: Run) -> anyhow::Result<()>`.
+#[macro_export]
+macro_rules! scenario {
+    ($name:ident) => {
+        $crate::scenario::Scenario::new(stringify!($name), |run| Box::pin($name(run)))
+    };
+}
+
+impl Scenario {
+    #[doc(hidden)]
+    pub const fn new(name: &'static str, steps: Steps) -> Self {
+        Self { name, steps, own: None, clients: Client::MESSAGING, lacking: &[], mixed: false, allowed_lines: &[] }
+    }
+
+    /// Runs on a cluster of its own with one name server and `ASYNC_FLUSH`.
+    #[must_use]
+    pub const fn alone(self) -> Self {
+        self.alone_with(Layout { name_servers: 1, flush: Flush::Async })
+    }
+
+    /// Runs on a cluster of its own.
+    #[must_use]
+    pub const fn alone_with(self, layout: Layout) -> Self {
+        Self { own: Some(layout), ..self }
+    }
+
+    /// Runs with these clients instead of all that send and receive.
+    #[must_use]
+    pub const fn with(self, clients: &'static [Client]) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// Names clients that cannot do this, and why.
+    #[must_use]
+    pub const fn lacking(self, lacking: &'static [(Client, &'static str)]) -> Self {
+        Self { lacking, ..self }
+    }
+
+    /// Also runs with a Java broker on our name server, and the other way round.
+    #[must_use]
+    pub const fn mixed(self) -> Self {
+        Self { mixed: true, ..self }
+    }
+
+    /// Lists WARN or ERROR lines our servers rightly write here, each with the reason.
+    #[must_use]
+    pub const fn allowing(self, lines: &'static [(&'static str, &'static str)]) -> Self {
+        Self { allowed_lines: lines, ..self }
+    }
+
+    pub(crate) fn runs_on(&self, target: Target) -> bool {
+        self.mixed || !target.is_mixed()
+    }
+}
+
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// One execution of a scenario: the cluster, the client, and names nobody else uses.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub cluster: Arc<Cluster>,
+    pub client: Client,
+    /// Part of every topic, group and instance name of this run.
+    pub(crate) tag: String,
+}
+
+impl Run {
+    pub(crate) fn new(cluster: Arc<Cluster>, client: Client, scenario: &Scenario) -> Self {
+        Self { cluster, client, tag: tag(scenario, client) }
+    }
+
+    /// A name of this run's own for a topic or a group.
+    pub fn name(&self, label: &str) -> String {
+        format!("{}-{label}", self.tag)
+    }
+
+    /// Creates a topic of this run.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub async fn topic(&self, label: &str, queues: u32) -> Result<String> {
+        let topic = self.name(label);
+        self.cluster.create_topic(&topic, queues, false).await?;
+        Ok(topic)
+    }
+
+    /// Starts a producer.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn producer(&self, label: &str) -> Result<Producer> {
+        self.producer_with(label, Line::new("with")).await
+    }
+
+    /// Starts a producer with more settings.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn producer_with(&self, label: &str, settings: Line) -> Result<Producer> {
+        let role = Line::new("producer").with("group", self.name(label)).and(&settings);
+        Ok(Producer(self.start(label, &role).await?))
+    }
+
+    /// Starts a push consumer of `group` on `topic`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn push(&self, label: &str, group: &str, topic: &str) -> Result<Consumer> {
+        self.push_with(label, group, topic, Line::new("with")).await
+    }
+
+    /// Starts a push consumer with more settings, see `clients/java/ferromq/PushConsumer.java`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn push_with(&self, label: &str, group: &str, topic: &str, settings: Line) -> Result<Consumer> {
+        let role = Line::new("push").with("group", group).with("topic", topic).and(&settings);
+        Ok(Consumer(self.start(label, &role).await?))
+    }
+
+    /// Starts a pull consumer with more settings, see `clients/java/ferromq/PullConsumer.java`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn pull_with(&self, label: &str, group: &str, topic: &str, settings: Line) -> Result<Consumer> {
+        let role = Line::new("pull").with("group", group).with("topic", topic).and(&settings);
+        Ok(Consumer(self.start(label, &role).await?))
+    }
+
+    /// Runs mqadmin against this cluster.
+    ///
+    /// # Errors
+    /// If the tool does not answer; not if it fails, as its exit status says nothing either.
+    pub async fn mqadmin(&self, args: &[&str]) -> Result<String> {
+        self.cluster.mqadmin(args).await
+    }
+
+    /// Runs mqadmin again and again until its output is as wanted: statistics and offsets reach the broker in periods.
+    ///
+    /// # Errors
+    /// If it never is, with the last output.
+    pub async fn mqadmin_until(&self, args: &[&str], wanted: impl Fn(&str) -> bool) -> Result<String> {
+        let mut last = String::new();
+        let looked = timeout(PATIENCE, async {
+            loop {
+                last = self.mqadmin(args).await?;
+                if wanted(&last) {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        })
+        .await;
+        match looked {
+            Ok(done) => done.map(|()| last),
+            Err(_) => anyhow::bail!("`mqadmin {}` never printed what is wanted, but\n{last}", args.join(" ")),
+        }
+    }
+
+    async fn start(&self, label: &str, role: &Line) -> Result<Process> {
+        let name = self.name(label);
+        let machine = &self.cluster.clients;
+        let home = machine.dir().join(format!("{name}.home"));
+        let role =
+            Line::new(role.verb()).with("namesrv", self.cluster.name_servers()).with("instance", &name).and(role);
+        let (program, args) = self.client.launch(self.cluster.stage(), &home.display().to_string(), &role);
+        let process = machine.run(&name, &program, &args)?;
+        process.until("start", |journal| journal.ready).await?;
+        Ok(process)
+    }
+}
+
+/// Topic names may not contain dots.
+pub(crate) fn tag(scenario: &Scenario, client: Client) -> String {
+    format!("{}-{}", scenario.name, client.name().replace('.', "_"))
+}

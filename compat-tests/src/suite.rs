@@ -1,0 +1,230 @@
+//! Scenarios × clients × targets as tests, shared clusters among them, and the matrix at the end.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::clients::Client;
+use crate::cluster::{Cluster, Layout, Stage};
+use crate::logs::{self, Watch};
+use crate::matrix::{Cell, Matrix};
+use crate::scenario::{Run, Scenario, tag};
+use crate::target::{Flush, Target};
+
+/// Scenarios at a time. They mostly wait; more of them only makes their timings worse.
+const AT_A_TIME: usize = 4;
+
+/// Longest time of one scenario.
+const SCENARIO_LIMIT: Duration = Duration::from_secs(240);
+
+/// Cluster for all scenarios that do not disturb others.
+const SHARED: Layout = Layout { name_servers: 1, flush: Flush::Async };
+
+/// One run of the suite.
+struct Suite {
+    runtime: Runtime,
+    stage: Arc<Stage>,
+    shared: BTreeMap<Target, OnceCell<Arc<Cluster>>>,
+    matrix: Mutex<Matrix>,
+    /// Tags of all tests, to tell whose log line it is.
+    tags: Vec<String>,
+}
+
+/// Runs the tests the command line and the environment ask for:
+/// `COMPAT_TARGETS` and `COMPAT_CLIENTS` (names with commas), `COMPAT_PLACE` (`containers` or `loopback`).
+pub fn main(scenarios: &[Scenario]) -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(AT_A_TIME);
+    match run(&args, scenarios) {
+        Ok(code) => code,
+        Err(err) => {
+            eprintln!("error: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
+    let targets = chosen("COMPAT_TARGETS", &Target::ALL, |target| target.name())?;
+    let clients = chosen("COMPAT_CLIENTS", &Client::ALL, |client| client.name())?;
+    let loopback = match env::var("COMPAT_PLACE").as_deref() {
+        Err(_) | Ok("containers") => false,
+        Ok("loopback") => true,
+        Ok(other) => bail!("COMPAT_PLACE is `{other}`, not `containers` or `loopback`"),
+    };
+    let tests = planned(scenarios, &targets, &clients);
+    let suite: Arc<OnceLock<Suite>> = Arc::default();
+    let trials = tests.iter().map(|&test| trial(test, suite.clone())).collect();
+    if !args.list {
+        let stage = Stage::new(loopback, targets.iter().any(|target| target.needs_ferromq()))?;
+        let made = Suite {
+            runtime: Runtime::new().context("start the runtime")?,
+            stage: Arc::new(stage),
+            shared: targets.iter().map(|&target| (target, OnceCell::new())).collect(),
+            matrix: Mutex::default(),
+            tags: scenarios.iter().flat_map(|s| clients.iter().map(|&c| tag(s, c))).collect(),
+        };
+        ensure!(suite.set(made).is_ok(), "the suite runs once");
+    }
+
+    let conclusion = libtest_mimic::run(args, trials);
+    if let Some(suite) = suite.get() {
+        suite.finish()?;
+        let whole = args.filter.is_none() && args.skip.is_empty() && !loopback;
+        let whole = whole && targets.len() == Target::ALL.len() && clients.len() == Client::ALL.len();
+        suite.write_matrix(scenarios, &targets, whole)?;
+    }
+    Ok(conclusion.exit_code())
+}
+
+/// One scenario with one client on one target.
+#[derive(Clone, Copy)]
+struct Test {
+    scenario: Scenario,
+    client: Client,
+    target: Target,
+}
+
+/// Everything to run. Tests with clusters of their own are spread evenly among the others: they take long and start
+/// many processes.
+fn planned(scenarios: &[Scenario], targets: &[Target], clients: &[Client]) -> Vec<Test> {
+    let mut tests = Vec::new();
+    for &target in targets {
+        for &scenario in scenarios.iter().filter(|scenario| scenario.runs_on(target)) {
+            for &client in clients.iter().filter(|client| scenario.clients.contains(client)) {
+                tests.push(Test { scenario, client, target });
+            }
+        }
+    }
+    let (alone, sharing): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(|test| test.scenario.own.is_some());
+    let total = alone.len() + sharing.len();
+    let (share, mut alone, mut sharing) = (alone.len(), alone.into_iter(), sharing.into_iter());
+    let mut spread = Vec::with_capacity(total);
+    for place in 0..total {
+        let owes_alone = (place + 1) * share / total > place * share / total;
+        let next = if owes_alone { alone.next() } else { sharing.next() };
+        spread.extend(next);
+    }
+    spread
+}
+
+fn trial(test: Test, suite: Arc<OnceLock<Suite>>) -> Trial {
+    let name = format!("{}/{}/on-{}", test.scenario.name, test.client, test.target);
+    Trial::ignorable_test(name.clone(), move || {
+        let suite = suite.get().ok_or("the suite is not set up")?;
+        let lacking = test.scenario.lacking.iter().find(|(client, _)| *client == test.client);
+        if let Some((_, reason)) = lacking {
+            suite.note(test, Cell::Lacking(reason));
+            return Ok(Completion::ignored_with(*reason));
+        }
+        match suite.runtime.block_on(suite.run(test, &name)) {
+            Ok(()) => {
+                suite.note(test, Cell::Passed);
+                Ok(Completion::Completed)
+            }
+            Err(err) => {
+                suite.note(test, Cell::Failed);
+                Err(Failed::from(format!("{err:#}")))
+            }
+        }
+    })
+}
+
+impl Suite {
+    async fn run(&self, test: Test, name: &str) -> Result<()> {
+        let scenario = &test.scenario;
+        let cluster = match scenario.own {
+            Some(layout) => Arc::new(Cluster::start(&self.stage, test.target, layout).await?),
+            None => self.shared(test.target).await?,
+        };
+        let watch = Watch::start(cluster.own_logs());
+        let run = Run::new(cluster.clone(), test.client, scenario);
+        let mut outcome = timeout(SCENARIO_LIMIT, (scenario.steps)(run))
+            .await
+            .unwrap_or_else(|_| bail!("not over after {SCENARIO_LIMIT:?}"));
+        if outcome.is_ok() {
+            outcome = self.check_lines(test, &watch);
+        }
+        if outcome.is_err() {
+            let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), name)?;
+            outcome = outcome.with_context(|| format!("logs are in {}", kept.display()));
+        }
+        if scenario.own.is_some() {
+            remove(cluster).await?;
+        }
+        outcome
+    }
+
+    async fn shared(&self, target: Target) -> Result<Arc<Cluster>> {
+        let cell = self.shared.get(&target).context("find the target's cluster")?;
+        let cluster = cell.get_or_try_init(async || Cluster::start(&self.stage, target, SHARED).await.map(Arc::new));
+        cluster.await.cloned()
+    }
+
+    /// A line that names another test is that one's; one that names none counts against all that run.
+    fn check_lines(&self, test: Test, watch: &Watch) -> Result<()> {
+        let own = tag(&test.scenario, test.client);
+        let complaints = watch.complaints(|line| {
+            let excused = logs::ALLOWED.iter().chain(test.scenario.allowed_lines).any(|(text, _)| line.contains(text));
+            excused || (!line.contains(&own) && self.tags.iter().any(|tag| line.contains(tag)))
+        });
+        ensure!(complaints.is_empty(), "unexpected lines in our servers' logs:\n{}", complaints.join("\n"));
+        Ok(())
+    }
+
+    fn note(&self, test: Test, cell: Cell) {
+        if let Ok(mut matrix) = self.matrix.lock() {
+            matrix.set(test.scenario.name, test.client, test.target, cell);
+        }
+    }
+
+    fn finish(&self) -> Result<()> {
+        for cluster in self.shared.values().filter_map(OnceCell::get) {
+            self.runtime.block_on(cluster.remove())?;
+        }
+        self.stage.clear();
+        Ok(())
+    }
+
+    /// A whole run writes `docs/compatibility.md`; every run leaves its table in `target/compat/matrix.md`.
+    fn write_matrix(&self, scenarios: &[Scenario], targets: &[Target], whole: bool) -> Result<()> {
+        let Ok(matrix) = self.matrix.lock() else { bail!("a test broke the matrix") };
+        let text = matrix.markdown(scenarios, targets);
+        fs::write(self.stage.artifacts.cache.join("matrix.md"), &text).context("write matrix.md")?;
+        if whole {
+            let docs = self.stage.artifacts.workspace.join("docs");
+            fs::create_dir_all(&docs).context("create docs")?;
+            fs::write(docs.join("compatibility.md"), &text).context("write docs/compatibility.md")?;
+        }
+        Ok(())
+    }
+}
+
+async fn remove(cluster: Arc<Cluster>) -> Result<()> {
+    cluster.remove().await?;
+    // Stores of finished clusters add up; what is left over is removed with the run.
+    let _ = tokio::fs::remove_dir_all(cluster.dir()).await;
+    Ok(())
+}
+
+/// The values a comma-separated environment variable names; all of them without it.
+fn chosen<T: Copy>(variable: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Vec<T>> {
+    let Ok(wanted) = env::var(variable) else { return Ok(all.to_vec()) };
+    wanted
+        .split(',')
+        .map(|wanted| {
+            let known = || all.iter().map(|&value| name(value)).collect::<Vec<_>>().join(", ");
+            let found = all.iter().copied().find(|&value| name(value) == wanted.trim());
+            found.with_context(|| format!("{variable} has `{wanted}`, not one of {}", known()))
+        })
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! The stock Java name server and broker, kept small.
+
+use std::path::Path;
+
+use super::Launch;
+use crate::artifacts::Artifacts;
+use crate::cluster::Stage;
+use crate::machine::Machine;
+
+/// What makes a Java broker fit a small and busy machine that runs several: small files, no refusal of a fairly full
+/// disk, and no flow control because a request waited its usual 200 ms.
+pub(super) const BROKER_SETTINGS: &str = "\
+mappedFileSizeConsumeQueue=120000
+maxHashSlotNum=50000
+maxIndexNum=200000
+diskMaxUsedSpaceRatio=95
+waitTimeMillsInSendQueue=10000
+waitTimeMillsInPullQueue=20000
+waitTimeMillsInHeartbeatQueue=60000
+osPageCacheBusyTimeOutMills=10000
+";
+
+pub(super) fn name_server(stage: &Stage, machine: &Machine, config: &Path) -> Launch {
+    let heap = ["-Xms64m", "-Xmx256m"];
+    let args = ["-c", &config.display().to_string()];
+    launch(stage, machine, "namesrv", &heap, "org.apache.rocketmq.namesrv.NamesrvStartup", &args)
+}
+
+pub(super) fn broker(stage: &Stage, machine: &Machine, config: &Path, name_servers: &str) -> Launch {
+    let heap = [
+        "-Xms256m",
+        "-Xmx512m",
+        "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
+        "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98",
+    ];
+    let args = ["-c", &config.display().to_string(), "-n", name_servers];
+    launch(stage, machine, "broker", &heap, "org.apache.rocketmq.broker.BrokerStartup", &args)
+}
+
+fn launch(stage: &Stage, machine: &Machine, archive: &str, heap: &[&str], main: &str, args: &[&str]) -> Launch {
+    let home = machine.dir().display();
+    let mut all = jvm(&stage.artifacts, archive);
+    all.extend(heap.iter().map(|&flag| flag.to_owned()));
+    all.extend([format!("-Duser.home={home}"), format!("-Drocketmq.home.dir={home}")]);
+    all.extend(["-cp".to_owned(), stage.artifacts.server_class_path(), main.to_owned()]);
+    all.extend(args.iter().map(|&arg| arg.to_owned()));
+    Launch { program: "java".to_owned(), args: all }
+}
+
+/// Flags that shorten the start of a JVM that lives for seconds. `archive` names the class-data archive `archive.sh`
+/// made; a JVM it does not fit, such as another version on loopback, silently does without.
+pub(crate) fn jvm(artifacts: &Artifacts, archive: &str) -> Vec<String> {
+    let mut flags: Vec<String> =
+        ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xlog:disable"].map(str::to_owned).into();
+    let archive = artifacts.cache.join("cds").join(archive).with_added_extension("jsa");
+    flags.push(format!("-XX:SharedArchiveFile={}", archive.display()));
+    flags
+}

@@ -1,0 +1,172 @@
+//! What a scenario runs against: name server and broker, each Java's or ours.
+
+mod ferromq;
+pub(crate) mod java;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::cluster::Stage;
+use crate::machine::Machine;
+
+/// One implementation of name server and broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// The stock Java one.
+    Java,
+    /// Ours.
+    Ferromq,
+}
+
+/// A pair of name server and broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// Java's name server and broker: every scenario passes here first.
+    Java,
+    /// Our name server and broker.
+    Ferromq,
+    /// A Java broker registered with our name server.
+    JavaBrokerOnFerromq,
+    /// Our broker registered with Java's name server.
+    FerromqBrokerOnJava,
+}
+
+impl Target {
+    /// All targets, in the order of the matrix.
+    pub const ALL: [Self; 4] = [Self::Java, Self::Ferromq, Self::JavaBrokerOnFerromq, Self::FerromqBrokerOnJava];
+
+    /// Name on the command line, in test names and in the matrix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Java => "java",
+            Self::Ferromq => "ferromq",
+            Self::JavaBrokerOnFerromq => "java-broker-on-ferromq",
+            Self::FerromqBrokerOnJava => "ferromq-broker-on-java",
+        }
+    }
+
+    /// Whose name server it is.
+    pub fn name_server(self) -> Server {
+        match self {
+            Self::Java | Self::FerromqBrokerOnJava => Server::Java,
+            Self::Ferromq | Self::JavaBrokerOnFerromq => Server::Ferromq,
+        }
+    }
+
+    /// Whose broker it is.
+    pub fn broker(self) -> Server {
+        match self {
+            Self::Java | Self::JavaBrokerOnFerromq => Server::Java,
+            Self::Ferromq | Self::FerromqBrokerOnJava => Server::Ferromq,
+        }
+    }
+
+    /// Whether name server and broker are of two kinds.
+    pub fn is_mixed(self) -> bool {
+        self.name_server() != self.broker()
+    }
+
+    /// Whether any of it is ours.
+    pub fn needs_ferromq(self) -> bool {
+        self != Self::Java
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// When a broker says that a message is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// `ASYNC_FLUSH`: once written; a killed process loses nothing, a crashed machine may.
+    Async,
+    /// `SYNC_FLUSH`: once synced.
+    Sync,
+}
+
+/// Delay levels of the test brokers. Level 3 is the first retry's: short, so that scenarios with retries are.
+pub const DELAY_LEVELS: &str = "1s 3s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s";
+
+/// Name of the cluster all test brokers are in.
+pub const CLUSTER: &str = "DefaultCluster";
+
+/// Name of the broker.
+pub const BROKER: &str = "broker-a";
+
+/// How to start a server process.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub program: String,
+    pub args: Vec<String>,
+}
+
+impl Server {
+    /// Writes the configuration of a name server on `machine` and tells how to start it.
+    ///
+    /// # Errors
+    /// If the file cannot be written or there is no binary.
+    pub(crate) fn name_server(self, stage: &Stage, machine: &Machine, port: u16) -> Result<Launch> {
+        let config = machine.dir().join("namesrv.conf");
+        let mut text = format!("listenPort={port}\n");
+        text += &setting("kvConfigPath", machine.dir().join("kvConfig.json").display());
+        write(&config, &text)?;
+        match self {
+            Self::Java => Ok(java::name_server(stage, machine, &config)),
+            Self::Ferromq => ferromq::name_server(stage, &config),
+        }
+    }
+
+    /// Writes the configuration of the broker on `machine` and tells how to start it.
+    ///
+    /// # Errors
+    /// If the file cannot be written or there is no binary.
+    pub(crate) fn broker(
+        self,
+        stage: &Stage,
+        machine: &Machine,
+        port: u16,
+        name_servers: &str,
+        flush: Flush,
+    ) -> Result<Launch> {
+        let config = machine.dir().join("broker.conf");
+        let store = machine.dir().join("store");
+        let text: String = [
+            setting("brokerClusterName", CLUSTER),
+            setting("brokerName", BROKER),
+            setting("brokerId", 0),
+            setting("brokerIP1", machine.ip()),
+            setting("listenPort", port),
+            setting("haListenPort", port + 1),
+            setting("storePathRootDir", store.display()),
+            setting("storePathCommitLog", store.join("commitlog").display()),
+            setting("mappedFileSizeCommitLog", 64 * 1024 * 1024),
+            setting("flushDiskType", if flush == Flush::Sync { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
+            setting("messageDelayLevel", DELAY_LEVELS),
+            setting("registerNameServerPeriod", 10_000),
+            match self {
+                Self::Java => java::BROKER_SETTINGS.to_owned(),
+                Self::Ferromq => String::new(),
+            },
+        ]
+        .concat();
+        write(&config, &text)?;
+        match self {
+            Self::Java => Ok(java::broker(stage, machine, &config, name_servers)),
+            Self::Ferromq => ferromq::broker(stage, &config, name_servers),
+        }
+    }
+}
+
+fn setting(key: &str, value: impl fmt::Display) -> String {
+    format!("{key}={value}\n")
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}

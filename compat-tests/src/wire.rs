@@ -1,0 +1,139 @@
+//! The few questions the harness itself asks a server, as raw remoting frames. Scenarios use stock clients.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::process::PATIENCE;
+
+const UPDATE_AND_CREATE_TOPIC: i32 = 17;
+const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
+const GET_BROKER_CLUSTER_INFO: i32 = 106;
+const SUCCESS: i64 = 0;
+/// Version number sent with requests; any 5.x value gets standard JSON.
+const VERSION: i32 = 479;
+/// Time between two looks at something that cannot be waited on.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Longest time for one question; a server that is starting may take the connection and not answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Largest answer taken.
+const FRAME_MAX: u32 = 16 * 1024 * 1024;
+
+/// A server's answer: response code, remark, and body as text.
+#[derive(Debug)]
+struct Answer {
+    code: i64,
+    remark: String,
+    body: String,
+}
+
+async fn ask(address: &str, code: i32, fields: Value) -> Result<Answer> {
+    timeout(ANSWER_LIMIT, ask_once(address, code, fields)).await.with_context(|| format!("wait for {address}"))?
+}
+
+/// Frame: `[length: u32][header length: u32, top byte 0 for JSON][header][body]`, big-endian.
+async fn ask_once(address: &str, code: i32, fields: Value) -> Result<Answer> {
+    let header = json!({
+        "code": code, "language": "OTHER", "version": VERSION, "opaque": 1, "flag": 0, "extFields": fields,
+    })
+    .to_string();
+    let header_length = u32::try_from(header.len()).context("size the header")?;
+    let mut frame = Vec::new();
+    frame.extend((header_length + 4).to_be_bytes());
+    frame.extend(header_length.to_be_bytes());
+    frame.extend(header.as_bytes());
+
+    let mut stream = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
+    stream.write_all(&frame).await?;
+    let length = stream.read_u32().await?;
+    ensure!((4..=FRAME_MAX).contains(&length), "answer of {length} bytes");
+    let header_length = stream.read_u32().await? & 0x00ff_ffff;
+    ensure!(header_length + 4 <= length, "header of {header_length} bytes in an answer of {length}");
+    let mut header = vec![0; header_length as usize];
+    stream.read_exact(&mut header).await?;
+    let mut body = vec![0; (length - 4 - header_length) as usize];
+    stream.read_exact(&mut body).await?;
+    let header: Value = serde_json::from_slice(&header).context("read the answer's header")?;
+    Ok(Answer {
+        code: header["code"].as_i64().context("find the response code")?,
+        remark: header["remark"].as_str().unwrap_or_default().to_owned(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}
+
+/// Looks again until `look` gives a value.
+async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
+    let end = Instant::now() + PATIENCE;
+    let mut last = String::new();
+    while Instant::now() < end {
+        match look().await {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => last.clear(),
+            Err(err) => last = format!(": {err:#}"),
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    bail!("{what} did not happen within {PATIENCE:?}{last}");
+}
+
+/// Waits until something listens at `address`.
+///
+/// # Errors
+/// If nothing does in time.
+pub async fn until_listening(address: &str) -> Result<()> {
+    eventually(&format!("a listener at {address}"), async || {
+        TcpStream::connect(address).await?;
+        Ok(Some(()))
+    })
+    .await
+}
+
+/// Waits until a name server lists `broker_address`, or no longer does.
+///
+/// # Errors
+/// If it does not get there in time.
+pub async fn until_registered(name_server: &str, broker_address: &str, wanted: bool) -> Result<()> {
+    let what = format!("{broker_address} {} {name_server}", if wanted { "in" } else { "out of" });
+    eventually(&what, async || {
+        let answer = ask(name_server, GET_BROKER_CLUSTER_INFO, json!({})).await?;
+        let listed = answer.code == SUCCESS && answer.body.contains(&format!("\"{broker_address}\""));
+        Ok((listed == wanted).then_some(()))
+    })
+    .await
+}
+
+/// Creates a topic with `queues` queues at the broker and waits until every name server routes to it.
+///
+/// # Errors
+/// If the broker refuses or the route does not come.
+pub async fn create_topic(broker: &str, name_servers: &[String], topic: &str, queues: u32, order: bool) -> Result<()> {
+    let fields = json!({
+        "topic": topic, "defaultTopic": "TBW102", "readQueueNums": queues.to_string(),
+        "writeQueueNums": queues.to_string(), "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0",
+        "order": order.to_string(), "force": "false",
+    });
+    let answer = ask(broker, UPDATE_AND_CREATE_TOPIC, fields).await?;
+    ensure!(answer.code == SUCCESS, "create topic {topic}: {} {}", answer.code, answer.remark);
+    for name_server in name_servers {
+        until_routed(name_server, topic, broker, true).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a name server's route of `topic` leads to `broker`, or no longer does.
+///
+/// # Errors
+/// If it does not get there in time.
+pub async fn until_routed(name_server: &str, topic: &str, broker: &str, wanted: bool) -> Result<()> {
+    let what = format!("a route of {topic} to {broker} {} {name_server}", if wanted { "in" } else { "out of" });
+    eventually(&what, async || {
+        let answer = ask(name_server, GET_ROUTEINFO_BY_TOPIC, json!({ "topic": topic })).await?;
+        let routed = answer.code == SUCCESS && answer.body.contains(&format!("\"{broker}\""));
+        Ok((routed == wanted).then_some(()))
+    })
+    .await
+}
