@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{BadEscape, Config, Properties, Unfit, WrongValue, decode_text, inert, set};
+use super::{BadEscape, Config, Properties, Unfit, WrongValue, decode_text, inert, missing, set};
 
 /// Why there are no settings to start with.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,7 @@ impl Loader {
     pub fn apply<C: Config>(&mut self, base: C) -> Result<C, ConfigError> {
         let mut config = base;
         self.taken.extend(C::SETTINGS.iter().map(|setting| setting.key));
+        self.taken.extend(C::MISSING.iter().flat_map(|missing| missing.keys.iter().map(|(key, _)| *key)));
         let inert_keys = C::INERT.iter().flat_map(|inert| inert.keys.iter().map(|key| (*key, inert.reason)));
         self.inert.extend(inert_keys);
         for property in self.effective() {
@@ -145,7 +146,7 @@ impl Loader {
 
 /// Whether the key means something, be it that it does nothing.
 pub(super) fn is_known<C: Config>(key: &str) -> bool {
-    C::SETTINGS.iter().any(|setting| setting.key == key) || inert::<C>(key).is_some()
+    C::SETTINGS.iter().any(|setting| setting.key == key) || inert::<C>(key).is_some() || missing::<C>(key).is_some()
 }
 
 /// The known key with the smallest edit distance, if it is near enough to be what was meant.

@@ -3,8 +3,8 @@
 /// Declares a struct of settings: field, type, default and property name; reading, printing and `docs/config.md` follow
 /// from it.
 ///
-/// After the property name may stand `important` (printed by `-m`) and `restart` (a change takes effect at the next
-/// start). Whoever declares a struct also writes its `Config` impl: the rules that no single line can say.
+/// After the property name may stand `important` (printed by `-m`), `restart` (a change takes effect at the next start)
+/// and `machine` (the default shown is replaced by a fact of the machine). Whoever declares a struct also writes its `Config` impl: the rules that no single line can say.
 ///
 /// ```
 /// use remoting::config::{Config, Millis, Settings};

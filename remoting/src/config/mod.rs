@@ -22,7 +22,7 @@ pub struct Setting<C: 'static> {
     pub key: &'static str,
     /// Lines of its documentation.
     pub doc: &'static [&'static str],
-    /// What stands after the name: `important`, `restart`.
+    /// What stands after the name: `important`, `restart`, `machine`.
     pub flags: &'static [&'static str],
     /// What a text has to be, to continue "which is not …".
     pub expected: &'static str,
@@ -36,6 +36,11 @@ impl<C> Setting<C> {
     /// Whether `-m` prints it.
     pub fn is_important(&self) -> bool {
         self.flags.contains(&"important")
+    }
+
+    /// Whether the default depends on the machine.
+    pub fn is_of_machine(&self) -> bool {
+        self.flags.contains(&"machine")
     }
 
     /// Whether a change waits for the next start.
@@ -65,6 +70,10 @@ pub trait Config: Settings {
     /// Java's keys that are accepted and do nothing here.
     const INERT: &'static [Inert] = &[];
 
+    /// Java's keys for what is not there yet. To ignore them would break a promise, so only their harmless value is
+    /// accepted.
+    const MISSING: &'static [Missing] = &[];
+
     /// Keys that nobody changes at run time; naming one refuses the whole change, as in Java.
     const FROZEN: &'static [&'static str] = &[];
 
@@ -87,6 +96,14 @@ pub trait Config: Settings {
 pub struct Inert {
     pub reason: &'static str,
     pub keys: &'static [&'static str],
+}
+
+/// A feature that is not there yet, and the keys that ask for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing {
+    pub feature: &'static str,
+    /// Each with the value that does not ask for the feature.
+    pub keys: &'static [(&'static str, &'static str)],
 }
 
 /// A value that parses and yet cannot be.
@@ -125,19 +142,26 @@ fn print<C: Settings>(config: &C, wanted: fn(&Setting<C>) -> bool) -> String {
     values.collect()
 }
 
-/// Sets one value.
-fn set<C: Settings>(config: &mut C, key: &str, value: &str, line: Option<usize>) -> Result<(), WrongValue> {
+/// Sets one value; a key that is no setting changes nothing.
+fn set<C: Config>(config: &mut C, key: &str, value: &str, line: Option<usize>) -> Result<(), WrongValue> {
+    let wrong = |reason| WrongValue { key: key.to_owned(), value: value.to_owned(), line, reason };
+    if let Some((harmless, feature)) = missing::<C>(key) {
+        let asks = !value.eq_ignore_ascii_case(harmless);
+        let reason = || format!("asks for what is not there yet: {feature}; only {harmless:?} is accepted");
+        return if asks { Err(wrong(reason())) } else { Ok(()) };
+    }
     let Some(setting) = C::SETTINGS.iter().find(|setting| setting.key == key) else { return Ok(()) };
-    (setting.set)(config, value).ok_or_else(|| WrongValue {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        line,
-        reason: format!("is not {}", setting.expected),
-    })
+    (setting.set)(config, value).ok_or_else(|| wrong(format!("is not {}", setting.expected)))
 }
 
 fn inert<C: Config>(key: &str) -> Option<&'static str> {
     C::INERT.iter().find(|inert| inert.keys.contains(&key)).map(|inert| inert.reason)
+}
+
+/// The harmless value of a key that asks for a missing feature, and the feature.
+fn missing<C: Config>(key: &str) -> Option<(&'static str, &'static str)> {
+    let mut keys = C::MISSING.iter().flat_map(|missing| missing.keys.iter().map(|key| (key, missing.feature)));
+    keys.find(|((name, _), _)| *name == key).map(|((_, harmless), feature)| (*harmless, feature))
 }
 
 #[cfg(test)]

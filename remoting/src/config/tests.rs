@@ -30,6 +30,8 @@ crate::config! {
 impl Config for Sample {
     const INERT: &'static [Inert] =
         &[Inert { reason: "requests have no thread pools here", keys: &["sendMessageThreadPoolNums"] }];
+    const MISSING: &'static [Missing] =
+        &[Missing { feature: "authentication", keys: &[("authenticationEnabled", "false"), ("authConfigPath", "")] }];
     const FROZEN: &'static [&'static str] = &["configBlackList", "rocketmqHome"];
 
     fn black_list(&self) -> &str {
@@ -92,6 +94,18 @@ fn a_wrong_value_is_refused_with_key_line_and_reason() {
         "fileReservedTime=18446744073709551615",
         "broker.conf: line 1: fileReservedTime is \"18446744073709551615\", which is not a number of hours, 0 or more",
     );
+}
+
+#[test]
+fn a_key_for_a_missing_feature_is_never_ignored() {
+    assert_eq!(load("authenticationEnabled=False\nauthConfigPath=").unwrap(), (Sample::default(), Vec::new()));
+    assert_eq!(
+        load("authenticationEnabled=true").unwrap_err(),
+        "broker.conf: line 1: authenticationEnabled is \"true\", which asks for what is not there yet: authentication; \
+         only \"false\" is accepted"
+    );
+    let err = Update::plan(&Sample::default(), "authenticationEnabled=true").unwrap_err();
+    assert!(matches!(err, UpdateError::Wrong(_)), "{err}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl<C: Config> Update<C> {
 
     fn take(&mut self, key: &str, value: &str) -> Result<(), WrongValue> {
         let Some(setting) = C::SETTINGS.iter().find(|setting| setting.key == key) else {
+            set(&mut self.config, key, value, None)?;
             self.ignored.push((key.to_owned(), why_ignored::<C>(key)));
             return Ok(());
         };
@@ -75,7 +76,7 @@ fn is_frozen<C: Config>(config: &C, key: &str) -> bool {
 
 fn why_ignored<C: Config>(key: &str) -> String {
     if is_known::<C>(key) {
-        return inert::<C>(key).unwrap_or_default().to_owned();
+        return inert::<C>(key).unwrap_or("it has this value anyway").to_owned();
     }
     match nearest(key, C::SETTINGS.iter().map(|setting| setting.key)) {
         Some(nearest) => format!("there is no such setting; {nearest} is the nearest one"),

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::types::{BrokerId, BrokerName, ClusterName, GroupName, TopicName};
+use crate::types::{BrokerId, BrokerName, ClusterName, GroupName, Timestamp, TopicName};
 
 /// A value of a setting.
 pub trait Value: Sized {
@@ -104,6 +104,18 @@ number_values! {
     u64, "a whole number, 0 or more";
     usize, "a whole number, 0 or more";
     BrokerId, "a whole number";
+}
+
+impl Value for Timestamp {
+    const EXPECTED: &'static str = "a whole number of milliseconds since 1970";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(self.to_string())
+    }
 }
 
 macro_rules! text_values {

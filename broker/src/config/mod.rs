@@ -1,0 +1,109 @@
+//! Settings of a broker, under Java's names and with Java's defaults.
+//!
+//! A value comes from, the later the stronger: the default, the machine and its environment, the file given with `-c`, a
+//! flag. While the broker runs it may be replaced by `UPDATE_BROKER_CONFIG`.
+
+mod inert;
+mod machine;
+mod settings;
+mod store_config;
+
+use remoting::config::{Config, Inert, Missing, Unfit};
+use remoting::types::{BrokerId, Host};
+
+pub use settings::{BrokerConfig, BrokerRole, FlushDiskType};
+
+impl BrokerConfig {
+    /// The defaults, with the facts of this machine and its environment.
+    pub fn of_this_machine() -> Self {
+        let defaults = Self::default();
+        Self {
+            broker_name: machine::host_name().map_or(defaults.broker_name, Into::into),
+            broker_ip1: machine::own_address().map_or(defaults.broker_ip1, |ip| ip.to_string()),
+            namesrv_addr: machine::variable("NAMESRV_ADDR"),
+            rocketmq_home: machine::variable("ROCKETMQ_HOME").map(Into::into),
+            store_path_root_dir: machine::store_folder(),
+            ..defaults
+        }
+    }
+
+    /// Member of the broker set. Java: `BrokerStartup`, where a master's id is 0 whatever the file says.
+    pub fn id(&self) -> BrokerId {
+        match self.broker_role {
+            BrokerRole::AsyncMaster | BrokerRole::SyncMaster => BrokerId::MASTER,
+            BrokerRole::Slave => self.broker_id,
+        }
+    }
+
+    /// The address that clients are told.
+    ///
+    /// # Errors
+    /// [`Unfit`] if `brokerIP1` is no IP address, which message ids need.
+    pub fn host(&self) -> Result<Host, Unfit> {
+        let ip = self.broker_ip1.trim_matches(['[', ']']).parse();
+        let ip = ip.map_err(|_| Unfit::new("brokerIP1", "is not an IP address"))?;
+        Ok(Host { ip, port: i32::from(self.listen_port) })
+    }
+
+    /// The address that slaves are told, `host:port`.
+    pub fn ha_addr(&self) -> String {
+        let port = if self.ha_listen_port == 0 { self.listen_port + 1 } else { self.ha_listen_port };
+        format!("{}:{port}", self.broker_ip2.as_ref().unwrap_or(&self.broker_ip1))
+    }
+
+    /// The name servers to register with, `host:port` each.
+    pub fn name_servers(&self) -> Vec<String> {
+        let list = self.namesrv_addr.as_deref().unwrap_or_default();
+        let addresses = list.split([';', ',']).map(str::trim).filter(|address| !address.is_empty());
+        addresses.map(str::to_owned).collect()
+    }
+}
+
+impl Config for BrokerConfig {
+    const INERT: &'static [Inert] = inert::INERT;
+    const MISSING: &'static [Missing] = inert::MISSING;
+    const FROZEN: &'static [&'static str] = &["brokerConfigPath", "rocketmqHome", "configBlackList"];
+
+    fn black_list(&self) -> &str {
+        &self.config_black_list
+    }
+
+    fn check(&self) -> Result<(), Unfit> {
+        let require = |holds: bool, key, reason: &str| if holds { Ok(()) } else { Err(Unfit::new(key, reason)) };
+        let ports = 3..=u16::MAX - 1;
+        require(
+            ports.contains(&self.listen_port),
+            "listenPort",
+            "leaves no room for the fast port two below it and the port for slaves above it",
+        )?;
+        require(self.bind_address.parse::<std::net::IpAddr>().is_ok(), "bindAddress", "is not an IP address")?;
+        self.host()?;
+        let servers = self.name_servers();
+        require(
+            servers.iter().all(|server| is_host_and_port(server)),
+            "namesrvAddr",
+            "is not of the form 127.0.0.1:9876;192.168.0.1:9876",
+        )?;
+        require(
+            self.broker_role != BrokerRole::Slave,
+            "brokerRole",
+            "is not there yet: this broker can only be a master",
+        )?;
+        require(
+            (0..=7).contains(&self.broker_permission),
+            "brokerPermission",
+            "is not made of 4 (read) and 2 (write)",
+        )?;
+        require(!self.broker_name.is_empty(), "brokerName", "is empty")?;
+        require(!self.broker_cluster_name.is_empty(), "brokerClusterName", "is empty")?;
+        require(self.default_topic_queue_nums > 0, "defaultTopicQueueNums", "is not above 0")?;
+        self.check_store()
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+#[cfg(test)]
+mod tests;

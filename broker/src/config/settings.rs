@@ -1,0 +1,223 @@
+//! Every setting of a broker, in Java's `BrokerConfig`, `MessageStoreConfig` and `NettyServerConfig` and here in one
+//! struct.
+
+use std::path::PathBuf;
+
+use remoting::config::{Millis, Seconds};
+use remoting::types::{BrokerId, BrokerName, ClusterName, Timestamp, TopicName};
+
+remoting::choice! {
+    /// What a broker is in its set. Java: `BrokerRole`.
+    pub enum BrokerRole {
+        /// Answers a send once it has the message itself.
+        AsyncMaster = "ASYNC_MASTER",
+        /// Answers once the slaves asked for have it, too.
+        SyncMaster = "SYNC_MASTER",
+        Slave = "SLAVE",
+    }
+}
+
+remoting::choice! {
+    /// When a message counts as stored. Java: `FlushDiskType`.
+    pub enum FlushDiskType {
+        AsyncFlush = "ASYNC_FLUSH",
+        SyncFlush = "SYNC_FLUSH",
+    }
+}
+
+remoting::config! {
+    /// Settings of a broker; [`BrokerConfig::of_this_machine`] is where a start begins.
+    pub struct BrokerConfig {
+        // Who it is.
+
+        /// Cluster the broker set belongs to; also becomes a topic.
+        broker_cluster_name: ClusterName = "DefaultCluster".into(), "brokerClusterName", important, restart;
+        /// Name of the broker set; also becomes a topic. Unless set, the host name.
+        broker_name: BrokerName = "DEFAULT_BROKER".into(), "brokerName", important, restart, machine;
+        /// Member of the broker set: 0 is the master, which a master role forces.
+        broker_id: BrokerId = BrokerId::MASTER, "brokerId", important, restart;
+        /// `ASYNC_MASTER` or `SYNC_MASTER`; a slave is not possible yet.
+        broker_role: BrokerRole = BrokerRole::AsyncMaster, "brokerRole", important, restart;
+        /// What clients may do: 4 read, 2 write, 6 both. 4 drains the broker: its routes lose the write bit.
+        broker_permission: i32 = 6, "brokerPermission";
+        /// Region named in the answers to sends, for message traces.
+        region_id: String = "DefaultRegion".to_owned(), "regionId";
+        /// Where RocketMQ is installed; only told to tools that ask. Unless set, the environment's `ROCKETMQ_HOME`.
+        rocketmq_home: Option<PathBuf> = None, "rocketmqHome", restart, machine;
+        /// The file given with `-c`, which changes at run time are written to.
+        broker_config_path: Option<PathBuf> = None, "brokerConfigPath", restart;
+        /// Keys that cannot be changed at run time, separated by `;`.
+        config_black_list: String = "configBlackList;brokerConfigPath".to_owned(), "configBlackList";
+
+        // Where it is.
+
+        /// Port for clients; the fast port is two below it.
+        listen_port: u16 = 10911, "listenPort", important, restart;
+        /// Address to listen on.
+        bind_address: String = "0.0.0.0".to_owned(), "bindAddress", restart;
+        /// Address that clients are told. Unless set, the address this machine reaches others from.
+        broker_ip1: String = "127.0.0.1".to_owned(), "brokerIP1", important, restart, machine;
+        /// Address that slaves are told. Unless set, as `brokerIP1`.
+        broker_ip2: Option<String> = None, "brokerIP2", restart;
+        /// Port that slaves are told; 0 is one above `listenPort`.
+        ha_listen_port: u16 = 0, "haListenPort", restart;
+        /// Connections that wait to be accepted.
+        server_socket_backlog: u32 = 1024, "serverSocketBacklog", restart;
+        /// A connection without traffic for this long is closed.
+        server_channel_max_idle_time_seconds: Seconds = Seconds::new(120), "serverChannelMaxIdleTimeSeconds", restart;
+
+        // Name servers.
+
+        /// Name servers as `host:port;host:port`; the broker registers with all. Unless set, the environment's
+        /// `NAMESRV_ADDR`; `-n` beats both.
+        namesrv_addr: Option<String> = None, "namesrvAddr", important, machine;
+        /// Time between two registrations; taken as 10 s to 60 s.
+        register_name_server_period: Millis = Millis::new(30_000), "registerNameServerPeriod";
+        /// Register at every period, also when nothing changed.
+        force_register: bool = true, "forceRegister";
+        /// Longest wait for the answer of a name server.
+        register_broker_timeout_mills: Millis = Millis::new(24_000), "registerBrokerTimeoutMills";
+        /// A name server forgets this broker when it did not hear from it for this long.
+        broker_not_active_timeout_millis: Millis = Millis::new(10_000), "brokerNotActiveTimeoutMillis", restart;
+        /// Longest wait for an answer when a request is handed on to a client or another broker.
+        forward_timeout: Millis = Millis::new(3000), "forwardTimeout";
+
+        // Topics and groups.
+
+        /// Create a topic when the first message for it comes.
+        auto_create_topic_enable: bool = true, "autoCreateTopicEnable", important, restart;
+        /// Most queues of a topic that is created by sending.
+        default_topic_queue_nums: i32 = 8, "defaultTopicQueueNums", restart;
+        /// Create a group when its first consumer comes.
+        auto_create_subscription_group: bool = true, "autoCreateSubscriptionGroup", important;
+        /// Let the topic named after the cluster be written to.
+        cluster_topic_enable: bool = true, "clusterTopicEnable", restart;
+        /// Let the topic named after the broker be written to.
+        broker_topic_enable: bool = true, "brokerTopicEnable", restart;
+        /// Create the topic for message traces.
+        trace_topic_enable: bool = false, "traceTopicEnable", important, restart;
+        /// Topic for message traces.
+        msg_trace_topic_name: TopicName = "RMQ_SYS_TRACE_TOPIC".into(), "msgTraceTopicName", important, restart;
+        /// Tell clients to trace messages.
+        trace_on: bool = true, "traceOn";
+        /// Refuse to change system topics.
+        validate_system_topic_when_update_topic: bool = true, "validateSystemTopicWhenUpdateTopic";
+        /// Accept topics of message type `MIXED`.
+        enable_mixed_message_type: bool = false, "enableMixedMessageType";
+        /// Delete a topic's retry topics of POP consumers with it.
+        clear_retry_topic_when_delete_topic: bool = true, "clearRetryTopicWhenDeleteTopic";
+        /// Forget the figures of topics and groups that are deleted.
+        auto_delete_unused_stats: bool = true, "autoDeleteUnusedStats";
+        /// Create the groups that RocketMQ's own tools use.
+        enable_create_sys_group: bool = true, "enableCreateSysGroup", restart;
+
+        // Clients.
+
+        /// Tell the members of a group when one joins or leaves.
+        notify_consumer_ids_changed_enable: bool = true, "notifyConsumerIdsChangedEnable";
+        /// Tell them at once, not within 15 s.
+        real_time_notify_consumer_change: bool = true, "realTimeNotifyConsumerChange";
+        /// A client that sent no heartbeat for this long is forgotten.
+        channel_expired_timeout: Millis = Millis::new(120_000), "channelExpiredTimeout";
+        /// A subscription that no heartbeat named for this long is forgotten.
+        subscription_expired_timeout: Millis = Millis::new(600_000), "subscriptionExpiredTimeout";
+        /// Keep a table of producers, which transaction checks and `producerConnection` need.
+        enable_register_producer: bool = true, "enableRegisterProducer";
+        /// Refuse consumers that pull on their own instead of being pushed to.
+        reject_pull_consumer_enable: bool = false, "rejectPullConsumerEnable";
+        /// Lock queues only together with the other members of the broker set.
+        lock_in_strict_mode: bool = false, "lockInStrictMode";
+
+        // Sends.
+
+        /// Refuse transactional messages.
+        reject_transaction_message: bool = false, "rejectTransactionMessage", important;
+        /// Refuse sends before this time, in milliseconds since 1970.
+        start_accept_send_request_time_stamp: Timestamp = Timestamp(0), "startAcceptSendRequestTimeStamp";
+        /// Largest body of a message, in bytes.
+        max_message_size: usize = 4 << 20, "maxMessageSize";
+
+        // Pulls.
+
+        /// Let a pull that finds nothing wait for a message.
+        long_polling_enable: bool = true, "longPollingEnable";
+        /// How long it waits when `longPollingEnable` is false.
+        short_polling_time_mills: Millis = Millis::new(1000), "shortPollingTimeMills";
+        /// Answer `LITE_PULL_MESSAGE`.
+        lite_pull_message_enable: bool = true, "litePullMessageEnable";
+        /// Filter by SQL 92 expressions over properties.
+        enable_property_filter: bool = false, "enablePropertyFilter";
+        /// Refuse pulls of groups that are too far behind.
+        disable_consume_if_consumer_read_slowly: bool = false, "disableConsumeIfConsumerReadSlowly";
+        /// Bytes that count as too far behind.
+        consumer_fallbehind_threshold: u64 = 16 << 30, "consumerFallbehindThreshold";
+        /// Most bytes in one answer, of messages that are likely cached.
+        max_transfer_bytes_on_message_in_memory: usize = 256 << 10, "maxTransferBytesOnMessageInMemory", restart;
+        /// Most messages in one answer, of messages that are likely cached.
+        max_transfer_count_on_message_in_memory: usize = 32, "maxTransferCountOnMessageInMemory", restart;
+        /// Most bytes in one answer, of messages that are likely not cached.
+        max_transfer_bytes_on_message_in_disk: usize = 64 << 10, "maxTransferBytesOnMessageInDisk", restart;
+        /// Most messages in one answer, of messages that are likely not cached.
+        max_transfer_count_on_message_in_disk: usize = 8, "maxTransferCountOnMessageInDisk", restart;
+        /// Percent of the memory within which the end of the log is taken to be cached.
+        access_message_in_memory_max_ratio: u32 = 40, "accessMessageInMemoryMaxRatio", restart;
+        /// Bytes of queue entries that one pull may look through.
+        max_filter_message_size: usize = 16_000, "maxFilterMessageSize", restart;
+
+        // Offsets, retries and delays.
+
+        /// Time between two saves of consumer offsets.
+        flush_consumer_offset_interval: Millis = Millis::new(5000), "flushConsumerOffsetInterval";
+        /// Offset commits after which the version of the offset table grows.
+        consumer_offset_update_version_step: i64 = 500, "consumerOffsetUpdateVersionStep";
+        /// Reset offsets here, instead of telling the consumers to.
+        use_server_side_reset_offset: bool = true, "useServerSideResetOffset";
+        /// What delay levels 1, 2, … stand for; must be the same on all brokers.
+        message_delay_level: String = DELAY_LEVELS.to_owned(), "messageDelayLevel", restart;
+        /// Time between two saves of how far each delay level is.
+        flush_delay_offset_interval: Millis = Millis::new(10_000), "flushDelayOffsetInterval";
+        /// Saves after which the version of the delay offset table grows.
+        delay_offset_update_version_step: i64 = 200, "delayOffsetUpdateVersionStep";
+        /// Count delayed messages in the figures when they are delivered.
+        enable_schedule_message_stats: bool = true, "enableScheduleMessageStats";
+
+        // Figures.
+
+        /// Count per queue, not only per topic and group.
+        enable_detail_stat: bool = true, "enableDetailStat";
+        /// Forget figures of what was idle for this long; -1 is never.
+        max_stats_idle_time_in_minutes: i32 = -1, "maxStatsIdleTimeInMinutes";
+
+        // Store.
+
+        /// Folder of everything the broker keeps. Unless set, `store` in the home folder, or in `./data` for
+        /// `ferromq standalone`.
+        store_path_root_dir: PathBuf = "store".into(), "storePathRootDir", important, restart, machine;
+        /// Folder of the commit log. Unless set, `commitlog` in `storePathRootDir`.
+        store_path_commit_log: Option<PathBuf> = None, "storePathCommitLog", important, restart;
+        /// Size of each commit log file, in bytes; must be that of the files there are.
+        mapped_file_size_commit_log: u64 = 1 << 30, "mappedFileSizeCommitLog", restart;
+        /// Size of each consume queue file, in bytes; must be that of the files there are.
+        mapped_file_size_consume_queue: u64 = 6_000_000, "mappedFileSizeConsumeQueue", restart;
+        /// `ASYNC_FLUSH` answers a send once the message is written, `SYNC_FLUSH` once it is surely on disk.
+        flush_disk_type: FlushDiskType = FlushDiskType::AsyncFlush, "flushDiskType", important, restart;
+        /// Time between two looks at what to flush under `ASYNC_FLUSH`.
+        flush_interval_commit_log: Millis = Millis::new(500), "flushIntervalCommitLog", important, restart;
+        /// Pages of 4 KiB that must wait before a look flushes them.
+        flush_commit_log_least_pages: u64 = 4, "flushCommitLogLeastPages", restart;
+        /// After this long all is flushed, however little it is.
+        flush_commit_log_thorough_interval: Millis = Millis::new(10_000), "flushCommitLogThoroughInterval", restart;
+        /// Longest time a send waits under `SYNC_FLUSH`; then it is answered `FLUSH_DISK_TIMEOUT`.
+        sync_flush_timeout: Millis = Millis::new(5000), "syncFlushTimeout", restart;
+        /// As `flushIntervalCommitLog`, for consume queues.
+        flush_interval_consume_queue: Millis = Millis::new(1000), "flushIntervalConsumeQueue", restart;
+        /// As `flushCommitLogLeastPages`, for consume queues.
+        flush_consume_queue_least_pages: u64 = 2, "flushConsumeQueueLeastPages", restart;
+        /// As `flushCommitLogThoroughInterval`, for consume queues.
+        flush_consume_queue_thorough_interval: Millis = Millis::new(60_000), "flushConsumeQueueThoroughInterval", restart;
+        /// Check the body of every message that is walked over after a crash.
+        check_crc_on_recover: bool = true, "checkCRCOnRecover", restart;
+    }
+}
+
+const DELAY_LEVELS: &str = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h";
