@@ -24,6 +24,8 @@ pub struct AppendBatch {
     /// Where the last queue was found; producers go round their queues, so the next one is probably the one behind it.
     last_queue: usize,
     max_message_bytes: usize,
+    /// The store that looked up the queues; 0: none yet.
+    pub(crate) store: u64,
     /// Stored already: the next push starts afresh.
     pub(crate) spent: bool,
 }
@@ -89,6 +91,7 @@ impl AppendBatch {
             positions: Vec::new(),
             last_queue: 0,
             max_message_bytes,
+            store: 0,
             spent: false,
         }
     }
@@ -171,11 +174,14 @@ impl AppendBatch {
         if bytes > MAX_PROPERTIES_BYTES {
             return Err(IllegalMessage::PropertiesTooLarge { bytes, max: MAX_PROPERTIES_BYTES });
         }
-        match message.topic.len() {
-            0 => Err(IllegalMessage::TopicEmpty),
-            bytes if bytes > MAX_TOPIC_BYTES => Err(IllegalMessage::TopicTooLong { bytes, max: MAX_TOPIC_BYTES }),
-            _ => Ok(()),
+        let bytes = message.topic.len();
+        if bytes > MAX_TOPIC_BYTES {
+            return Err(IllegalMessage::TopicTooLong { bytes, max: MAX_TOPIC_BYTES });
         }
+        if bytes == 0 || !message::is_folder_name(message.topic) {
+            return Err(IllegalMessage::TopicName);
+        }
+        if message.queue_id.0 < 0 { Err(IllegalMessage::QueueId(message.queue_id.0)) } else { Ok(()) }
     }
 
     fn start_afresh(&mut self) {

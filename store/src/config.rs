@@ -5,6 +5,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::consume_queue::UNIT_BYTES;
+use crate::error::StoreError;
+
 /// When a message counts as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlushMode {
@@ -98,6 +101,21 @@ impl StoreConfig {
             access_message_in_memory_max_ratio: 40,
             max_filter_message_size: 16_000,
         }
+    }
+
+    /// Rounds and checks what the files depend on.
+    pub(crate) fn checked(mut self) -> Result<Self, StoreError> {
+        const UNIT: u64 = UNIT_BYTES as u64;
+        let property = |setting, value, reason| Err(StoreError::Setting { setting, value, reason });
+        // Positions in records are i32, and a file must hold a record and a blank.
+        if !(1024..=i32::MAX as u64).contains(&self.commit_log_file_bytes) {
+            return property("mappedFileSizeCommitLog", self.commit_log_file_bytes, "1024 to 2147483647 bytes");
+        }
+        self.consume_queue_file_bytes = self.consume_queue_file_bytes.next_multiple_of(UNIT);
+        if !(UNIT..=i32::MAX as u64).contains(&self.consume_queue_file_bytes) {
+            return property("mappedFileSizeConsumeQueue", self.consume_queue_file_bytes, "20 to 2147483640 bytes");
+        }
+        Ok(self)
     }
 
     pub(crate) fn commit_log_dir(&self) -> PathBuf {

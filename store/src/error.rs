@@ -65,8 +65,10 @@ pub enum IllegalMessage {
     PropertiesTooLarge { bytes: usize, max: usize },
     #[error("topic of {bytes} bytes is longer than {max}")]
     TopicTooLong { bytes: usize, max: usize },
-    #[error("topic is empty")]
-    TopicEmpty,
+    #[error("topic is empty, starts with a dot or holds a slash")]
+    TopicName,
+    #[error("queue id {0} is negative")]
+    QueueId(i32),
     #[error("message {index} of the batch is malformed")]
     BadBatch { index: usize },
 }

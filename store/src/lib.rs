@@ -11,14 +11,25 @@
 #![deny(unsafe_code)]
 
 mod arrivals;
+mod background;
 mod batch;
+mod checkpoint;
+mod commit_log;
 mod config;
 mod consume_queue;
+mod dispatch;
 mod error;
 mod figures;
+mod io;
+mod keeper;
 pub mod message;
+mod mmap;
+mod presence;
 mod read;
 mod recovery;
+mod segments;
+mod shared;
+mod signal;
 mod store;
 mod watermark;
 
@@ -27,7 +38,7 @@ pub use batch::{AppendBatch, Appended, Position};
 pub use config::{FlushMode, StoreConfig, TransferLimits};
 pub use consume_queue::{Boundary, Entry};
 pub use error::{AppendError, IllegalMessage, StoreError};
-pub use figures::Figures;
+pub use figures::{Figures, PUT_TIME_BUCKETS, Rates};
 pub use read::{EntryFilter, Everything, ReadOutcome, ReadRequest, ReadStatus};
 pub use recovery::RecoveryReport;
 pub use store::Store;

@@ -1,7 +1,17 @@
 //! Reading messages: queue entries → runs of log bytes → slices of the mapping.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use bytes::Bytes;
-use remoting::types::{QueueId, QueueOffset, TopicName};
+use remoting::types::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+
+use crate::batch::Code;
+use crate::commit_log::{Snapshot, code_of};
+use crate::consume_queue::{EXTENSION_ADDRESS_MAX, Entry, Queue, UNIT_BYTES, Unit};
+use crate::message::StoredMessage;
+use crate::mmap::MappedFile;
+use crate::shared::Shared;
 
 /// What to read from one queue.
 #[derive(Clone, Copy, Debug)]
@@ -90,4 +100,205 @@ pub struct ReadOutcome {
     pub bytes: usize,
     /// The entries lie further behind the end of the log than memory is taken to reach.
     pub suggest_slave: bool,
+}
+
+/// Bounds of [`ReadRequest::max_bytes`]. Java: `DefaultMessageStore.MAX_PULL_MSG_SIZE`.
+const MIN_BYTES: usize = 100;
+const MAX_BYTES: usize = 128 << 20;
+/// Units taken from a queue at once.
+const UNITS_AT_ONCE: usize = 64;
+
+/// Java: `DefaultMessageStore.getMessage`.
+pub(crate) fn read(shared: &Shared, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> ReadOutcome {
+    let began = Instant::now();
+    let outcome = match shared.queues.get(request.topic, request.queue_id).filter(|queue| queue.exists()) {
+        Some(queue) => read_queue(shared, &queue, request, filter),
+        None => ReadOutcome::nothing(ReadStatus::NoMatchedQueue, QueueOffset(0), (0, 0)),
+    };
+    shared.stats.get(outcome.count, began.elapsed());
+    outcome
+}
+
+fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> ReadOutcome {
+    let bounds @ (min, max) = (queue.min(), queue.max());
+    let offset = request.offset.0;
+    let nothing = |status, next| ReadOutcome::nothing(status, QueueOffset(next), bounds);
+    if max == 0 {
+        return nothing(ReadStatus::NoMessageInQueue, 0);
+    } else if offset < min {
+        return nothing(ReadStatus::OffsetTooSmall, min);
+    } else if offset == max {
+        return nothing(ReadStatus::OffsetOverflowOne, offset);
+    } else if offset > max {
+        return nothing(ReadStatus::OffsetOverflowBadly, max);
+    }
+    let log_end = shared.log.end();
+    let mut found = Found::default();
+    let mut status = ReadStatus::NoMatched;
+    let mut next = offset;
+    let mut last_seen = 0;
+    // Records before this are gone: the file that held one of them is.
+    let mut gone_before = i64::MIN;
+    let log = shared.log.snapshot();
+    let scan_end = max.min(offset.saturating_add(scan_units(shared, request)));
+    let max_bytes = request.max_bytes.clamp(MIN_BYTES, MAX_BYTES);
+    let mut units = Vec::new();
+    'scan: while next < scan_end {
+        queue.read(next, UNITS_AT_ONCE.min((scan_end - next) as usize), &mut units);
+        if units.is_empty() {
+            if next == offset {
+                return nothing(ReadStatus::OffsetFoundNull, queue.next_file(offset));
+            }
+            break;
+        }
+        for unit in &units {
+            let in_memory = shared.is_in_memory(unit.physical, log_end);
+            if found.is_full(unit, request.max_messages, max_bytes, shared, in_memory) {
+                break 'scan;
+            }
+            next += 1;
+            if unit.is_blank() {
+                continue;
+            }
+            last_seen = unit.physical;
+            let size = usize::try_from(unit.size).unwrap_or(0);
+            if unit.physical < gone_before || !filter.matches_code(code(&log, unit, shared)) {
+                continue;
+            }
+            let Some((file, at, record)) = log.record(unit.physical, size) else {
+                if found.count == 0 {
+                    status = ReadStatus::MessageWasRemoving;
+                }
+                gone_before = shared.log.next_file(unit.physical);
+                continue;
+            };
+            if filter.matches_record(record) {
+                found.add(file, at, size);
+                status = ReadStatus::Found;
+            } else if found.count == 0 {
+                status = ReadStatus::NoMatched;
+            }
+        }
+    }
+    ReadOutcome {
+        status,
+        next_offset: QueueOffset(next),
+        suggest_slave: !shared.is_in_memory(last_seen, log_end),
+        count: found.count,
+        bytes: found.bytes,
+        messages: found.finish(),
+        ..nothing(status, next)
+    }
+}
+
+/// Most units that one read looks at.
+fn scan_units(shared: &Shared, request: &ReadRequest<'_>) -> i64 {
+    let bytes = shared.config.max_filter_message_size.max(request.max_messages.saturating_mul(UNIT_BYTES));
+    i64::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(i64::MAX)
+}
+
+/// The unit's code; one that is an address in Java's extension file is made again from the record.
+fn code(log: &Snapshot, unit: &Unit, shared: &Shared) -> i64 {
+    if unit.code > EXTENSION_ADDRESS_MAX {
+        return unit.code;
+    }
+    let record = usize::try_from(unit.size).ok().and_then(|size| log.record(unit.physical, size));
+    let message = record.and_then(|(.., bytes)| StoredMessage::parse(bytes).ok());
+    message.map_or(unit.code, |message| {
+        code_of(Code::of(message.topic, message.properties), message.store_timestamp, &shared.config)
+    })
+}
+
+/// Entries from `from` on, at most `max`; places that never held an entry are left out.
+pub(crate) fn entries(shared: &Shared, queue: &Queue, from: i64, max: usize) -> Vec<Entry> {
+    let log = shared.log.snapshot();
+    let mut entries = Vec::new();
+    let mut units = Vec::new();
+    let mut next = from.max(queue.min());
+    while entries.len() < max {
+        queue.read(next, max - entries.len(), &mut units);
+        if units.is_empty() {
+            break;
+        }
+        let numbered = (next..).zip(&units).filter(|(_, unit)| !unit.is_blank());
+        entries.extend(numbered.map(|(offset, unit)| Entry {
+            queue_offset: QueueOffset(offset),
+            physical_offset: PhysicalOffset(unit.physical),
+            size: usize::try_from(unit.size).unwrap_or(0),
+            tags_code: code(&log, unit, shared),
+        }));
+        next += units.len() as i64;
+    }
+    entries
+}
+
+impl ReadOutcome {
+    fn nothing(status: ReadStatus, next_offset: QueueOffset, (min, max): (i64, i64)) -> Self {
+        Self {
+            status,
+            next_offset,
+            min_offset: QueueOffset(min),
+            max_offset: QueueOffset(max),
+            messages: Vec::new(),
+            count: 0,
+            bytes: 0,
+            suggest_slave: false,
+        }
+    }
+}
+
+/// Messages found so far, neighbours joined.
+#[derive(Default)]
+struct Found {
+    messages: Vec<Bytes>,
+    run: Option<Run>,
+    count: usize,
+    bytes: usize,
+}
+
+/// Records that follow each other in one file.
+struct Run {
+    file: Arc<MappedFile>,
+    start: usize,
+    end: usize,
+}
+
+impl Found {
+    /// Whether the next message would be too much. Java: `DefaultMessageStore.isTheBatchFull`.
+    fn is_full(&self, unit: &Unit, max_messages: usize, max_bytes: usize, shared: &Shared, in_memory: bool) -> bool {
+        if self.count == 0 {
+            return false;
+        }
+        let limits = &shared.config.transfer;
+        let (most_bytes, most_messages) = if in_memory {
+            (limits.bytes_in_memory, limits.count_in_memory)
+        } else {
+            (limits.bytes_on_disk, limits.count_on_disk)
+        };
+        let bytes = self.bytes.saturating_add(usize::try_from(unit.size).unwrap_or(0));
+        self.count >= max_messages.min(most_messages) || bytes > max_bytes.min(most_bytes)
+    }
+
+    fn add(&mut self, file: &Arc<MappedFile>, at: usize, size: usize) {
+        self.count += 1;
+        self.bytes += size;
+        match &mut self.run {
+            Some(run) if Arc::ptr_eq(&run.file, file) && run.end == at => run.end += size,
+            run => {
+                let before = run.replace(Run { file: Arc::clone(file), start: at, end: at + size });
+                self.messages.extend(before.and_then(Run::slice));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.messages.extend(self.run.take().and_then(Run::slice));
+        self.messages
+    }
+}
+
+impl Run {
+    fn slice(self) -> Option<Bytes> {
+        self.file.slice(self.start..self.end)
+    }
 }

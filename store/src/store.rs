@@ -1,101 +1,351 @@
-//! stub being filled
-#![allow(unused, clippy::todo)]
-use std::future::Future;
+//! The store as the broker sees it.
+
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use remoting::types::{Clock, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use tokio::sync::oneshot;
+use tracing::warn;
 
 use crate::arrivals::Arrivals;
+use crate::background::Background;
 use crate::batch::{AppendBatch, Appended};
-use crate::config::StoreConfig;
-use crate::consume_queue::{Boundary, Entry};
+use crate::checkpoint::CheckpointFile;
+use crate::commit_log::{CommitLog, Refused};
+use crate::config::{FlushMode, StoreConfig};
+use crate::consume_queue::{self, Boundary, Entry};
+use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
-use crate::figures::Figures;
-use crate::read::{EntryFilter, ReadOutcome, ReadRequest};
-use crate::recovery::RecoveryReport;
-use crate::watermark::Confirmation;
+use crate::figures::{Figures, Stats};
+use crate::io::{Files, RealFiles};
+use crate::keeper::Keeper;
+use crate::presence::{self, Presence};
+use crate::read::{self, EntryFilter, ReadOutcome, ReadRequest};
+use crate::recovery::{self, RecoveryReport};
+use crate::shared::{self, Shared};
+use crate::signal::Signal;
+use crate::watermark::{Confirmation, Watermark};
 
-/// The message store of one broker.
+/// The message store of one broker. Closes itself on drop.
+///
+/// Nothing here is async but [`Store::append_and_confirm`] and [`Arrivals`]: an append is a memory copy under a short
+/// lock, a read cuts slices from mapped files. A read of messages that are no longer [in memory](Store::in_memory) waits
+/// for the disk when its bytes are used.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+/// Taken away by the first close.
+#[derive(Debug)]
+struct Running {
+    background: Background,
+    presence: Presence,
+}
 
 impl Store {
+    /// Opens the store in `config.root`, or makes one, and recovers it by Java's rules.
+    ///
+    /// Blocks for as long as recovery takes.
+    ///
+    /// # Errors
+    /// The store is in use, of another kind, was written with other file sizes, or cannot be read or written.
     pub fn open(config: StoreConfig, clock: Clock) -> Result<(Arc<Self>, RecoveryReport), StoreError> {
-        todo!()
+        Self::open_on(config, clock, Arc::new(RealFiles))
     }
+
+    pub(crate) fn open_on(
+        config: StoreConfig,
+        clock: Clock,
+        disk: Arc<dyn Files>,
+    ) -> Result<(Arc<Self>, RecoveryReport), StoreError> {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let config = config.checked()?;
+        std::fs::create_dir_all(&config.root).map_err(StoreError::io("create", &config.root))?;
+        let presence = Presence::take(&config.root)?;
+        presence::check_kind(&config.root)?;
+        let clean = presence.was_clean();
+        let path = config.root.join("checkpoint");
+        let (checkpoint_file, checkpoint) = CheckpointFile::open(&path).map_err(StoreError::io("open", path))?;
+        let opened = recovery::open(&config, &*disk, &checkpoint, clean)?;
+        presence.mark_running()?;
+
+        let end = opened.report.end.0;
+        let memory = shared::memory_bytes() / 100 * u64::from(config.access_message_in_memory_max_ratio);
+        let shared = Arc::new(Shared {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            log: CommitLog::new(config.commit_log_dir(), config.commit_log_file_bytes, Arc::clone(&disk), opened.log),
+            queues: opened.queues,
+            watermark: Watermark::new(end, config.sync_flush_timeout),
+            dispatch: Dispatch::new(end, opened.progress),
+            checkpoint: checkpoint_file,
+            stats: Stats::new(clock.now()),
+            flush_signal: Signal::default(),
+            keeper_signal: Signal::default(),
+            deadline_signal: Signal::default(),
+            memory_bytes: i64::try_from(memory).unwrap_or(i64::MAX),
+            closed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
+            queues_failing: AtomicBool::new(false),
+            disk,
+            clock,
+            config,
+        });
+        let wrote_queues = !clean || opened.report.rebuilt_entries > 0 || opened.report.cut_entries > 0;
+        let keeper = Keeper::new(Arc::clone(&shared), checkpoint, wrote_queues);
+        let background = Background::start(&shared, keeper);
+        let background = background.map_err(StoreError::io("start threads for", &shared.config.root))?;
+        let running = Mutex::new(Some(Running { background, presence }));
+        Ok((Arc::new(Self { shared, running }), opened.report))
+    }
+
+    /// Takes no more messages, brings everything to disk and marks the exit as clean. Later calls do nothing.
+    ///
+    /// Blocks for as long as the disk takes. What was read stays readable.
+    ///
+    /// # Errors
+    /// The clean mark could not be made. If something could not be brought to disk, the mark is left out without error:
+    /// the next start then recovers as after a crash.
     pub fn close(&self) -> Result<(), StoreError> {
-        todo!()
+        let Some(Running { background, presence }) = self.running.lock().take() else { return Ok(()) };
+        let shared = &*self.shared;
+        {
+            // Appends that are under way end before this lock is had.
+            let _appends = shared.log.lock();
+            shared.closed.store(true, Ordering::Release);
+        }
+        shared.stopping.store(true, Ordering::Release);
+        let signals = [&shared.flush_signal, &shared.keeper_signal, &shared.deadline_signal];
+        signals.into_iter().chain([&shared.log.allocator.signal]).for_each(Signal::raise);
+        let keeper = background.join();
+        shared.flush();
+        shared.watermark.fail();
+        let finished = keeper.is_some_and(|mut keeper| keeper.finish());
+        if let Err(error) = shared.log.remove_preallocated() {
+            warn!(%error, "remove the commit log file made ahead");
+        }
+        if finished && !shared.is_poisoned() && shared.dispatch_behind() == 0 {
+            presence.leave_cleanly()
+        } else {
+            warn!("the store was not closed cleanly: the next start recovers it");
+            Ok(())
+        }
     }
+
     /// An empty batch with this store's limits.
     pub fn batch(&self) -> AppendBatch {
-        todo!()
+        AppendBatch::new(self.shared.config.max_message_bytes)
     }
+
+    /// Writes the messages of the batch: all of them, or none.
+    ///
+    /// Readers see them, and [`Self::when_confirmed`] answers, once the watermark has passed the end. The batch is empty
+    /// afterwards; after an error it is as it was and may be tried again.
+    ///
+    /// # Errors
+    /// Nothing was stored, and the variant says whether later appends have a chance.
     pub fn append<'b>(&self, batch: &'b mut AppendBatch) -> Result<Appended<'b>, AppendError> {
-        todo!()
+        if batch.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        let began = Instant::now();
+        let shared = &*self.shared;
+        let end = loop {
+            shared.look_up(batch);
+            match shared.log.append(batch, &shared.config, &shared.clock, &shared.dispatch, || shared.may_write()) {
+                Ok(end) => break end,
+                Err(Refused::QueueGone) => {}
+                Err(Refused::Error(error)) => {
+                    shared.stats.put_failed.fetch_add(1, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        };
+        batch.spent = true;
+        match shared.config.flush {
+            FlushMode::Async => shared.confirm(end.0),
+            FlushMode::Sync => shared.flush_signal.raise(),
+        }
+        shared.stats.put(batch.records.len(), batch.bytes.len() as u64, began.elapsed());
+        Ok(Appended { positions: &batch.positions, end })
     }
+
+    /// How far messages count as stored and are readable.
     pub fn confirmed(&self) -> PhysicalOffset {
-        todo!()
+        self.shared.watermark.confirmed()
     }
+
+    /// Calls `then` once everything before `end` is confirmed, or will not be: at once, on this thread, if that is
+    /// settled already, else from the thread that settles it. `then` must not block.
     pub fn when_confirmed(&self, end: PhysicalOffset, then: Box<dyn FnOnce(Confirmation) + Send>) {
-        todo!()
+        self.shared.watermark.when_confirmed(end.0, then);
     }
+
+    /// Appends and waits until that is confirmed or will not be. For writers of single messages.
+    ///
+    /// Not cancel-safe: dropped early, the messages may be stored all the same.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
     pub async fn append_and_confirm<'b>(
         &self,
         batch: &'b mut AppendBatch,
     ) -> Result<(Appended<'b>, Confirmation), AppendError> {
-        todo!()
+        let appended = self.append(batch)?;
+        let (sender, receiver) = oneshot::channel();
+        let answer = move |what| {
+            // Nobody waits any more.
+            let _ = sender.send(what);
+        };
+        self.when_confirmed(appended.end, Box::new(answer));
+        let confirmation = receiver.await.unwrap_or(Confirmation::Failed);
+        Ok((appended, confirmation))
     }
+
+    /// Reads messages of one queue.
     pub fn read(&self, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> ReadOutcome {
-        todo!()
+        read::read(&self.shared, request, filter)
     }
+
+    /// Queue entries from `from` on (or the queue's minimum), at most `max`, without their messages.
     pub fn entries(&self, topic: &str, queue_id: QueueId, from: QueueOffset, max: usize) -> Vec<Entry> {
-        todo!()
+        let queue = self.shared.queues.get(topic, queue_id);
+        queue.map_or_else(Vec::new, |queue| read::entries(&self.shared, &queue, from.0, max))
     }
-    /// One whole stored record, if there is one at `offset`.
+
+    /// The whole stored record that starts at `offset`; `None` if there is none, or it is not confirmed.
     pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
-        todo!()
+        let record = self.shared.log.snapshot().record_at(offset)?;
+        (offset.after(record.len()) <= self.confirmed()).then_some(record)
     }
-    /// First offset kept; `None`: no such queue.
+
+    /// First offset kept; `None`: there is no such queue.
     pub fn min_offset(&self, topic: &str, queue_id: QueueId) -> Option<QueueOffset> {
-        todo!()
+        self.queue(topic, queue_id, |queue| QueueOffset(queue.min()))
     }
-    /// One behind the last offset; `None`: no such queue.
+
+    /// One behind the last offset; `None`: there is no such queue.
     pub fn max_offset(&self, topic: &str, queue_id: QueueId) -> Option<QueueOffset> {
-        todo!()
+        self.queue(topic, queue_id, |queue| QueueOffset(queue.max()))
     }
+
+    /// The place of a time in a queue, as [`Boundary`] says; 0 without such a queue.
     pub fn offset_by_time(&self, topic: &str, queue_id: QueueId, at: Timestamp, boundary: Boundary) -> QueueOffset {
-        todo!()
+        let search = |queue: &consume_queue::Queue| {
+            consume_queue::offset_by_time(queue, at, boundary, |offset| self.time_of(queue, QueueOffset(offset)))
+        };
+        self.queue(topic, queue_id, search).unwrap_or_default()
     }
+
+    /// When the message at `offset` was stored; `None` if there is none.
     pub fn store_time(&self, topic: &str, queue_id: QueueId, offset: QueueOffset) -> Option<Timestamp> {
-        todo!()
+        self.queue(topic, queue_id, |queue| self.time_of(queue, offset)).flatten()
     }
+
+    /// When the first message kept in the queue was stored; `None` if there is none.
     pub fn earliest_store_time(&self, topic: &str, queue_id: QueueId) -> Option<Timestamp> {
-        todo!()
+        self.queue(topic, queue_id, |queue| self.time_of(queue, QueueOffset(queue.min()))).flatten()
     }
+
+    fn time_of(&self, queue: &consume_queue::Queue, offset: QueueOffset) -> Option<Timestamp> {
+        let unit = queue.unit(offset.0).filter(|unit| !unit.is_blank())?;
+        self.shared.log.snapshot().store_time(unit.physical, usize::try_from(unit.size).ok()?)
+    }
+
+    fn queue<T>(&self, topic: &str, queue_id: QueueId, ask: impl FnOnce(&consume_queue::Queue) -> T) -> Option<T> {
+        let queue = self.shared.queues.get(topic, queue_id).filter(|queue| queue.exists())?;
+        Some(ask(&queue))
+    }
+
+    /// Whether the record at `offset` is near enough to the end of the log to be expected in memory.
     pub fn in_memory(&self, offset: PhysicalOffset) -> bool {
-        todo!()
+        self.shared.is_in_memory(offset.0, self.shared.log.end())
     }
+
+    /// First byte of the log that is kept.
     pub fn min_physical_offset(&self) -> PhysicalOffset {
-        todo!()
+        PhysicalOffset(self.shared.log.min())
     }
+
+    /// Where the next record goes.
     pub fn max_physical_offset(&self) -> PhysicalOffset {
-        todo!()
+        PhysicalOffset(self.shared.log.end())
     }
+
+    /// For waiting until a queue grows; it need not exist yet.
     pub fn arrivals(&self, topic: &TopicName, queue_id: QueueId) -> Arrivals {
-        todo!()
+        Arrivals { queue: self.shared.queues.get_or_create(topic, queue_id) }
     }
+
+    /// Forgets the queues of a topic; its records stay in the log until that is cleaned. Says whether there were any.
+    ///
+    /// Blocks while files are removed.
+    ///
+    /// # Errors
+    /// The topic is gone, but its files could not be removed.
     pub fn delete_topic(&self, topic: &str) -> Result<bool, StoreError> {
-        todo!()
+        let queues = &self.shared.queues;
+        let trash = {
+            let _folders = queues.hold_folders();
+            let _appends = self.shared.log.lock();
+            if !queues.forget(topic) {
+                return Ok(false);
+            }
+            drop(_appends);
+            queues.discard(topic)?
+        };
+        if let Some(trash) = trash {
+            std::fs::remove_dir_all(&trash).map_err(StoreError::io("remove", trash))?;
+        }
+        Ok(true)
     }
+
+    /// Topics that have, or had, messages here.
     pub fn topics(&self) -> Vec<TopicName> {
-        todo!()
+        self.shared.queues.topics()
     }
-    /// Ids of the queues that a topic has here, ascending.
+
+    /// Queues that a topic has here, ascending.
     pub fn queues(&self, topic: &str) -> Vec<QueueId> {
-        todo!()
+        self.shared.queues.of_topic(topic)
     }
+
     pub fn figures(&self) -> Figures {
-        todo!()
+        let shared = &*self.shared;
+        Figures {
+            min_physical_offset: self.min_physical_offset(),
+            max_physical_offset: self.max_physical_offset(),
+            flushed_offset: PhysicalOffset(shared.log.flushed()),
+            dispatch_behind_bytes: shared.dispatch_behind(),
+            commit_log_disk_ratio: disk_ratio(shared.log.dir()),
+            consume_queue_disk_ratio: disk_ratio(shared.queues.dir()),
+            ..shared.stats.figures()
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            warn!(%error, "close the store");
+        }
+    }
+}
+
+/// Used share of the disk that holds `path`. Java: `UtilAll.getDiskPartitionSpaceUsedPercent`.
+fn disk_ratio(path: &Path) -> f64 {
+    match rustix::fs::statvfs(path) {
+        Ok(disk) if disk.f_blocks > 0 => {
+            let used = disk.f_blocks.saturating_sub(disk.f_bfree) as f64;
+            // As `df` has it: what is kept for root counts neither as used nor as free.
+            used / (used + disk.f_bavail as f64)
+        }
+        _ => -1.0,
     }
 }

@@ -1,4 +1,15 @@
-//! stub being filled
+//! How far the log is confirmed, and who waits for it to get further.
+//!
+//! What moves the watermark decides what "stored" means: written, flushed, or held by others. Waiters stand in one queue
+//! ordered by the end of their batch; whoever moves the watermark answers all that are due.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use remoting::types::PhysicalOffset;
 
 /// What became of a message that was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,4 +19,147 @@ pub enum Confirmation {
     FlushTimeout,
     /// The flush failed, or the store was closed before it.
     Failed,
+}
+
+type Then = Box<dyn FnOnce(Confirmation) + Send>;
+
+struct Waiter {
+    end: i64,
+    deadline: Instant,
+    then: Then,
+}
+
+pub(crate) struct Watermark {
+    confirmed: AtomicI64,
+    /// Waiters in the queue, so that nobody takes the lock for an empty one.
+    waiting: AtomicUsize,
+    /// Ordered by `end`.
+    waiters: Mutex<VecDeque<Waiter>>,
+    /// Nothing will be confirmed any more.
+    failed: AtomicBool,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watermark").field("confirmed", &self.confirmed).field("waiting", &self.waiting).finish()
+    }
+}
+
+impl Watermark {
+    pub(crate) fn new(confirmed: i64, timeout: Duration) -> Self {
+        Self {
+            confirmed: AtomicI64::new(confirmed),
+            waiting: AtomicUsize::new(0),
+            waiters: Mutex::default(),
+            failed: AtomicBool::new(false),
+            timeout,
+        }
+    }
+
+    pub(crate) fn confirmed(&self) -> PhysicalOffset {
+        PhysicalOffset(self.confirmed.load(Ordering::SeqCst))
+    }
+
+    /// Calls `then` once the watermark has reached `end`: at once if it has, else from the thread that moves it.
+    pub(crate) fn when_confirmed(&self, end: i64, then: Then) {
+        if self.confirmed.load(Ordering::SeqCst) >= end {
+            return then(Confirmation::Confirmed);
+        }
+        let mut waiters = self.waiters.lock();
+        // Counted before the watermark is looked at again: either we see it moved, or its mover sees us.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let at_once = if self.confirmed.load(Ordering::SeqCst) >= end {
+            Confirmation::Confirmed
+        } else if self.failed.load(Ordering::SeqCst) {
+            Confirmation::Failed
+        } else {
+            let at = waiters.iter().rposition(|other| other.end <= end).map_or(0, |before| before + 1);
+            waiters.insert(at, Waiter { end, deadline: Instant::now() + self.timeout, then });
+            return;
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        drop(waiters);
+        then(at_once);
+    }
+
+    /// Moves the watermark; it never goes back.
+    pub(crate) fn advance(&self, to: i64) {
+        self.confirmed.fetch_max(to, Ordering::SeqCst);
+    }
+
+    /// Answers everyone whose batch is confirmed.
+    pub(crate) fn release(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            let confirmed = self.confirmed.load(Ordering::SeqCst);
+            self.answer_while(Confirmation::Confirmed, |waiter| waiter.end <= confirmed);
+        }
+    }
+
+    /// Answers everyone who has waited for too long.
+    pub(crate) fn expire(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            let now = Instant::now();
+            // The timeout is the same for all, so the queue is ordered by deadline as well.
+            self.answer_while(Confirmation::FlushTimeout, |waiter| waiter.deadline <= now);
+        }
+    }
+
+    /// Answers everyone, now and from now on, that nothing will be confirmed any more.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.answer_while(Confirmation::Failed, |_| true);
+    }
+
+    fn answer_while(&self, with: Confirmation, due: impl Fn(&Waiter) -> bool) {
+        let due: Vec<Waiter> = {
+            let mut waiters = self.waiters.lock();
+            let count = waiters.iter().take_while(|waiter| due(waiter)).count();
+            self.waiting.fetch_sub(count, Ordering::SeqCst);
+            waiters.drain(..count).collect()
+        };
+        for waiter in due {
+            (waiter.then)(with);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn note(watermark: &Watermark, log: &Arc<Mutex<Vec<(i64, Confirmation)>>>, end: i64) {
+        let log = Arc::clone(log);
+        watermark.when_confirmed(end, Box::new(move |what| log.lock().push((end, what))));
+    }
+
+    #[test]
+    fn waiters_are_answered_in_log_order_when_the_watermark_passes_them() {
+        let watermark = Watermark::new(10, Duration::from_secs(60));
+        let log = Arc::default();
+        note(&watermark, &log, 10);
+        assert_eq!(*log.lock(), [(10, Confirmation::Confirmed)], "inline");
+        for end in [30, 20, 40] {
+            note(&watermark, &log, end);
+        }
+        watermark.advance(35);
+        watermark.release();
+        assert_eq!(log.lock()[1..], [(20, Confirmation::Confirmed), (30, Confirmation::Confirmed)]);
+        watermark.fail();
+        note(&watermark, &log, 50);
+        assert_eq!(log.lock()[3..], [(40, Confirmation::Failed), (50, Confirmation::Failed)]);
+    }
+
+    #[test]
+    fn waiting_too_long_is_answered_once() {
+        let watermark = Watermark::new(0, Duration::ZERO);
+        let log = Arc::default();
+        note(&watermark, &log, 1);
+        watermark.expire();
+        watermark.advance(1);
+        watermark.release();
+        assert_eq!(*log.lock(), [(1, Confirmation::FlushTimeout)]);
+    }
 }

@@ -61,3 +61,23 @@ impl Unit {
         self.physical + i64::from(self.size)
     }
 }
+
+/// Codes up to here are addresses in the queue's extension file, not codes. Java: `ConsumeQueueExt.MAX_ADDR`.
+pub(crate) const EXTENSION_ADDRESS_MAX: i64 = i32::MIN as i64 - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_have_javas_layout() {
+        let unit = Unit { physical: 0x0102_0304_0506_0708, size: 0x090A_0B0C, code: -1 };
+        let bytes = unit.encode();
+        assert_eq!(bytes[..12], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(bytes[12..], [0xFF; 8]);
+        assert_eq!(Unit::decode(&bytes), unit);
+        assert!(unit.is_written() && !unit.is_blank());
+        assert!(Unit::BLANK.is_written() && Unit::BLANK.is_blank());
+        assert!(!Unit::decode(&[0; UNIT_BYTES]).is_written());
+    }
+}

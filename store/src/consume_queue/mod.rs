@@ -1,18 +1,181 @@
-//! stub being filled
-#![allow(unused)]
+//! Consume queues: per topic and queue id, the list of its messages in 20-byte units.
+//!
+//! Java: `ConsumeQueue`, `ConsumeQueueStore`.
 
+mod by_time;
 mod entry;
+mod files;
+mod queue;
 
+pub use by_time::Boundary;
 pub use entry::Entry;
+pub(crate) use by_time::offset_by_time;
+pub(crate) use entry::{EXTENSION_ADDRESS_MAX, UNIT_BYTES, Unit};
+pub(crate) use queue::{Gap, Queue};
 
-/// Which of two neighbours in time is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boundary {
-    /// The first message stored at or after the time.
-    Lower,
-    /// The last message stored at or before the time.
-    Upper,
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+use remoting::types::{QueueId, TopicName};
+use tracing::warn;
+
+use crate::error::StoreError;
+use crate::io::Files;
+use crate::segments;
+use files::QueueFiles;
+
+/// All queues of the store.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    /// `<root>/consumequeue`.
+    dir: PathBuf,
+    file_bytes: u64,
+    topics: DashMap<TopicName, Arc<TopicQueues>>,
+    /// Queues with units that are not in files yet; the keeper's list.
+    unwritten: Mutex<Vec<Arc<Queue>>>,
+    /// Held for reading while files are created, for writing while the folder of a topic goes away.
+    folders: RwLock<()>,
+    /// Makes names of folders on their way out unique.
+    trash_number: AtomicU64,
 }
 
-#[derive(Debug)]
-pub(crate) struct Queue {}
+type TopicQueues = RwLock<BTreeMap<QueueId, Arc<Queue>>>;
+
+/// Folders with this prefix, beside the topics' own, hold deleted queues. No topic name starts like this.
+const TRASH_PREFIX: &str = ".deleted-";
+
+impl Queues {
+    /// Finds the queues in `dir`; [`Queue::load`] then finds their ends.
+    pub(crate) fn open(dir: PathBuf, file_bytes: u64) -> Result<Self, StoreError> {
+        fs::create_dir_all(&dir).map_err(StoreError::io("create", &dir))?;
+        let queues = Self {
+            dir,
+            file_bytes,
+            topics: DashMap::new(),
+            unwritten: Mutex::default(),
+            folders: RwLock::default(),
+            trash_number: AtomicU64::new(0),
+        };
+        for (topic_dir, topic) in folders(&queues.dir)? {
+            if topic.starts_with(TRASH_PREFIX) {
+                fs::remove_dir_all(&topic_dir).map_err(StoreError::io("remove", &topic_dir))?;
+                continue;
+            }
+            let topic = TopicName::new(topic);
+            for (queue_dir, id) in folders(&topic_dir)? {
+                let Ok(id) = id.parse().map(QueueId) else {
+                    warn!(path = %queue_dir.display(), "folder of a topic is no queue id, left alone");
+                    continue;
+                };
+                let starts = segments::list(&queue_dir, file_bytes, "mappedFileSizeConsumeQueue")?;
+                let files = QueueFiles::new(queue_dir, file_bytes as i64, starts);
+                let queue = Arc::new(Queue::new(topic.clone(), id, files));
+                queues.topics.entry(topic.clone()).or_default().write().insert(id, queue);
+            }
+        }
+        Ok(queues)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn get(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
+        let queues = Arc::clone(&*self.topics.get(topic)?);
+        queues.read().get(&id).cloned()
+    }
+
+    /// The queue, in memory at least; its files come with its first entry.
+    pub(crate) fn get_or_create(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
+        if let Some(queue) = self.get(topic, id) {
+            return queue;
+        }
+        // Held while the queue is put in, so that it is not put into a topic that was just deleted.
+        let held = self.topics.entry(topic.clone()).or_default();
+        let mut queues = held.write();
+        let queue = queues.entry(id).or_insert_with(|| {
+            let dir = self.dir.join(topic.as_str()).join(id.to_string());
+            let files = QueueFiles::new(dir, self.file_bytes as i64, Vec::new());
+            Arc::new(Queue::new(topic.clone(), id, files))
+        });
+        Arc::clone(queue)
+    }
+
+    /// Every queue, also those without entries.
+    pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
+        self.topics.iter().flat_map(|topic| topic.read().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Topics that have entries.
+    pub(crate) fn topics(&self) -> Vec<TopicName> {
+        let has_entries = |queues: &TopicQueues| queues.read().values().any(|queue| queue.exists());
+        self.topics.iter().filter(|topic| has_entries(topic)).map(|topic| topic.key().clone()).collect()
+    }
+
+    /// Queues of `topic` that have entries.
+    pub(crate) fn of_topic(&self, topic: &str) -> Vec<QueueId> {
+        let Some(queues) = self.topics.get(topic).map(|queues| Arc::clone(&*queues)) else { return Vec::new() };
+        let queues = queues.read();
+        queues.values().filter(|queue| queue.exists()).map(|queue| queue.queue_id).collect()
+    }
+
+    /// Notes that `queue` has units to write out.
+    pub(crate) fn list_unwritten(&self, queue: Arc<Queue>) {
+        self.unwritten.lock().push(queue);
+    }
+
+    pub(crate) fn take_unwritten(&self) -> Vec<Arc<Queue>> {
+        std::mem::take(&mut *self.unwritten.lock())
+    }
+
+    /// Writes one queue's units to its files; see [`Queue::write_out`].
+    pub(crate) fn write_out(&self, queue: &Queue, disk: &dyn Files) -> io::Result<usize> {
+        let _folders = self.folders.read();
+        queue.write_out(disk)
+    }
+
+    /// Keeps files from being created while a topic is deleted.
+    pub(crate) fn hold_folders(&self) -> RwLockWriteGuard<'_, ()> {
+        self.folders.write()
+    }
+
+    /// Takes a topic out of the table: from now on appends make new queues. Called under the append lock.
+    ///
+    /// Returns whether the topic was there.
+    pub(crate) fn forget(&self, topic: &str) -> bool {
+        let Some((_, queues)) = self.topics.remove(topic) else { return false };
+        queues.read().values().for_each(|queue| queue.remove());
+        true
+    }
+
+    /// Moves the folder of a forgotten topic out of the way, for the caller to remove; `None`: it has none.
+    pub(crate) fn discard(&self, topic: &str) -> Result<Option<PathBuf>, StoreError> {
+        let dir = self.dir.join(topic);
+        let trash = self.dir.join(format!("{TRASH_PREFIX}{}", self.trash_number.fetch_add(1, Ordering::Relaxed)));
+        match fs::rename(&dir, &trash) {
+            Ok(()) => Ok(Some(trash)),
+            // Nothing was written out yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("move away", dir)(error)),
+        }
+    }
+}
+
+/// Sub-folders of `dir` with readable names.
+fn folders(dir: &Path) -> Result<Vec<(PathBuf, String)>, StoreError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
+        let entry = entry.map_err(StoreError::io("list", dir))?;
+        let is_dir = entry.file_type().map_err(StoreError::io("look at", entry.path()))?.is_dir();
+        if let (true, Ok(name)) = (is_dir, entry.file_name().into_string()) {
+            found.push((entry.path(), name));
+        }
+    }
+    Ok(found)
+}

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use remoting::types::{Host, PhysicalOffset, QueueId, QueueOffset, Timestamp};
 use thiserror::Error;
 
-use super::{MAGIC_BLANK, MAGIC_V1, MAGIC_V2, sys_flag};
+use super::{BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, SYS_FLAG_AT, sys_flag};
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -235,4 +235,12 @@ impl<'a> Reader<'a> {
     fn text(&mut self, len: usize) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.take(len)?).map_err(|_| DecodeError::Text)
     }
+}
+
+/// Store time of a record, without reading the rest of it.
+pub(crate) fn store_timestamp(record: &[u8]) -> Option<Timestamp> {
+    let field = |at: usize| record.get(at..)?.first_chunk();
+    let flags = record.get(SYS_FLAG_AT..)?.first_chunk().map(|flags| i32::from_be_bytes(*flags))?;
+    let host_bytes = if flags & sys_flag::BORN_HOST_V6 != 0 { 20 } else { 8 };
+    field(BORN_HOST_AT + host_bytes).map(|time| Timestamp(i64::from_be_bytes(*time)))
 }

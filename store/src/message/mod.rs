@@ -19,7 +19,8 @@ pub mod properties;
 pub mod sys_flag;
 
 pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements};
-pub(crate) use encode::{Patch, encode, record_len};
+pub(crate) use decode::store_timestamp;
+pub(crate) use encode::{Patch, encode};
 pub use hash::java_hash;
 pub(crate) use hash::tags_code;
 
@@ -38,8 +39,6 @@ pub(crate) const BLANK_BYTES: usize = 8;
 pub const MAX_PROPERTIES_BYTES: usize = i16::MAX as usize;
 /// `%RETRY%` and `%DLQ%` topics; others are limited to 127 by the broker. Java: `TopicValidator`.
 pub const MAX_TOPIC_BYTES: usize = 255;
-/// What a record may hold beside its body. Java: `MessageExtEncoder`.
-pub(crate) const MAX_OVERHEAD_BYTES: usize = 64 << 10;
 
 pub(crate) const QUEUE_OFFSET_AT: usize = 20;
 pub(crate) const PHYSICAL_OFFSET_AT: usize = 28;
@@ -72,4 +71,9 @@ pub struct Message<'a> {
     pub body: &'a [u8],
     /// `name 0x01 value 0x02 …`; see [`properties`].
     pub properties: &'a str,
+}
+
+/// Whether queues of a topic of this name can have a folder.
+pub(crate) fn is_folder_name(topic: &str) -> bool {
+    !topic.starts_with('.') && !topic.contains(['/', '\0'])
 }

@@ -1,0 +1,91 @@
+//! The store's own threads: flush, deadlines, next file, keeper.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::config::FlushMode;
+use crate::keeper::Keeper;
+use crate::shared::Shared;
+
+const PAGE_BYTES: u64 = 4096;
+
+/// Running threads; they end once [`Shared::stopping`] is set and their signals are raised.
+#[derive(Debug)]
+pub(crate) struct Background {
+    threads: Vec<JoinHandle<()>>,
+    keeper: JoinHandle<Keeper>,
+}
+
+impl Background {
+    pub(crate) fn start(shared: &Arc<Shared>, keeper: Keeper) -> io::Result<Self> {
+        let spawn = |name: &str, run: fn(&Shared)| {
+            let shared = Arc::clone(shared);
+            thread::Builder::new().name(name.into()).spawn(move || run(&shared))
+        };
+        let mut threads = vec![spawn("store-allocate", allocate)?];
+        match shared.config.flush {
+            FlushMode::Async => threads.push(spawn("store-flush", flush_on_time)?),
+            FlushMode::Sync => {
+                threads.push(spawn("store-flush", flush_on_demand)?);
+                threads.push(spawn("store-deadline", end_long_waits)?);
+            }
+        }
+        let keeper = thread::Builder::new().name("store-keeper".into()).spawn(move || keeper.run())?;
+        Ok(Self { threads, keeper })
+    }
+
+    /// Waits for all threads to end; gives back the keeper unless it panicked.
+    pub(crate) fn join(self) -> Option<Keeper> {
+        for thread in self.threads {
+            // A panic was printed by its thread; there is nothing to add.
+            let _ = thread.join();
+        }
+        self.keeper.join().ok()
+    }
+}
+
+fn allocate(shared: &Shared) {
+    while !shared.is_stopping() {
+        shared.log.allocator.signal.wait(None);
+        if !shared.is_stopping() {
+            shared.log.allocator.work();
+        }
+    }
+}
+
+/// `ASYNC_FLUSH`. Java: `CommitLog.FlushRealTimeService`.
+fn flush_on_time(shared: &Shared) {
+    let mut last_thorough = Instant::now();
+    while !shared.is_stopping() {
+        shared.flush_signal.wait(Some(shared.config.flush_interval));
+        let thorough = last_thorough.elapsed() >= shared.config.flush_thorough_interval;
+        let least_pages = if thorough { 0 } else { shared.config.flush_least_pages };
+        if thorough {
+            last_thorough = Instant::now();
+        }
+        if shared.log.unflushed() / PAGE_BYTES >= least_pages {
+            shared.flush();
+        }
+    }
+}
+
+/// `SYNC_FLUSH`: while one flush runs, the next batch gathers. Java: `CommitLog.GroupCommitService`.
+fn flush_on_demand(shared: &Shared) {
+    while !shared.is_stopping() {
+        shared.flush_signal.wait(None);
+        shared.flush();
+    }
+}
+
+/// Ends waits also while the flush thread hangs in the disk.
+fn end_long_waits(shared: &Shared) {
+    const TURNS_PER_TIMEOUT: u32 = 20;
+    let turn = (shared.config.sync_flush_timeout / TURNS_PER_TIMEOUT)
+        .clamp(Duration::from_millis(1), Duration::from_millis(250));
+    while !shared.is_stopping() {
+        shared.deadline_signal.wait(Some(turn));
+        shared.watermark.expire();
+    }
+}

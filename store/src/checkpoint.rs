@@ -1,0 +1,110 @@
+//! The `checkpoint` file: what is surely on disk.
+//!
+//! 4096 bytes, six big-endian `i64` at the front: time of the last flushed record, time of the last record whose queue
+//! entry is flushed, time of the last flushed index entry, master's flushed offset, confirmed offset, physical offset of
+//! the last record whose queue entry is flushed. Java 4.9 knows the first three only.
+//!
+//! Java: `StoreCheckpoint`.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use remoting::types::Timestamp;
+
+const FILE_BYTES: u64 = 4096;
+const FIELDS: usize = 6;
+
+/// What a checkpoint says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) physic_msg_timestamp: Timestamp,
+    pub(crate) logics_msg_timestamp: Timestamp,
+    /// Kept as found: this store writes no index yet.
+    pub(crate) index_msg_timestamp: Timestamp,
+    pub(crate) master_flushed_offset: i64,
+    pub(crate) confirm_phy_offset: i64,
+    /// 0: written by a version that did not know it.
+    pub(crate) logics_physical_offset: i64,
+}
+
+impl Checkpoint {
+    /// Records up to this time need no second look after a crash. Java: `StoreCheckpoint.getMinTimestamp`.
+    pub(crate) fn min_timestamp(&self) -> Timestamp {
+        const SAFETY_MS: i64 = 3000;
+        let min = self.physic_msg_timestamp.min(self.logics_msg_timestamp);
+        Timestamp(min.0.saturating_sub(SAFETY_MS).max(0))
+    }
+
+    fn fields(&self) -> [i64; FIELDS] {
+        [
+            self.physic_msg_timestamp.0,
+            self.logics_msg_timestamp.0,
+            self.index_msg_timestamp.0,
+            self.master_flushed_offset,
+            self.confirm_phy_offset,
+            self.logics_physical_offset,
+        ]
+    }
+}
+
+/// The open file.
+#[derive(Debug)]
+pub(crate) struct CheckpointFile(File);
+
+impl CheckpointFile {
+    /// Opens the file, or makes one that says nothing.
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, Checkpoint)> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        if file.metadata()?.len() < FILE_BYTES {
+            file.set_len(FILE_BYTES)?;
+        }
+        let mut bytes = [0; FIELDS * 8];
+        file.read_exact_at(&mut bytes, 0)?;
+        let mut fields = bytes.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field));
+        let mut next = || fields.next().unwrap_or(0);
+        let checkpoint = Checkpoint {
+            physic_msg_timestamp: Timestamp(next()),
+            logics_msg_timestamp: Timestamp(next()),
+            index_msg_timestamp: Timestamp(next()),
+            master_flushed_offset: next(),
+            confirm_phy_offset: next(),
+            logics_physical_offset: next(),
+        };
+        Ok((Self(file), checkpoint))
+    }
+
+    /// Returns once the checkpoint is on disk. The fields lie in one sector, so a crash leaves the old or the new ones.
+    pub(crate) fn write(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let bytes: Vec<u8> = checkpoint.fields().iter().flat_map(|field| field.to_be_bytes()).collect();
+        self.0.write_all_at(&bytes, 0)?;
+        self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_read_back_and_starts_empty() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("checkpoint");
+        let (file, found) = CheckpointFile::open(&path).expect("opened");
+        assert_eq!(found, Checkpoint::default());
+        let written = Checkpoint {
+            physic_msg_timestamp: Timestamp(5000),
+            logics_msg_timestamp: Timestamp(4000),
+            index_msg_timestamp: Timestamp(3),
+            master_flushed_offset: 4,
+            confirm_phy_offset: 5,
+            logics_physical_offset: 6,
+        };
+        file.write(&written).expect("written");
+        let (_, found) = CheckpointFile::open(&path).expect("opened");
+        assert_eq!(found, written);
+        assert_eq!(found.min_timestamp(), Timestamp(1000));
+        assert_eq!(std::fs::metadata(&path).expect("a file").len(), 4096);
+    }
+}

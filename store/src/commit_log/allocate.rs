@@ -1,0 +1,82 @@
+//! The next file, made ahead so that no append waits for it. Java: `AllocateMappedFileService`.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use tracing::warn;
+
+use crate::io::{create_sized, sync_dir};
+use crate::mmap::Writer;
+use crate::segments;
+use crate::signal::Signal;
+
+#[derive(Debug)]
+pub(crate) struct Allocator {
+    dir: PathBuf,
+    file_bytes: u64,
+    /// Held while a file is made: an append that comes too early waits for it instead of making another.
+    ready: Mutex<Option<Writer>>,
+    /// Start of the file to make; negative: none.
+    wanted: AtomicI64,
+    pub(crate) signal: Signal,
+}
+
+impl Allocator {
+    pub(crate) fn new(dir: PathBuf, file_bytes: u64) -> Self {
+        Self { dir, file_bytes, ready: Mutex::default(), wanted: AtomicI64::new(-1), signal: Signal::default() }
+    }
+
+    pub(crate) fn file_bytes(&self) -> usize {
+        self.file_bytes as usize
+    }
+
+    /// Asks the background thread for the file that starts at `start`.
+    pub(crate) fn ask(&self, start: i64) {
+        self.wanted.store(start, Ordering::Release);
+        self.signal.raise();
+    }
+
+    /// One turn of the background thread: makes the file that was asked for.
+    pub(crate) fn work(&self) {
+        let start = self.wanted.swap(-1, Ordering::AcqRel);
+        if start < 0 {
+            return;
+        }
+        let mut ready = self.ready.lock();
+        // The append may have been faster and have made the file itself.
+        if ready.is_none() && !segments::path_of(&self.dir, start).exists() {
+            match self.create(start) {
+                Ok(writer) => *ready = Some(writer),
+                // The append tries again and reports what it meets.
+                Err(error) => warn!(start, %error, "make the next commit log file"),
+            }
+        }
+    }
+
+    /// The file that starts at `start`, made now if it was not ready.
+    pub(crate) fn take(&self, start: i64) -> io::Result<Writer> {
+        let mut ready = self.ready.lock();
+        match ready.take() {
+            Some(writer) if writer.file().start() == start => Ok(writer),
+            _ => self.create(start),
+        }
+    }
+
+    /// Gives back a file that was taken and not used.
+    pub(crate) fn put_back(&self, writer: Writer) {
+        *self.ready.lock() = Some(writer);
+    }
+
+    pub(crate) fn take_ready(&self) -> Option<Writer> {
+        self.ready.lock().take()
+    }
+
+    fn create(&self, start: i64) -> io::Result<Writer> {
+        let path = segments::path_of(&self.dir, start);
+        let file = create_sized(&path, self.file_bytes, true)?;
+        sync_dir(&self.dir)?;
+        Writer::new(&path, start, file, 0)
+    }
+}

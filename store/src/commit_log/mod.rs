@@ -1,0 +1,117 @@
+//! The log of all messages: files of equal size, written at the tail, read anywhere.
+//!
+//! Java: `CommitLog`.
+
+mod allocate;
+mod append;
+
+mod flush;
+mod read;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use remoting::types::Timestamp;
+
+use crate::io::Files;
+use crate::mmap::{MappedFile, Writer};
+use allocate::Allocator;
+pub(crate) use append::{Refused, code_of};
+pub(crate) use read::Snapshot;
+
+#[derive(Debug)]
+pub(crate) struct CommitLog {
+    dir: PathBuf,
+    files: Arc<dyn Files>,
+    /// Replaced as a whole, so that a reader takes one snapshot for all it reads.
+    segments: RwLock<Segments>,
+    /// The append lock.
+    tail: Mutex<Tail>,
+    /// Everything before this is written; with the store time of the last record before it.
+    end: AtomicI64,
+    end_timestamp: AtomicI64,
+    /// Everything before this is on disk.
+    flushed: AtomicI64,
+    flushed_timestamp: AtomicI64,
+    /// One flush at a time; the others find their work done.
+    flushing: Mutex<()>,
+    pub(crate) allocator: Allocator,
+}
+
+/// All files in order; never empty.
+type Segments = Arc<[Arc<MappedFile>]>;
+
+/// What the append lock protects.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    writer: Writer,
+    /// The file behind this one was asked for.
+    asked_for_next: bool,
+}
+
+/// How the log was found by recovery.
+pub(crate) struct Recovered {
+    /// Complete files before the last.
+    pub(crate) sealed: Vec<Arc<MappedFile>>,
+    pub(crate) tail: Writer,
+    /// Store time of the last record, if one was seen.
+    pub(crate) timestamp: Timestamp,
+}
+
+impl CommitLog {
+    pub(crate) fn new(dir: PathBuf, file_bytes: u64, files: Arc<dyn Files>, found: Recovered) -> Self {
+        let end = found.tail.end();
+        let segments = found.sealed.into_iter().chain([Arc::clone(found.tail.file())]).collect();
+        Self {
+            allocator: Allocator::new(dir.clone(), file_bytes),
+            dir,
+            files,
+            segments: RwLock::new(segments),
+            tail: Mutex::new(Tail { writer: found.tail, asked_for_next: false }),
+            end: AtomicI64::new(end),
+            end_timestamp: AtomicI64::new(found.timestamp.0),
+            flushed: AtomicI64::new(end),
+            flushed_timestamp: AtomicI64::new(found.timestamp.0),
+            flushing: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the next record goes.
+    pub(crate) fn end(&self) -> i64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// First byte that is kept. Java: `CommitLog.getMinOffset`.
+    pub(crate) fn min(&self) -> i64 {
+        self.segments.read()[0].start()
+    }
+
+    pub(crate) fn flushed(&self) -> i64 {
+        self.flushed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn flushed_timestamp(&self) -> Timestamp {
+        Timestamp(self.flushed_timestamp.load(Ordering::Acquire))
+    }
+
+    /// Stops appends while held.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock()
+    }
+
+    /// Removes the file that was made ahead and holds nothing, as Java does at a clean stop.
+    pub(crate) fn remove_preallocated(&self) -> io::Result<()> {
+        match self.allocator.take_ready() {
+            Some(writer) => fs::remove_file(writer.file().path()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The files of one queue: equal-sized, opened when they are first used.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entry::UNIT_BYTES;
+use crate::io::{self as disk, Files};
+use crate::segments;
+
+/// Files of one queue, addressed by byte. Written by one thread at a time, read by many.
+#[derive(Debug)]
+pub(crate) struct QueueFiles {
+    dir: PathBuf,
+    file_bytes: i64,
+    list: Vec<QueueFile>,
+    /// Files were created whose folder entries are not on disk yet.
+    new_entries: bool,
+}
+
+#[derive(Debug)]
+struct QueueFile {
+    start: i64,
+    file: Option<Arc<File>>,
+    /// Written since the last sync.
+    dirty: bool,
+}
+
+impl QueueFiles {
+    pub(crate) fn new(dir: PathBuf, file_bytes: i64, starts: Vec<i64>) -> Self {
+        let list = starts.into_iter().map(|start| QueueFile { start, file: None, dirty: false }).collect();
+        Self { dir, file_bytes, list, new_entries: false }
+    }
+
+    pub(crate) fn units_per_file(&self) -> i64 {
+        self.file_bytes / UNIT_BYTES as i64
+    }
+
+    /// First byte of the first file, and one behind the last byte of the last.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        Some((self.list.first()?.start, self.list.last()?.start + self.file_bytes))
+    }
+
+    fn index_of(&self, at: i64) -> Option<usize> {
+        let first = self.list.first()?.start;
+        let index = usize::try_from(at.checked_sub(first)?.div_euclid(self.file_bytes)).ok()?;
+        (index < self.list.len()).then_some(index)
+    }
+
+    fn open(&mut self, index: usize) -> io::Result<Arc<File>> {
+        let path = segments::path_of(&self.dir, self.list[index].start);
+        let slot = &mut self.list[index].file;
+        if slot.is_none() {
+            *slot = Some(Arc::new(OpenOptions::new().read(true).write(true).open(path)?));
+        }
+        Ok(Arc::clone(slot.as_ref().expect("just opened")))
+    }
+
+    /// The file that holds byte `at`, where `at` lies in it, and how many bytes it has from there on.
+    pub(crate) fn locate(&mut self, at: i64) -> io::Result<(Arc<File>, u64, usize)> {
+        let index = self.index_of(at).ok_or(io::ErrorKind::NotFound)?;
+        let within = at - self.list[index].start;
+        Ok((self.open(index)?, within as u64, (self.file_bytes - within) as usize))
+    }
+
+    /// Writes at byte `at`, creating the files that are missing behind the last one, or the first one around `at`.
+    pub(crate) fn write(&mut self, files: &dyn Files, mut at: i64, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            while self.span().is_none_or(|(_, end)| end <= at) {
+                self.create_next(at)?;
+            }
+            let index = self.index_of(at).ok_or(io::ErrorKind::NotFound)?;
+            let (file, within, left) = self.locate(at)?;
+            let (now, later) = bytes.split_at(left.min(bytes.len()));
+            files.write_at(&file, now, within)?;
+            self.list[index].dirty = true;
+            at += now.len() as i64;
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    fn create_next(&mut self, at: i64) -> io::Result<()> {
+        let start = self.span().map_or(at - at.rem_euclid(self.file_bytes), |(_, end)| end);
+        fs::create_dir_all(&self.dir)?;
+        let path = segments::path_of(&self.dir, start);
+        let file = disk::create_sized(&path, self.file_bytes as u64, false)?;
+        self.list.push(QueueFile { start, file: Some(Arc::new(file)), dirty: false });
+        self.new_entries = true;
+        Ok(())
+    }
+
+    /// Closes the files that need no sync; they are opened again when they are used.
+    pub(crate) fn close(&mut self) {
+        for file in self.list.iter_mut().filter(|file| !file.dirty) {
+            file.file = None;
+        }
+    }
+
+    /// What a sync has to call `fdatasync` on; the caller does that without holding the files.
+    pub(crate) fn take_dirty(&mut self) -> (Vec<Arc<File>>, Option<PathBuf>) {
+        let take = |file: &mut QueueFile| std::mem::take(&mut file.dirty).then(|| file.file.clone()).flatten();
+        let dirty = self.list.iter_mut().filter_map(take).collect();
+        let new_entries = std::mem::take(&mut self.new_entries).then(|| self.dir.clone());
+        (dirty, new_entries)
+    }
+
+    /// Puts back what [`Self::take_dirty`] gave after a sync that failed.
+    pub(crate) fn all_dirty(&mut self) {
+        for file in self.list.iter_mut().filter(|file| file.file.is_some()) {
+            file.dirty = true;
+        }
+        self.new_entries = true;
+    }
+
+    /// Removes files wholly behind byte `at` and zeroes the rest of the one that holds it.
+    ///
+    /// Java leaves the old units in place, where a later recovery takes them for entries.
+    pub(crate) fn truncate(&mut self, at: i64) -> io::Result<()> {
+        while let Some(last) = self.list.last().filter(|last| last.start >= at) {
+            disk::remove_file(&segments::path_of(&self.dir, last.start))?;
+            self.list.pop();
+            self.new_entries = true;
+        }
+        if let Some(index) = self.index_of(at) {
+            let file = self.open(index)?;
+            disk::zero_range(&file, (at - self.list[index].start) as u64, self.file_bytes as u64)?;
+            self.list[index].dirty = true;
+        }
+        Ok(())
+    }
+}
+
+/// Makes new folders and files of a queue durable: its own entries, its topic's and the root's.
+pub(crate) fn sync_dirs(queue_dir: &Path) -> io::Result<()> {
+    queue_dir.ancestors().take(3).try_for_each(disk::sync_dir)
+}
+
+/// Fills `buffer` from `file`; fewer bytes than asked for are an error.
+pub(crate) fn read_exact(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    file.read_exact_at(buffer, at)
+}

@@ -1,0 +1,411 @@
+//! One queue: its newest units in memory, all of them in files.
+//!
+//! The dispatch only appends to memory; the keeper thread writes units out and syncs them. A crash loses what was not
+//! written, and recovery makes it again from the log.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use remoting::types::{QueueId, TopicName};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::entry::{UNIT_BYTES, Unit};
+use super::files::{self, QueueFiles};
+use crate::io::Files;
+
+/// Units that stay in memory after they were written, for readers near the end.
+const KEPT_UNITS: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) topic: TopicName,
+    pub(crate) queue_id: QueueId,
+    /// Offset of the next message; read and written under the append lock only.
+    pub(crate) next: AtomicI64,
+    min: AtomicI64,
+    /// One behind the last entry that readers see.
+    max: AtomicI64,
+    tail: Mutex<Tail>,
+    files: Mutex<QueueFiles>,
+    /// Its topic was deleted: it makes no more files, and appends look the queue up again.
+    removed: AtomicBool,
+    /// Tasks inside [`Self::grown_past`], so that nobody is woken in vain.
+    waiting: AtomicUsize,
+    grown: Notify,
+}
+
+/// The units that are not in files yet, and some that are.
+#[derive(Debug, Default)]
+struct Tail {
+    units: Vec<u8>,
+    /// Offset of the first unit in `units`.
+    from: i64,
+    /// Offset of the first unit that is not in the files.
+    written: i64,
+    /// Where the record of the last entry ends in the log.
+    max_physical: i64,
+    /// Stands in the keeper's list.
+    listed: bool,
+}
+
+impl Tail {
+    fn end(&self) -> i64 {
+        self.from + (self.units.len() / UNIT_BYTES) as i64
+    }
+}
+
+/// What to do with an entry that lies ahead of the queue's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// Put blanks before it.
+    Fill,
+    /// Leave it.
+    Refuse,
+}
+
+/// What [`Queue::apply`] did with its entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) added: usize,
+    /// An entry was refused because those before it are missing.
+    pub(crate) gap: bool,
+    /// The queue has to be put in the keeper's list.
+    pub(crate) list: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(topic: TopicName, queue_id: QueueId, files: QueueFiles) -> Self {
+        Self {
+            topic,
+            queue_id,
+            next: AtomicI64::new(0),
+            min: AtomicI64::new(0),
+            max: AtomicI64::new(0),
+            tail: Mutex::default(),
+            files: Mutex::new(files),
+            removed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            grown: Notify::new(),
+        }
+    }
+
+    /// Has entries, or had some: a queue that readers take for existing.
+    pub(crate) fn exists(&self) -> bool {
+        self.max() > 0
+    }
+
+    pub(crate) fn min(&self) -> i64 {
+        self.min.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn max(&self) -> i64 {
+        self.max.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::SeqCst)
+    }
+
+    /// Adds entries that follow each other, the first at `offset`, and wakes who waits for them.
+    ///
+    /// Idempotent: entries of records that the queue already points at or behind are skipped.
+    /// Java: `ConsumeQueue.putMessagePositionInfo`.
+    pub(crate) fn apply(&self, mut offset: i64, units: impl IntoIterator<Item = Unit>, gap: Gap) -> Applied {
+        let mut done = Applied::default();
+        let mut tail = self.tail.lock();
+        for unit in units {
+            if unit.end() <= tail.max_physical {
+                offset += 1;
+                continue;
+            }
+            if self.is_another_life(&tail, offset) && gap == Gap::Fill {
+                self.start_over(&mut tail, offset);
+            }
+            if offset < tail.end() {
+                warn!(topic = %self.topic, queue_id = %self.queue_id, offset, "queue already holds another entry here");
+            } else if offset > tail.end() && gap == Gap::Refuse {
+                done.gap = true;
+                break;
+            } else {
+                while tail.end() < offset {
+                    tail.units.extend_from_slice(&Unit::BLANK.encode());
+                }
+                tail.units.extend_from_slice(&unit.encode());
+                tail.max_physical = unit.end();
+                done.added += 1;
+            }
+            offset += 1;
+        }
+        if done.added > 0 {
+            done.list = !std::mem::replace(&mut tail.listed, true);
+            self.max.store(tail.end(), Ordering::SeqCst);
+            drop(tail);
+            self.wake();
+        }
+        done
+    }
+
+    /// Whether an entry at `offset` cannot continue what the queue holds: the topic was deleted and began anew, or what
+    /// lies between is lost. Seen only when queues are made again from the log; an append goes on where the queue ends.
+    fn is_another_life(&self, tail: &Tail, offset: i64) -> bool {
+        let end = tail.end();
+        (offset == 0 && end > 0) || offset - end >= self.files.lock().units_per_file()
+    }
+
+    /// Drops all entries and starts with the file that holds `offset`, blanks before it. Java: `ConsumeQueue.fillPreBlank`.
+    fn start_over(&self, tail: &mut Tail, offset: i64) {
+        let mut files = self.files.lock();
+        if let Err(error) = files.truncate(0) {
+            warn!(topic = %self.topic, queue_id = %self.queue_id, %error, "remove files of an outlived queue");
+        }
+        tail.units.clear();
+        tail.from = offset - offset.rem_euclid(files.units_per_file());
+        tail.written = tail.from;
+        self.min.store(offset, Ordering::Release);
+    }
+
+    fn wake(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.grown.notify_waiters();
+        }
+    }
+
+    /// Waits until there is an entry at `offset` or behind it, or the queue is removed. Cancel-safe.
+    pub(crate) async fn grown_past(&self, offset: i64) {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        let here = || self.max() > offset || self.is_removed();
+        if here() {
+            return;
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        loop {
+            // The notification is armed before the queue is looked at, so growth in between is not missed.
+            let mut grown = std::pin::pin!(self.grown.notified());
+            grown.as_mut().enable();
+            if here() {
+                return;
+            }
+            grown.await;
+        }
+    }
+
+    /// Marks the queue as deleted; what is applied or written out from now on is lost.
+    pub(crate) fn remove(&self) {
+        self.removed.store(true, Ordering::SeqCst);
+        self.grown.notify_waiters();
+    }
+
+    /// Reads up to `count` units from offset `from` on into `out`; fewer at the end or where a file cannot be read.
+    pub(crate) fn read(&self, from: i64, count: usize, out: &mut Vec<Unit>) {
+        out.clear();
+        if from < 0 {
+            return;
+        }
+        let mut bytes = Vec::new();
+        while out.len() < count {
+            let at = from + out.len() as i64;
+            let in_files = {
+                let tail = self.tail.lock();
+                if at >= tail.from {
+                    let skip = usize::try_from(at - tail.from).unwrap_or(usize::MAX);
+                    let units = tail.units.as_chunks().0.iter().skip(skip).map(Unit::decode);
+                    out.extend(units.take(count - out.len()));
+                    return;
+                }
+                tail.from - at
+            };
+            let units = (count - out.len()).min(usize::try_from(in_files).unwrap_or(usize::MAX));
+            if let Err(error) = self.read_file(at, units, &mut bytes) {
+                warn!(topic = %self.topic, queue_id = %self.queue_id, offset = at, %error, "read consume queue");
+                return;
+            }
+            out.extend(bytes.as_chunks().0.iter().map(Unit::decode));
+        }
+    }
+
+    /// Reads from the one file that holds the unit at `at`, which may have fewer than `units`.
+    fn read_file(&self, at: i64, units: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let (file, within, left) = self.files.lock().locate(at * UNIT_BYTES as i64)?;
+        bytes.resize(left.min(units * UNIT_BYTES), 0);
+        files::read_exact(&file, bytes, within)
+    }
+
+    /// The unit at `offset`.
+    pub(crate) fn unit(&self, offset: i64) -> Option<Unit> {
+        let mut out = Vec::with_capacity(1);
+        self.read(offset, 1, &mut out);
+        out.first().copied()
+    }
+
+    /// First offset of the file behind the one that holds `offset`. Java: `ConsumeQueue.rollNextFile`.
+    pub(crate) fn next_file(&self, offset: i64) -> i64 {
+        let units_per_file = self.files.lock().units_per_file();
+        offset - offset.rem_euclid(units_per_file) + units_per_file
+    }
+
+    /// Writes to the files what is only in memory; returns how many bytes. One thread at a time.
+    ///
+    /// # Errors
+    /// Failing I/O; the units stay in memory, and the queue in the caller's list.
+    pub(crate) fn write_out(&self, disk: &dyn Files) -> io::Result<usize> {
+        let (at, bytes) = {
+            let mut tail = self.tail.lock();
+            tail.listed = false;
+            let skip = (tail.written - tail.from) as usize * UNIT_BYTES;
+            (tail.written, tail.units[skip..].to_vec())
+        };
+        let result = {
+            let mut files = self.files.lock();
+            if self.is_removed() { Ok(()) } else { files.write(disk, at * UNIT_BYTES as i64, &bytes) }
+        };
+        let mut tail = self.tail.lock();
+        if let Err(error) = result {
+            tail.listed = true;
+            return Err(error);
+        }
+        tail.written = at + (bytes.len() / UNIT_BYTES) as i64;
+        let keep = KEPT_UNITS.min((tail.written - tail.from) as usize);
+        let drop_units = (tail.written - tail.from) as usize - keep;
+        tail.units.drain(..drop_units * UNIT_BYTES);
+        tail.units.shrink_to(2 * KEPT_UNITS * UNIT_BYTES);
+        tail.from += drop_units as i64;
+        Ok(bytes.len())
+    }
+
+    /// Returns once everything written out is on disk.
+    pub(crate) fn sync(&self, disk: &dyn Files) -> io::Result<()> {
+        if self.is_removed() {
+            return Ok(());
+        }
+        let (dirty, new_entries) = self.files.lock().take_dirty();
+        let synced = dirty.iter().try_for_each(|file| disk.sync_data(file));
+        let synced = synced.and_then(|()| new_entries.as_deref().map_or(Ok(()), files::sync_dirs));
+        // A topic deleted meanwhile has no folders to sync.
+        if synced.is_err() && self.is_removed() {
+            return Ok(());
+        }
+        synced.inspect_err(|_| self.files.lock().all_dirty())
+    }
+}
+
+/// Only used while the store is being opened.
+impl Queue {
+    /// Finds the end of the entries in the files. Java: `ConsumeQueue.recover`.
+    ///
+    /// After a clean exit the last written unit is searched by halves; otherwise units are walked from the third-last file
+    /// on, up to the first that was never written or that points backwards. Returns the last entry.
+    pub(crate) fn load(&self, clean: bool) -> io::Result<Option<Unit>> {
+        let Some((start, end)) = self.files.lock().span() else { return Ok(None) };
+        let (start, end) = (start / UNIT_BYTES as i64, end / UNIT_BYTES as i64);
+        let units_per_file = self.files.lock().units_per_file();
+        let found = if clean {
+            self.partition(start, end, |unit| unit.is_written())?
+        } else {
+            self.walk((end - 3 * units_per_file).max(start), end)?
+        };
+        let last = if found > start { self.must_read(found - 1)?.filter(|unit| !unit.is_blank()) } else { None };
+        let max_physical = last.map_or(0, Unit::end);
+        *self.tail.lock() = Tail { from: found, written: found, max_physical, ..Tail::default() };
+        self.min.store(start.min(found), Ordering::Release);
+        self.max.store(found, Ordering::SeqCst);
+        self.files.lock().close();
+        Ok(last)
+    }
+
+    fn walk(&self, from: i64, end: i64) -> io::Result<i64> {
+        const CHUNK_UNITS: usize = 3276;
+        let (mut at, mut last_end) = (from, 0);
+        let mut bytes = Vec::new();
+        while at < end {
+            let units = CHUNK_UNITS.min((end - at) as usize);
+            self.read_file(at, units, &mut bytes)?;
+            for unit in bytes.as_chunks().0.iter().map(Unit::decode) {
+                if !unit.is_written() || (!unit.is_blank() && unit.end() <= last_end) {
+                    return Ok(at);
+                }
+                if !unit.is_blank() {
+                    last_end = unit.end();
+                }
+                at += 1;
+            }
+        }
+        Ok(at)
+    }
+
+    fn must_read(&self, offset: i64) -> io::Result<Option<Unit>> {
+        let mut bytes = Vec::new();
+        self.read_file(offset, 1, &mut bytes)?;
+        Ok(bytes.as_chunks().0.first().map(Unit::decode))
+    }
+
+    /// First offset in `start..end` whose unit does not satisfy `before`, by halves.
+    fn partition(&self, start: i64, end: i64, before: impl Fn(Unit) -> bool) -> io::Result<i64> {
+        let (mut low, mut high) = (start, end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.must_read(middle)?.is_some_and(&before) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Cuts entries whose records end behind `log_end`, in memory and on disk; returns how many.
+    ///
+    /// Everything must be written out. After a crash (`!clean`) old units behind the end are zeroed in any case.
+    /// Java: `ConsumeQueue.truncateDirtyLogicFiles`.
+    pub(crate) fn truncate(&self, log_end: i64, clean: bool) -> io::Result<u64> {
+        let (start, max) = (self.min(), self.max());
+        let kept = {
+            let mut kept = max;
+            // From the end: what is cut is short.
+            while kept > start && self.unit(kept - 1).is_none_or(|unit| !unit.is_blank() && unit.end() > log_end) {
+                kept -= 1;
+            }
+            kept
+        };
+        let last = if kept > start { self.unit(kept - 1).filter(|unit| !unit.is_blank()) } else { None };
+        let max_physical = last.map_or(0, Unit::end);
+        if kept == max && clean {
+            return Ok(0);
+        }
+        self.files.lock().truncate(kept * UNIT_BYTES as i64)?;
+        let mut tail = self.tail.lock();
+        *tail = Tail { from: kept, written: kept, max_physical, ..Tail::default() };
+        self.max.store(kept, Ordering::SeqCst);
+        Ok((max - kept) as u64)
+    }
+
+    /// Moves the minimum over blanks and entries whose records are gone. Java: `ConsumeQueue.correctMinOffset`.
+    pub(crate) fn correct_min(&self, log_min: i64) {
+        let gone = |offset| self.unit(offset).is_none_or(|unit: Unit| unit.is_blank() || unit.physical < log_min);
+        let (mut low, mut high) = (self.min(), self.max());
+        if low < high && gone(low) {
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if gone(middle) {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            self.min.store(low, Ordering::Release);
+        }
+    }
+
+    /// Ready for use: the next message gets the offset behind the last entry.
+    pub(crate) fn restart(&self) {
+        self.next.store(self.max(), Ordering::Relaxed);
+        self.files.lock().close();
+    }
+}

@@ -1,0 +1,152 @@
+//! Commit log → consume queues and whoever waits for messages.
+//!
+//! The appender hands over what it knows of its records, in log order. Whoever moves the watermark applies what it passed:
+//! there is no thread to wake. While one thread applies, others leave their request with it and go on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use remoting::types::Timestamp;
+use tracing::error;
+
+use crate::consume_queue::{Gap, Queue, Queues, Unit};
+use crate::watermark::Watermark;
+
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    /// From the appender; locked under the append lock, and for a moment by the applier.
+    handed_over: Mutex<Work>,
+    applying: Mutex<Applying>,
+    /// Requests to apply that came while someone applied.
+    requests: AtomicUsize,
+    /// Everything before this is in the queues.
+    dispatched: AtomicI64,
+}
+
+/// Entries in log order.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    runs: VecDeque<Run>,
+    units: VecDeque<Unit>,
+}
+
+/// Entries that follow each other in one queue and in the log.
+#[derive(Debug)]
+struct Run {
+    queue: Arc<Queue>,
+    first_offset: i64,
+    count: usize,
+    timestamp: Timestamp,
+    /// Where the last record starts and ends.
+    last: i64,
+    end: i64,
+}
+
+#[derive(Debug, Default)]
+struct Applying {
+    work: Work,
+    progress: Progress,
+}
+
+/// The last record that is in its queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) last: i64,
+    pub(crate) end: i64,
+    pub(crate) timestamp: Timestamp,
+}
+
+impl Work {
+    /// Adds one entry; extends the last run if it continues it.
+    pub(crate) fn push(&mut self, queue: &Arc<Queue>, offset: i64, unit: Unit, timestamp: Timestamp) {
+        match self.runs.back_mut() {
+            Some(run) if Arc::ptr_eq(&run.queue, queue) && run.first_offset + run.count as i64 == offset => {
+                run.count += 1;
+                run.timestamp = timestamp;
+                run.last = unit.physical;
+                run.end = unit.end();
+            }
+            _ => self.runs.push_back(Run {
+                queue: Arc::clone(queue),
+                first_offset: offset,
+                count: 1,
+                timestamp,
+                last: unit.physical,
+                end: unit.end(),
+            }),
+        }
+        self.units.push_back(unit);
+    }
+}
+
+impl Dispatch {
+    /// Everything before `dispatched` is in the queues.
+    pub(crate) fn new(dispatched: i64, progress: Progress) -> Self {
+        Self {
+            handed_over: Mutex::default(),
+            applying: Mutex::new(Applying { work: Work::default(), progress }),
+            requests: AtomicUsize::new(0),
+            dispatched: AtomicI64::new(dispatched),
+        }
+    }
+
+    /// Gives access to the hand-over, for the appender that holds the append lock.
+    pub(crate) fn hand_over(&self, fill: impl FnOnce(&mut Work)) {
+        fill(&mut self.handed_over.lock());
+    }
+
+    /// Everything before this is in the queues.
+    pub(crate) fn dispatched(&self) -> i64 {
+        self.dispatched.load(Ordering::Acquire)
+    }
+
+    /// The last record in its queue; what the queues hold in memory reaches at least as far.
+    pub(crate) fn progress(&self) -> Progress {
+        self.applying.lock().progress
+    }
+
+    /// Applies what the watermark has passed, or leaves that to the thread that is at it.
+    pub(crate) fn run(&self, watermark: &Watermark, queues: &Queues) {
+        if self.requests.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        loop {
+            let seen = self.requests.load(Ordering::Acquire);
+            self.apply(watermark.confirmed().0, queues);
+            if self.requests.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn apply(&self, watermark: i64, queues: &Queues) {
+        let mut applying = self.applying.lock();
+        let Applying { work, progress } = &mut *applying;
+        loop {
+            while let Some(run) = work.runs.pop_front_if(|run| run.end <= watermark) {
+                let units = work.units.drain(..run.count);
+                let applied = run.queue.apply(run.first_offset, units, Gap::Refuse);
+                if applied.gap {
+                    error!(topic = %run.queue.topic, queue_id = %run.queue.queue_id, offset = run.first_offset,
+                        "entry lies ahead of its queue, left out");
+                }
+                *progress = Progress { last: run.last, end: run.end, timestamp: run.timestamp };
+                if applied.list {
+                    queues.list_unwritten(run.queue);
+                }
+            }
+            if !work.runs.is_empty() {
+                break;
+            }
+            let mut handed_over = self.handed_over.lock();
+            if handed_over.runs.is_empty() {
+                break;
+            }
+            // The buffers go round: no allocation once they have grown to the usual batch.
+            std::mem::swap(work, &mut handed_over);
+        }
+        self.dispatched.fetch_max(watermark, Ordering::AcqRel);
+    }
+}

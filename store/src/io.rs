@@ -1,0 +1,96 @@
+//! The few disk operations whose failure the store must survive, behind a trait so that tests can make them fail.
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::FallocateFlags;
+
+/// The disk as the store's writers see it.
+pub(crate) trait Files: Debug + Send + Sync {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Returns once the written bytes of `file` are on disk.
+    fn sync_data(&self, file: &File) -> io::Result<()>;
+}
+
+/// The machine's disk.
+#[derive(Debug)]
+pub(crate) struct RealFiles;
+
+impl Files for RealFiles {
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+}
+
+/// Creates `path` with `bytes` zero bytes; with `reserve`, their blocks are taken from the disk now, so that writing them
+/// cannot run out of space. A file system that cannot reserve gives a sparse file.
+pub(crate) fn create_sized(path: &Path, bytes: u64, reserve: bool) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    let sized = if reserve { reserve_blocks(&file, bytes) } else { Ok(()) };
+    let sized = sized.and_then(|()| file.set_len(bytes));
+    if let Err(error) = sized {
+        // A file of another size would keep the store from opening. If this fails as well, the file is empty, which is
+        // taken away at the next start.
+        let _ = file.set_len(0);
+        let _ = fs::remove_file(path);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+fn reserve_blocks(file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the bytes of `file` from `from` to `end` read as zero, cheaply where the file system can.
+pub(crate) fn zero_range(file: &File, from: u64, end: u64) -> io::Result<()> {
+    if from >= end {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, from, end - from) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => write_zeros(file, from, end),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_zeros(file: &File, from: u64, end: u64) -> io::Result<()> {
+    const CHUNK: usize = 64 << 10;
+    let (zeros, mut found) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut at = from;
+    while at < end {
+        let len = CHUNK.min(usize::try_from(end - at).unwrap_or(CHUNK));
+        // Holes of a sparse file stay holes.
+        file.read_exact_at(&mut found[..len], at)?;
+        if found[..len] != zeros[..len] {
+            file.write_all_at(&zeros[..len], at)?;
+        }
+        at += len as u64;
+    }
+    Ok(())
+}
+
+/// Makes creations, renames and removals in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Removes a file; one that is not there is as good as removed.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

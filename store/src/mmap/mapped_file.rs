@@ -1,0 +1,118 @@
+//! A file, its mapping, and how much of it may be read.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use memmap2::{Mmap, MmapOptions};
+
+use crate::io::Files;
+
+/// One file of fixed size, readable up to what was published.
+#[derive(Debug)]
+pub(crate) struct MappedFile {
+    path: PathBuf,
+    /// Offset of the first byte in the log.
+    start: i64,
+    file: File,
+    map: Mmap,
+    /// Bytes from the beginning that may be read; they never change again.
+    readable: AtomicUsize,
+}
+
+/// The only one who writes a file; there is one per file, and it is not cloned.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    file: Arc<MappedFile>,
+    /// Where the next write goes; what lies between `readable` and here can still be taken back.
+    position: usize,
+}
+
+impl MappedFile {
+    /// Opens a file that is complete: all of it may be read, nothing is written any more.
+    ///
+    /// The caller holds the store's lock file and has no [`Writer`] for this path.
+    pub(crate) fn open(path: &Path, start: i64) -> io::Result<Arc<Self>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let map = map(&file)?;
+        let readable = AtomicUsize::new(map.len());
+        Ok(Arc::new(Self { path: path.to_owned(), start, file, map, readable }))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn start(&self) -> i64 {
+        self.start
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// What may be read, from the first byte on.
+    pub(crate) fn readable(&self) -> &[u8] {
+        &self.map[..self.readable.load(Ordering::Acquire)]
+    }
+}
+
+fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: The mapping belongs to the `MappedFile`, which outlives every slice of it (`pages` holds an `Arc`). Slices
+    // end at `readable`, and the file's only `Writer` writes behind it. Other processes are kept out by the lock file of
+    // the store, and nothing in this process truncates a mapped file.
+    unsafe { MmapOptions::new().map(file) }
+}
+
+impl Writer {
+    /// Takes over `file`, of which the first `written` bytes hold data and stay as they are.
+    pub(crate) fn new(path: &Path, start: i64, file: File, written: usize) -> io::Result<Self> {
+        let map = map(&file)?;
+        let readable = AtomicUsize::new(written.min(map.len()));
+        let position = readable.load(Ordering::Relaxed);
+        Ok(Self { file: Arc::new(MappedFile { path: path.to_owned(), start, file, map, readable }), position })
+    }
+
+    pub(crate) fn file(&self) -> &Arc<MappedFile> {
+        &self.file
+    }
+
+    /// Offset in the log of the next byte written.
+    pub(crate) fn end(&self) -> i64 {
+        self.file.start + self.position as i64
+    }
+
+    /// Bytes left in the file.
+    pub(crate) fn left(&self) -> usize {
+        self.file.len() - self.position
+    }
+
+    /// Writes behind what was written so far. Nobody sees it before [`Self::publish`].
+    ///
+    /// # Errors
+    /// Failing I/O, or more bytes than are left; the position has not moved.
+    pub(crate) fn write(&mut self, files: &dyn Files, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > self.left() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        files.write_at(&self.file.file, bytes, self.position as u64)?;
+        self.position += bytes.len();
+        Ok(())
+    }
+
+    /// Lets readers see what was written.
+    pub(crate) fn publish(&mut self) {
+        self.file.readable.store(self.position, Ordering::Release);
+    }
+
+    /// Takes back what was written since the last [`Self::publish`].
+    pub(crate) fn take_back(&mut self) {
+        self.position = self.file.readable.load(Ordering::Relaxed);
+    }
+}

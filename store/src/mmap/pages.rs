@@ -1,0 +1,57 @@
+//! Slices of a mapping that keep it alive.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::MappedFile;
+
+/// Owner of a slice, behind the [`Bytes`] made from it.
+struct Pages {
+    file: Arc<MappedFile>,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for Pages {
+    fn as_ref(&self) -> &[u8] {
+        // The range was readable when it was cut, and `readable` never shrinks.
+        &self.file.readable()[self.range.clone()]
+    }
+}
+
+impl MappedFile {
+    /// The bytes of `range`, without copying them; `None` if not all of it may be read.
+    pub(crate) fn slice(self: &Arc<Self>, range: Range<usize>) -> Option<Bytes> {
+        self.readable().get(range.clone())?;
+        Some(Bytes::from_owner(Pages { file: Arc::clone(self), range }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Writer;
+    use super::*;
+    use crate::io::{RealFiles, create_sized};
+
+    #[test]
+    fn slices_outlive_the_store_and_end_at_what_was_published() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("0");
+        let file = create_sized(&path, 4096, true).expect("a file");
+        let mut writer = Writer::new(&path, 0, file, 0).expect("mapped");
+        writer.write(&RealFiles, b"first").expect("written");
+        assert_eq!(writer.file().slice(0..5), None, "not published yet");
+        writer.publish();
+        writer.write(&RealFiles, b"taken back").expect("written");
+        writer.take_back();
+        writer.write(&RealFiles, b" second").expect("written");
+        writer.publish();
+        assert_eq!(writer.file().slice(0..13), None);
+        let bytes = writer.file().slice(0..12).expect("published");
+        assert!(writer.write(&RealFiles, &[0; 4096]).is_err(), "more than is left");
+        drop(writer);
+        drop(dir);
+        assert_eq!(bytes, "first second");
+    }
+}

@@ -1,0 +1,184 @@
+//! Opening a store: find its end, cut what is broken, make again what is missing.
+//!
+//! Java: `DefaultMessageStore.load`, `DefaultMessageStore.recover`, `CommitLog.recoverNormally`,
+//! `CommitLog.recoverAbnormally`.
+
+mod rebuild;
+mod scan;
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use remoting::types::{PhysicalOffset, Timestamp};
+use tracing::warn;
+
+use crate::checkpoint::Checkpoint;
+use crate::commit_log::Recovered;
+use crate::config::StoreConfig;
+use crate::consume_queue::{Queues, Unit};
+use crate::dispatch::Progress;
+use crate::error::StoreError;
+use crate::io::{self as disk, Files};
+use crate::mmap::{MappedFile, Writer};
+use crate::segments;
+use rebuild::Rebuild;
+
+/// What opening found and did.
+#[derive(Clone, Debug, Default)]
+pub struct RecoveryReport {
+    /// The last exit left no `abort` file behind.
+    pub clean: bool,
+    pub commit_log_files: usize,
+    /// Queues found, before any was made again.
+    pub queues: usize,
+    /// First byte that the scan looked at.
+    pub scanned_from: PhysicalOffset,
+    pub scanned_bytes: u64,
+    pub scanned_records: u64,
+    /// Entries added to queues that were behind.
+    pub rebuilt_entries: u64,
+    /// Queues that lacked entries before the place where the scan began, and were made again from the start of the log.
+    pub rebuilt_queues: usize,
+    /// Bytes behind the last good record that were not free space.
+    pub cut_bytes: u64,
+    /// Queue entries that pointed behind the end of the log.
+    pub cut_entries: u64,
+    /// The end of the log: where the next record goes.
+    pub end: PhysicalOffset,
+    pub took: Duration,
+}
+
+/// A store ready to be used.
+pub(crate) struct Opened {
+    pub(crate) log: Recovered,
+    pub(crate) queues: Queues,
+    pub(crate) progress: Progress,
+    pub(crate) report: RecoveryReport,
+}
+
+/// Opens log and queues. The caller holds the store's lock.
+pub(crate) fn open(
+    config: &StoreConfig,
+    files: &dyn Files,
+    checkpoint: &Checkpoint,
+    clean: bool,
+) -> Result<Opened, StoreError> {
+    let began = Instant::now();
+    let dir = config.commit_log_dir();
+    let log = open_files(&dir, config.commit_log_file_bytes)?;
+    let queues = Queues::open(config.root.join("consumequeue"), config.consume_queue_file_bytes)?;
+    let all = queues.all();
+    let mut report =
+        RecoveryReport { clean, commit_log_files: log.len(), queues: all.len(), ..RecoveryReport::default() };
+    let queue_io = |act: &'static str| StoreError::io(act, config.root.join("consumequeue"));
+
+    let mut newest: Option<Unit> = None;
+    if log.is_empty() && !all.is_empty() {
+        warn!("there is no commit log: remove all consume queues");
+        remove_all(&queues)?;
+    } else {
+        for queue in &all {
+            let last = queue.load(clean).map_err(queue_io("read"))?;
+            newest = [newest, last].into_iter().flatten().max_by_key(|unit| unit.physical);
+        }
+    }
+    let from = scan::start(&log, newest, checkpoint, clean);
+    let mut rebuild = Rebuild::new(config, files, &queues);
+    let scanned = scan::walk(&log, from, config.check_crc_on_recover, |message| rebuild.apply(message, from.is_start()))
+        .map_err(queue_io("write"))?;
+    report.rebuilt_queues = rebuild.fill_gaps(&log, scanned.end).map_err(queue_io("write"))?;
+    report.scanned_from = PhysicalOffset(from.offset(&log));
+    report.scanned_bytes = (scanned.end - report.scanned_from.0) as u64;
+    report.scanned_records = scanned.records;
+    report.rebuilt_entries = rebuild.added();
+    report.end = PhysicalOffset(scanned.end);
+    report.cut_bytes = scan::bytes_behind(&log, scanned.end);
+
+    rebuild.write_out().map_err(queue_io("write"))?;
+    let log_min = log.first().map_or(0, |file| file.start());
+    for queue in queues.all() {
+        report.cut_entries += queue.truncate(scanned.end, clean).map_err(queue_io("cut"))?;
+        queue.correct_min(log_min);
+        queue.restart();
+    }
+    let log = settle_log(&dir, config, files, log, &scanned, clean && report.cut_bytes == 0)?;
+    let progress = Progress { last: scanned.last, end: scanned.end, timestamp: log.timestamp };
+    report.took = began.elapsed();
+    Ok(Opened { log, queues, progress, report })
+}
+
+fn open_files(dir: &Path, file_bytes: u64) -> Result<Vec<Arc<MappedFile>>, StoreError> {
+    std::fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
+    let starts = segments::list(dir, file_bytes, "mappedFileSizeCommitLog")?;
+    let open = |start| {
+        let path = segments::path_of(dir, start);
+        MappedFile::open(&path, start).map_err(StoreError::io("map", path))
+    };
+    starts.into_iter().map(open).collect()
+}
+
+/// Java: `ConsumeQueueStore.destroy`, when the commit log was deleted.
+fn remove_all(queues: &Queues) -> Result<(), StoreError> {
+    let topics: std::collections::HashSet<_> = queues.all().iter().map(|queue| queue.topic.clone()).collect();
+    for topic in topics {
+        queues.forget(&topic);
+        if let Some(trash) = queues.discard(&topic)? {
+            std::fs::remove_dir_all(&trash).map_err(StoreError::io("remove", trash))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes files behind the end and opens the one that holds it for writing.
+///
+/// After a crash, what was scanned may be in the page cache only: it counts as flushed from now on, so it is. And what
+/// lies behind the end is zeroed, for it must not come back to life when a new record happens to end where an old one began.
+fn settle_log(
+    dir: &Path,
+    config: &StoreConfig,
+    files: &dyn Files,
+    mut log: Vec<Arc<MappedFile>>,
+    scanned: &scan::Scanned,
+    clean: bool,
+) -> Result<Recovered, StoreError> {
+    let end = scanned.end;
+    while let Some(file) = log.pop_if(|file| file.start() > end) {
+        std::fs::remove_file(file.path()).map_err(StoreError::io("remove", file.path()))?;
+    }
+    if !clean {
+        for file in &log[log.partition_point(|file| file.start() + file.len() as i64 <= scanned.from)..] {
+            files.sync_data(file.file()).map_err(StoreError::io("flush", file.path()))?;
+        }
+    }
+    let holds_end = |file: &mut Arc<MappedFile>| end < file.start() + file.len() as i64;
+    let tail = match log.pop_if(holds_end) {
+        Some(file) => {
+            let (path, start) = (file.path().to_owned(), file.start());
+            // The complete view of the file goes before its writer comes.
+            drop(file);
+            let open = || OpenOptions::new().read(true).write(true).open(&path);
+            let file = open().map_err(StoreError::io("open", &path))?;
+            let written = (end - start) as usize;
+            if !clean {
+                disk::zero_range(&file, written as u64, config.commit_log_file_bytes)
+                    .and_then(|()| files.sync_data(&file))
+                    .map_err(StoreError::io("clear the end of", &path))?;
+            }
+            Writer::new(&path, start, file, written).map_err(StoreError::io("map", path))?
+        }
+        None => {
+            let path = segments::path_of(dir, end);
+            disk::create_sized(&path, config.commit_log_file_bytes, true)
+                .and_then(|file| disk::sync_dir(dir).map(|()| file))
+                .and_then(|file| Writer::new(&path, end, file, 0))
+                .map_err(StoreError::io("create", path))?
+        }
+    };
+    if !clean {
+        disk::sync_dir(dir).map_err(StoreError::io("flush", dir))?;
+    }
+    let timestamp = scanned.timestamp.unwrap_or(Timestamp(0));
+    Ok(Recovered { sealed: log, tail, timestamp })
+}

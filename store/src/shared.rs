@@ -1,0 +1,120 @@
+//! What the store's threads and its users share.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use remoting::types::Clock;
+use tracing::error;
+
+use crate::batch::AppendBatch;
+use crate::checkpoint::CheckpointFile;
+use crate::commit_log::CommitLog;
+use crate::config::{FlushMode, StoreConfig};
+use crate::consume_queue::Queues;
+use crate::dispatch::Dispatch;
+use crate::error::AppendError;
+use crate::figures::Stats;
+use crate::io::Files;
+use crate::signal::Signal;
+use crate::watermark::Watermark;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Tells the batches of several stores in one process apart.
+    pub(crate) id: u64,
+    pub(crate) config: StoreConfig,
+    pub(crate) clock: Clock,
+    pub(crate) disk: Arc<dyn Files>,
+    pub(crate) log: CommitLog,
+    pub(crate) queues: Queues,
+    pub(crate) watermark: Watermark,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) checkpoint: CheckpointFile,
+    pub(crate) stats: Stats,
+    pub(crate) flush_signal: Signal,
+    pub(crate) keeper_signal: Signal,
+    /// Wakes the thread that ends waits which took too long.
+    pub(crate) deadline_signal: Signal,
+    /// Bytes behind the log's end up to which memory is taken to reach.
+    pub(crate) memory_bytes: i64,
+    pub(crate) closed: AtomicBool,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) poisoned: AtomicBool,
+    pub(crate) queues_failing: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn may_write(&self) -> Result<(), AppendError> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(AppendError::Closed)
+        } else if self.is_poisoned() {
+            Err(AppendError::Poisoned)
+        } else if self.queues_failing.load(Ordering::Acquire) {
+            Err(AppendError::QueuesFailing)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Finds the queues of the batch that are not known yet, or were deleted.
+    pub(crate) fn look_up(&self, batch: &mut AppendBatch) {
+        if batch.store != self.id {
+            batch.store = self.id;
+            batch.queues.iter_mut().for_each(|slot| slot.queue = None);
+        }
+        for slot in &mut batch.queues {
+            if slot.queue.as_ref().is_none_or(|queue| queue.is_removed()) {
+                slot.queue = Some(self.queues.get_or_create(&slot.topic, slot.queue_id));
+            }
+        }
+    }
+
+    /// Brings the log to disk and, where that is what confirms, tells who waits. A failure poisons the store.
+    pub(crate) fn flush(&self) {
+        if self.is_poisoned() {
+            return;
+        }
+        match self.log.flush() {
+            Ok(end) if self.config.flush == FlushMode::Sync => self.confirm(end),
+            Ok(_) => {}
+            Err(error) => {
+                error!(%error, "flush of the commit log failed: no messages are taken until the store is reopened");
+                self.poisoned.store(true, Ordering::Release);
+                self.watermark.fail();
+            }
+        }
+    }
+
+    /// Moves the watermark, lets consumers see what it passed, answers who waited for it.
+    pub(crate) fn confirm(&self, end: i64) {
+        self.watermark.advance(end);
+        self.dispatch.run(&self.watermark, &self.queues);
+        self.watermark.release();
+    }
+
+    pub(crate) fn dispatch_behind(&self) -> u64 {
+        u64::try_from(self.log.end() - self.dispatch.dispatched()).unwrap_or(0)
+    }
+
+    /// Java: `DefaultMessageStore.estimateInMemByCommitOffset`.
+    pub(crate) fn is_in_memory(&self, physical: i64, log_end: i64) -> bool {
+        log_end - physical <= self.memory_bytes
+    }
+}
+
+/// Physical memory, or what the container may use of it.
+pub(crate) fn memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    let machine = info.totalram.saturating_mul(info.mem_unit.into());
+    let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    container.map_or(machine, |container: u64| container.min(machine))
+}
