@@ -7,6 +7,7 @@ use std::fmt;
 pub struct Version(pub i32);
 
 impl Version {
+    pub const V3_0_7_SNAPSHOT: Self = Self(28);
     pub const V3_0_11: Self = Self(37);
     pub const V3_1_8_SNAPSHOT: Self = Self(62);
     pub const V3_4_9: Self = Self(121);

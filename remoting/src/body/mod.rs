@@ -31,7 +31,8 @@ pub use lists::{
 };
 pub use lock::{LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody};
 pub use offset::{
-    ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets, DelayOffsets, ResetOffsetBody, ResetOffsetBodyForCpp,
+    ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets, DelayOffsets, QueueWithOffset, ResetOffsetBody,
+    ResetOffsetBodyForCpp,
 };
 pub use producer::{ProducerConnection, ProducerInfo, ProducerTableInfo};
 pub use queue::{MessageQueue, QueueMap};

@@ -1,0 +1,61 @@
+//! Groups commit their offsets: often, and many at once.
+
+use std::borrow::Cow;
+
+use remoting::connection::{Peer, ReplyTo};
+use remoting::frame::RemotingCommand;
+use remoting::header::{DecodeHeader, HeaderError, NoHeader};
+use remoting::protocol::offset::UpdateConsumerOffset;
+use remoting::protocol::{RequestCode, ResponseCode};
+use remoting::router::{HandleBatch, IntoResponse};
+
+use super::{Commit, OffsetError, Offsets};
+
+impl HandleBatch for Offsets {
+    /// `UPDATE_CONSUMER_OFFSET`. Java: `ConsumerManageProcessor.updateConsumerOffset`.
+    fn handle_batch(&self, commands: &mut Vec<RemotingCommand>, peer: &Peer) {
+        for command in commands.drain(..) {
+            let outcome = self.update(&command);
+            let to = ReplyTo::of(&command);
+            if to.one_way {
+                continue;
+            }
+            let (code, remark) = match &outcome {
+                Ok(remark) => (ResponseCode::SUCCESS, remark.map(Cow::Borrowed)),
+                Err(err) => (err.code(), Some(Cow::Owned(err.to_string()))),
+            };
+            peer.replies(|out| out.reply(to, code, remark.as_deref(), &NoHeader, ()));
+        }
+    }
+}
+
+impl Offsets {
+    /// The remark of the answer, if it has one.
+    fn update(&self, command: &RemotingCommand) -> Result<Option<&'static str>, OffsetError> {
+        let request = UpdateConsumerOffset::decode(&command.ext).map_err(|err| header_error(command, err))?;
+        let UpdateConsumerOffset { consumer_group, topic, queue_id, commit_offset } = request;
+        if self.groups.get(&consumer_group).is_none() {
+            return Err(OffsetError::UnknownGroup(consumer_group));
+        }
+        if self.topics.get(&topic).is_none() {
+            return Err(OffsetError::UnknownTopic(topic));
+        }
+        match self.commit(&consumer_group, &topic, queue_id, commit_offset) {
+            Commit::Done => Ok(None),
+            Commit::ResetPending => {
+                tracing::info!(group = %consumer_group, %topic, %queue_id, "a commit is dropped: a reset waits for its pull");
+                Ok(Some("Offset has been previously reset"))
+            }
+            Commit::TooManyQueues => Err(OffsetError::TooManyQueues(topic)),
+        }
+    }
+}
+
+fn header_error(command: &RemotingCommand, cause: HeaderError) -> OffsetError {
+    let topic = || command.ext.get("topic").unwrap_or_default().to_owned();
+    match cause {
+        HeaderError::Missing { key: "queueId" } => OffsetError::NoQueueId(topic()),
+        HeaderError::Missing { key: "commitOffset" } => OffsetError::NoOffset(topic()),
+        cause => OffsetError::Header { request: RequestCode::UPDATE_CONSUMER_OFFSET, cause },
+    }
+}

@@ -1,0 +1,198 @@
+//! Offsets of consumer groups: where each group stands in each queue, and the bounds of the queues themselves.
+//!
+//! A group commits its offsets every few seconds or along with its pulls; they are kept in memory and saved every
+//! `flushConsumerOffsetInterval`. After a crash a group consumes again what it had committed since the last save.
+
+mod bounds;
+mod commit;
+mod copy;
+mod file;
+mod progress;
+mod push;
+mod query;
+mod reset;
+mod table;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use progress::{Commit, Progress};
+use remoting::header::HeaderError;
+use remoting::protocol::RequestCode;
+use remoting::protocol::offset::{
+    CloneGroupOffset, GetAllConsumerOffset, GetEarliestStoreTime, GetMaxOffset, GetMinOffset, QueryConsumerOffset,
+    QueryCorrectionOffset, ResetOffset, SearchOffset,
+};
+use remoting::router::Router;
+use remoting::types::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};
+use store::Store;
+use thiserror::Error;
+use tokio::task::JoinError;
+use tokio::time::{MissedTickBehavior, interval};
+
+use self::file::OffsetFile;
+use self::table::Table;
+use crate::client::Clients;
+use crate::context::Context;
+use crate::group::GroupTable;
+use crate::topic::TopicTable;
+
+/// Java: `ConsumerOffsetManager`.
+pub(crate) struct Offsets {
+    ctx: Context,
+    store: Arc<Store>,
+    topics: Arc<TopicTable>,
+    groups: Arc<GroupTable>,
+    clients: Arc<Clients>,
+    table: Table,
+    file: OffsetFile,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum OffsetError {
+    #[error("{path} does not parse: {cause}")]
+    Parse { path: String, cause: serde_json::Error },
+    #[error("save consumer offsets: {0}")]
+    Save(#[from] std::io::Error),
+    #[error("read the queue: {0}")]
+    Task(#[from] JoinError),
+    #[error("{}: {cause}", .request)]
+    Header { request: RequestCode, cause: HeaderError },
+    /// Java's remarks, as all that follow.
+    #[error("QueueId is null, topic is {0}")]
+    NoQueueId(String),
+    #[error("Offset is null, topic is {0}")]
+    NoOffset(String),
+    #[error("Group {0} not exist!")]
+    UnknownGroup(GroupName),
+    #[error("Topic {0} not exist!")]
+    UnknownTopic(TopicName),
+    #[error("offsets of too many queues of topic {0}")]
+    TooManyQueues(TopicName),
+    #[error("Not found, do not set to zero, maybe this group boot first")]
+    NotFoundAsAsked,
+    #[error("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")]
+    NotFound,
+    #[error("Can not reset offset in slave broker")]
+    ResetOnSlave,
+    #[error("Topic {0} does not exist")]
+    ResetUnknownTopic(TopicName),
+    #[error("Group {0} does not exist")]
+    ResetUnknownGroup(GroupName),
+    #[error("Target offset {target} not in consume queue range [{min}-{max}]")]
+    ResetOutOfRange { target: QueueOffset, min: QueueOffset, max: QueueOffset },
+    #[error("No queues to reset.")]
+    ResetNothing,
+    #[error("[reset-offset] reset offset failed, no topic in this broker. topic={0}")]
+    PushUnknownTopic(TopicName),
+    #[error("THe consumer group <{0}> not exist")]
+    PushUnknownGroup(GroupName),
+    #[error("the client does not support this feature. version={0}")]
+    PushOldClient(String),
+    #[error("Consumer not online, so can not reset offset, Group: {group} Topic: {topic} Timestamp: {timestamp}")]
+    PushNobody { group: GroupName, topic: TopicName, timestamp: Timestamp },
+}
+
+pub(crate) fn routes(offsets: &Arc<Offsets>, router: &mut Router) {
+    router.on_batch(&[RequestCode::UPDATE_CONSUMER_OFFSET], offsets);
+    router.on::<QueryConsumerOffset>(offsets).on::<GetAllConsumerOffset>(offsets);
+    router.on::<SearchOffset>(offsets).on::<GetMaxOffset>(offsets).on::<GetMinOffset>(offsets);
+    router.on::<GetEarliestStoreTime>(offsets).on::<ResetOffset>(offsets);
+    router.on::<CloneGroupOffset>(offsets).on::<QueryCorrectionOffset>(offsets);
+}
+
+impl Offsets {
+    /// Loads `<config_dir>/consumerOffset.json`, Java's or ours.
+    ///
+    /// # Errors
+    /// [`OffsetError::Parse`] if neither the file nor its backup can be used.
+    pub(crate) fn open(
+        ctx: Context,
+        config_dir: &Path,
+        store: Arc<Store>,
+        topics: Arc<TopicTable>,
+        groups: Arc<GroupTable>,
+        clients: Arc<Clients>,
+    ) -> Result<Arc<Self>, OffsetError> {
+        let (file, table) = OffsetFile::load(config_dir, ctx.clock.now())?;
+        Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file }))
+    }
+
+    /// Where a group goes on: its pending reset, or what it committed.
+    pub(crate) fn get(&self, group: &str, topic: &str, queue: QueueId) -> Option<QueueOffset> {
+        self.table.find(group, topic)?.get(queue)
+    }
+
+    /// Stores what a group has consumed up to, unless a reset is pending.
+    pub(crate) fn commit(&self, group: &GroupName, topic: &TopicName, queue: QueueId, offset: QueueOffset) -> Commit {
+        self.table.commit(group, topic, queue, offset)
+    }
+
+    /// Where a group pulls next; [`Offsets::get`] if it did not pull since the start.
+    pub(crate) fn pull_offset(&self, group: &str, topic: &str, queue: QueueId) -> Option<QueueOffset> {
+        self.table.find(group, topic)?.pulled(queue)
+    }
+
+    /// The group's offsets in one topic, for a whole pull with one look-up.
+    pub(crate) fn progress(&self, group: &GroupName, topic: &TopicName) -> Arc<Progress> {
+        self.table.progress(group, topic)
+    }
+
+    /// To be called after a change through [`Offsets::progress`] that is to be saved.
+    pub(crate) fn changed(&self) {
+        self.table.changed();
+    }
+
+    /// Topics the group has committed offsets of.
+    pub(crate) fn topics_of(&self, group: &str) -> Vec<TopicName> {
+        self.table.topics_of(group)
+    }
+
+    /// Groups with committed offsets of the topic.
+    pub(crate) fn groups_of(&self, topic: &str) -> Vec<GroupName> {
+        self.table.groups_of(topic)
+    }
+
+    /// Forgets a group: offsets, pull offsets, pending resets.
+    pub(crate) fn remove_group(&self, group: &str) {
+        self.table.remove_group(group);
+    }
+
+    /// Forgets a topic, for all groups.
+    pub(crate) fn remove_topic(&self, topic: &str) {
+        self.table.remove_topic(topic);
+    }
+
+    /// Saves every `flushConsumerOffsetInterval`, until the broker stops.
+    pub(crate) fn start(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.ctx.tasks.spawn(async move {
+            let mut ticks = interval(*this.ctx.settings().flush_consumer_offset_interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = this.ctx.stopping.cancelled() => return,
+                    _ = ticks.tick() => this.persist().await,
+                }
+            }
+        });
+    }
+
+    /// Saves what has changed since the last time; a failure is logged and tried again at the next one.
+    pub(crate) async fn persist(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        // Hundreds of thousands of queues are tens of megabytes of text, and the disk may be slow.
+        let saved = tokio::task::spawn_blocking(move || this.save()).await.map_err(OffsetError::from).flatten();
+        if let Err(err) = saved {
+            tracing::error!(%err, "consumer offsets are not saved");
+        }
+    }
+
+    /// Blocks; [`Offsets::persist`] does not.
+    ///
+    /// # Errors
+    /// [`OffsetError::Save`].
+    pub(crate) fn save(&self) -> Result<(), OffsetError> {
+        self.file.save(&self.table, self.ctx.settings().consumer_offset_update_version_step, self.ctx.clock.now())
+    }
+}

@@ -1,0 +1,113 @@
+//! Where one group stands in the queues of one topic.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use remoting::types::{QueueId, QueueOffset};
+
+/// Offsets by queue; locked for a moment at each access, and shared by all who pull for the group.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    queues: Mutex<BTreeMap<QueueId, Place>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// Next message to consume, as the group said. Survives a restart; the others do not.
+    committed: Option<QueueOffset>,
+    /// Next message to pull.
+    pulled: Option<QueueOffset>,
+    /// Where an administrator has put the group, until a pull takes it there.
+    reset: Option<QueueOffset>,
+}
+
+/// Queues of one topic that a group can have offsets of; commits beyond are refused. Java has no bound, and neither checks
+/// that a committed queue exists.
+const QUEUES_MAX: usize = 100_000;
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Commit {
+    Done,
+    /// A reset waits for its pull, and a group that does not know of it yet must not undo it.
+    ResetPending,
+    TooManyQueues,
+}
+
+impl Progress {
+    /// Where the group goes on: the pending reset, or else what it committed.
+    pub(crate) fn get(&self, queue: QueueId) -> Option<QueueOffset> {
+        let place = self.place(queue);
+        place.reset.or(place.committed)
+    }
+
+    /// The next message to pull; what [`Progress::get`] says if none was pulled since the start.
+    pub(crate) fn pulled(&self, queue: QueueId) -> Option<QueueOffset> {
+        let place = self.place(queue);
+        place.pulled.or(place.reset).or(place.committed)
+    }
+
+    /// Offsets by queue as committed, without resets.
+    pub(crate) fn committed(&self) -> Vec<(QueueId, QueueOffset)> {
+        let queues = self.queues.lock();
+        queues.iter().filter_map(|(queue, place)| Some((*queue, place.committed?))).collect()
+    }
+
+    /// Takes an offset as it is, also one ahead of the queue.
+    pub(crate) fn commit(&self, queue: QueueId, offset: QueueOffset) -> Commit {
+        self.change(queue, |place| {
+            if place.reset.is_some() {
+                return Commit::ResetPending;
+            }
+            place.committed = Some(offset);
+            Commit::Done
+        })
+    }
+
+    /// After a pull: where the next one will start, and what the group commits along with it.
+    pub(crate) fn pull(&self, queue: QueueId, next: QueueOffset, commit: Option<QueueOffset>) {
+        self.change(queue, |place| {
+            place.pulled = Some(next);
+            place.committed = commit.or(place.committed);
+            Commit::Done
+        });
+    }
+
+    /// Puts the group elsewhere; the next pull of the queue is told.
+    pub(crate) fn reset(&self, queue: QueueId, to: QueueOffset) -> Commit {
+        self.change(queue, |place| {
+            place.reset = Some(to);
+            place.committed = Some(to);
+            Commit::Done
+        })
+    }
+
+    /// The pending reset, which ends by being told.
+    pub(crate) fn take_reset(&self, queue: QueueId) -> Option<QueueOffset> {
+        self.queues.lock().get_mut(&queue)?.reset.take()
+    }
+
+    /// Replaces what is committed by what another group has committed.
+    pub(crate) fn copy_from(&self, other: &Self) {
+        let committed = other.committed();
+        let mut queues = self.queues.lock();
+        queues.values_mut().for_each(|place| place.committed = None);
+        for (queue, offset) in committed {
+            queues.entry(queue).or_default().committed = Some(offset);
+        }
+    }
+
+    fn place(&self, queue: QueueId) -> Place {
+        self.queues.lock().get(&queue).copied().unwrap_or_default()
+    }
+
+    fn change(&self, queue: QueueId, change: impl FnOnce(&mut Place) -> Commit) -> Commit {
+        let mut queues = self.queues.lock();
+        let full = queues.len() >= QUEUES_MAX;
+        match queues.get_mut(&queue) {
+            Some(place) => change(place),
+            None if full => Commit::TooManyQueues,
+            None => change(queues.entry(queue).or_default()),
+        }
+    }
+}

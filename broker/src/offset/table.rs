@@ -1,0 +1,134 @@
+//! All offsets of all groups.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use parking_lot::RwLock;
+use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
+
+use super::progress::{Commit, Progress};
+
+/// Group, then topic, then queue. Java keeps one table by `topic@group`; by group first, nothing is joined to look something
+/// up, and a group goes in one step.
+#[derive(Default)]
+pub(crate) struct Table {
+    groups: DashMap<GroupName, Arc<Topics>>,
+    changes: AtomicU64,
+}
+
+type Topics = RwLock<HashMap<TopicName, Arc<Progress>>>;
+
+/// Between topic and group in the key of Java's table.
+const SEPARATOR: char = '@';
+
+impl Table {
+    pub(crate) fn find(&self, group: &str, topic: &str) -> Option<Arc<Progress>> {
+        let topics = self.topics(group)?;
+        topics.read().get(topic).cloned()
+    }
+
+    /// As [`Table::find`]; a group new to the topic gets an entry.
+    pub(crate) fn progress(&self, group: &GroupName, topic: &TopicName) -> Arc<Progress> {
+        if let Some(known) = self.find(group, topic) {
+            return known;
+        }
+        let topics = Arc::clone(&self.groups.entry(group.clone()).or_default());
+        Arc::clone(topics.write().entry(topic.clone()).or_default())
+    }
+
+    pub(crate) fn commit(&self, group: &GroupName, topic: &TopicName, queue: QueueId, offset: QueueOffset) -> Commit {
+        let commit = self.progress(group, topic).commit(queue, offset);
+        self.changed();
+        commit
+    }
+
+    /// Notes that something committed has changed.
+    pub(crate) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes since the start.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Topics the group has committed offsets of. Java: `ConsumerOffsetManager.whichTopicByConsumer`.
+    pub(crate) fn topics_of(&self, group: &str) -> Vec<TopicName> {
+        let committed = self.by_topic(group).into_iter().filter(|(_, progress)| !progress.committed().is_empty());
+        committed.map(|(topic, _)| topic).collect()
+    }
+
+    /// Groups with committed offsets of the topic. Java: `ConsumerOffsetManager.whichGroupByTopic`.
+    pub(crate) fn groups_of(&self, topic: &str) -> Vec<GroupName> {
+        // Names with a separator belong to the offsets that a broker keeps for broadcasting groups.
+        let mut groups = self.groups();
+        groups.retain(|group| {
+            let known = self.find(group, topic).is_some_and(|progress| !progress.committed().is_empty());
+            known && !group.contains(SEPARATOR)
+        });
+        groups
+    }
+
+    pub(crate) fn remove_group(&self, group: &str) {
+        if self.groups.remove(group).is_some() {
+            self.changed();
+        }
+    }
+
+    pub(crate) fn remove_topic(&self, topic: &str) {
+        for group in self.groups() {
+            if let Some(topics) = self.topics(&group)
+                && topics.write().remove(topic).is_some()
+            {
+                self.changed();
+            }
+        }
+    }
+
+    pub(crate) fn groups(&self) -> Vec<GroupName> {
+        self.groups.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// What Java's files and wire hold: offsets by queue, by `topic@group`.
+    pub(super) fn to_java(&self) -> BTreeMap<String, BTreeMap<i32, i64>> {
+        let mut table = BTreeMap::new();
+        for group in self.groups() {
+            for (topic, progress) in self.by_topic(&group) {
+                let offsets: BTreeMap<_, _> =
+                    progress.committed().into_iter().map(|(queue, offset)| (queue.0, offset.0)).collect();
+                if !offsets.is_empty() {
+                    table.insert(format!("{topic}{SEPARATOR}{group}"), offsets);
+                }
+            }
+        }
+        table
+    }
+
+    /// Entries whose key has no separator are left out; Java could not use them either.
+    pub(super) fn from_java(table: BTreeMap<String, BTreeMap<i32, i64>>) -> Self {
+        let this = Self::default();
+        for (key, offsets) in table {
+            let Some((topic, group)) = key.split_once(SEPARATOR) else {
+                tracing::warn!(key, "an offset entry that is not topic@group is left out");
+                continue;
+            };
+            let progress = this.progress(&group.into(), &topic.into());
+            for (queue, offset) in offsets {
+                progress.commit(QueueId(queue), QueueOffset(offset));
+            }
+        }
+        this
+    }
+
+    fn topics(&self, group: &str) -> Option<Arc<Topics>> {
+        self.groups.get(group).map(|topics| Arc::clone(&topics))
+    }
+
+    fn by_topic(&self, group: &str) -> Vec<(TopicName, Arc<Progress>)> {
+        let Some(topics) = self.topics(group) else { return Vec::new() };
+        let topics = topics.read();
+        topics.iter().map(|(topic, progress)| (topic.clone(), Arc::clone(progress))).collect()
+    }
+}
