@@ -17,4 +17,4 @@ pub mod route;
 pub mod send;
 pub mod topic;
 
-pub use codes::{Process, RequestCode, RequestKind, ResponseCode};
+pub use codes::{Process, RequestCode, RequestKind, ResponseCode, Tier};
