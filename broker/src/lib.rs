@@ -2,3 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod context;
+pub mod group;
+pub mod persist;
+pub mod topic;

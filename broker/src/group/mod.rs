@@ -1,0 +1,28 @@
+//! The consumer groups of this broker and what they may do.
+//!
+//! Java: `SubscriptionGroupManager`.
+
+mod attributes;
+mod boot;
+mod table;
+
+pub use table::GroupTable;
+
+use remoting::config::SaveError;
+
+use crate::persist::LoadError;
+use crate::topic::{AttributeError, NameError};
+
+/// Why a group is not as the caller wants it.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Attribute(#[from] AttributeError),
+    /// The change is in force but a restart would forget it.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}

@@ -1,0 +1,203 @@
+//! Tables kept in small JSON files that are replaced as a whole: `config/topics.json` and its like.
+//!
+//! A crash leaves the old or the new file, never a part. Java: `ConfigManager`, `MixAll.string2File`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use remoting::body::fastjson;
+use remoting::config::{SaveError, save_text};
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// A file that exists but cannot be used, and neither can its backup.
+///
+/// Java would start with an empty table; losing topics or offsets without a word is worse than not starting.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("read {}: {cause}", .path.display())]
+    Read { path: PathBuf, cause: io::Error },
+    #[error("{} is damaged and so is its .bak, or there is none (move both away to start without them): {cause}", .path.display())]
+    Damaged { path: PathBuf, cause: serde_json::Error },
+}
+
+/// Reads a table from its file or, if that is missing, empty or damaged, from `<file>.bak`.
+///
+/// `None` if there is neither: the first start. Reads what any version of Java writes.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
+    match read(path) {
+        Ok(Some(table)) => Ok(Some(table)),
+        Ok(None) => read(&backup(path)),
+        Err(damage @ LoadError::Damaged { .. }) => {
+            let Ok(Some(table)) = read(&backup(path)) else { return Err(damage) };
+            tracing::warn!(path = %path.display(), "the file is damaged, its .bak is used");
+            Ok(Some(table))
+        }
+        Err(err) => Err(err),
+    }
+}
+
+/// `None` if the file is missing or blank.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(LoadError::Read { path: path.to_owned(), cause }),
+    };
+    if text.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    fastjson::read(&text).map(Some).map_err(|cause| LoadError::Damaged { path: path.to_owned(), cause })
+}
+
+fn backup(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".bak");
+    name.into()
+}
+
+/// The file of one table. Whoever saves writes the changes of all who wait, so many changes at once cost few writes.
+pub struct TableFile {
+    path: PathBuf,
+    /// Changes of the table since the start.
+    changes: AtomicU64,
+    /// Of these, how many the file holds; the lock is held while the file is written.
+    saved: Mutex<u64>,
+}
+
+impl TableFile {
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), changes: AtomicU64::new(0), saved: Mutex::new(0) }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Notes that the table was changed. The change must be visible to `encode` of [`TableFile::save`] before.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Writes the table if it was changed since it was written; returns once all changes noted before are on disk.
+    ///
+    /// Blocks for as long as the disk takes, without keeping an async worker from its other tasks.
+    ///
+    /// # Errors
+    /// [`SaveError`]; the changes stay noted, so the next call tries again.
+    pub fn save(&self, encode: impl FnOnce() -> String) -> Result<(), SaveError> {
+        let wanted = self.changes.load(Ordering::Acquire);
+        if self.saved.try_lock().is_some_and(|saved| *saved >= wanted) {
+            return Ok(());
+        }
+        blocking(|| {
+            let mut saved = self.saved.lock();
+            if *saved >= wanted {
+                return Ok(());
+            }
+            let version = self.changes.load(Ordering::Acquire);
+            save_text(&self.path, &encode())?;
+            *saved = version;
+            Ok(())
+        })
+    }
+}
+
+/// Runs blocking work here; the worker's other tasks move to another thread meanwhile.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        // No runtime, or a test's, where nothing else would run anyway.
+        _ => work(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    type Table = BTreeMap<String, i64>;
+
+    fn check(file: Option<&str>, bak: Option<&str>, expect: Result<Option<i64>, ()>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.json");
+        for (path, text) in [(path.clone(), file), (backup(&path), bak)] {
+            if let Some(text) = text {
+                fs::write(path, text).unwrap();
+            }
+        }
+        let loaded = load::<Table>(&path).map(|table| table.map(|table| table["a"])).map_err(|_| ());
+        assert_eq!(loaded, expect, "{file:?} {bak:?}");
+    }
+
+    #[test]
+    fn a_missing_empty_or_damaged_file_is_replaced_by_its_backup() {
+        check(None, None, Ok(None));
+        check(Some("{\"a\":1}"), Some("{\"a\":2}"), Ok(Some(1)));
+        check(Some("{a:1}"), None, Ok(Some(1)));
+        for unusable in [None, Some(""), Some(" \n"), Some("{\"a\":"), Some("{\"a\":\"x\"}")] {
+            check(unusable, Some("{\"a\":2}"), Ok(Some(2)));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_without_backup_stops_the_start() {
+        check(Some("{\"a\":"), None, Err(()));
+        check(Some("{\"a\":"), Some("{"), Err(()));
+        check(Some("{\"a\":"), Some(""), Err(()));
+    }
+
+    #[test]
+    fn only_changes_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = TableFile::new(folder.path().join("config/t.json"));
+        file.save(|| unreachable!("nothing changed")).unwrap();
+        file.changed();
+        file.save(|| "{\"a\":1}".into()).unwrap();
+        file.save(|| unreachable!("nothing changed since")).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "{\"a\":1}");
+    }
+
+    #[test]
+    fn a_failed_save_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.json");
+        fs::create_dir(&path).unwrap();
+        let file = TableFile::new(&path);
+        file.changed();
+        assert!(file.save(|| "{}".into()).is_err());
+        fs::remove_dir(&path).unwrap();
+        file.save(|| "{}".into()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn changes_at_once_share_writes_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::sync::Arc::new(TableFile::new(folder.path().join("t.json")));
+        let table = std::sync::Arc::new(Mutex::new(Table::new()));
+        let tasks: Vec<_> = (0..100)
+            .map(|number| {
+                let (file, table) = (file.clone(), table.clone());
+                tokio::spawn(async move {
+                    table.lock().insert(number.to_string(), number);
+                    file.changed();
+                    file.save(|| serde_json::to_string(&*table.lock()).unwrap()).unwrap();
+                    let saved: Table = load(file.path()).unwrap().unwrap();
+                    assert_eq!(saved[&number.to_string()], number);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The table of topics and its file, `config/topics.json`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use remoting::body::{DataVersion, TopicConfig, TopicConfigWrapper, fastjson};
+use remoting::types::TopicName;
+use tokio::sync::watch;
+
+use super::attributes::{AttributeChanges, AttributeError, MESSAGE_TYPE, MIXED, RESERVE_TIME, TOPIC_ATTRIBUTES};
+use super::changes::Changes;
+use super::validate::{self, SystemTopics};
+use super::{TopicError, boot};
+use crate::context::Context;
+use crate::persist::{self, TableFile};
+
+/// The topics of this broker. Reading takes no lock that is held for long; changes are on disk when a method returns.
+pub struct TopicTable {
+    pub(super) ctx: Context,
+    topics: DashMap<TopicName, Arc<TopicConfig>>,
+    /// Held by whoever changes the table, so that versions and topics go together.
+    changes: Mutex<Changes>,
+    /// The step of `changes`.
+    changed: watch::Sender<u64>,
+    file: TableFile,
+    system: SystemTopics,
+}
+
+impl TopicTable {
+    /// Loads `<config_dir>/topics.json` and adds the topics every broker has.
+    ///
+    /// # Errors
+    /// [`TopicError::Load`], [`TopicError::Save`].
+    pub fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, TopicError> {
+        let path = config_dir.join("topics.json");
+        let saved: TopicConfigWrapper = persist::load(&path)?.unwrap_or_else(|| TopicConfigWrapper {
+            data_version: DataVersion::new(ctx.clock.now()),
+            ..Default::default()
+        });
+        let topics: DashMap<_, _> = saved.topic_config_table.into_iter().collect();
+        let mut new = false;
+        for config in boot::topics(&ctx.identity, &ctx.settings()) {
+            topics.entry(config.topic_name.clone()).or_insert_with(|| {
+                new = true;
+                Arc::new(config)
+            });
+        }
+        let system = SystemTopics::of(&ctx);
+        let changes = Mutex::new(Changes::new(saved.data_version));
+        let table =
+            Arc::new(Self { ctx, topics, changes, changed: watch::channel(0).0, file: TableFile::new(path), system });
+        if new {
+            table.file.changed();
+            table.save()?;
+        }
+        Ok(table)
+    }
+
+    /// A topic as it is now. Java: `selectTopicConfig`.
+    pub fn get(&self, topic: &str) -> Option<Arc<TopicConfig>> {
+        self.topics.get(topic).map(|found| Arc::clone(found.value()))
+    }
+
+    pub fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    /// Whether the topic is one of the broker's own. Java: `TopicValidator.isSystemTopic`.
+    pub fn is_system(&self, topic: &str) -> bool {
+        self.system.contains(topic)
+    }
+
+    pub fn system_topics(&self) -> &BTreeSet<TopicName> {
+        self.system.names()
+    }
+
+    /// All topics with the data version they make up.
+    pub fn snapshot(&self) -> TopicConfigWrapper {
+        let changes = self.changes.lock();
+        let topic_config_table =
+            self.topics.iter().map(|topic| (topic.key().clone(), Arc::clone(topic.value()))).collect();
+        TopicConfigWrapper { data_version: changes.version, topic_config_table, ..TopicConfigWrapper::default() }
+    }
+
+    /// Names of all topics, in order.
+    pub fn names(&self) -> BTreeSet<TopicName> {
+        self.topics.iter().map(|topic| topic.key().clone()).collect()
+    }
+
+    pub fn version(&self) -> DataVersion {
+        self.changes.lock().version
+    }
+
+    /// Counts changes; name servers are told when it moves.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The step reached, the data version of it, and the topics that changed after `step`; `None` instead of the topics
+    /// if that is too long ago to tell them apart.
+    pub(crate) fn changed_since(&self, step: u64) -> (u64, DataVersion, Option<Vec<Arc<TopicConfig>>>) {
+        let changes = self.changes.lock();
+        let names = changes.since(step);
+        let topics = names.map(|names| names.iter().filter_map(|topic| self.get(topic)).collect());
+        (changes.step(), changes.version, topics)
+    }
+
+    /// Creates or replaces a topic as an administrator wants it; the topic's attributes come from `attributes` alone.
+    /// The same settings once more are no change.
+    ///
+    /// # Errors
+    /// [`TopicError`]. Java: `AdminBrokerProcessor.updateAndCreateTopic`.
+    pub fn put(&self, config: TopicConfig, attributes: &AttributeChanges) -> Result<Arc<TopicConfig>, TopicError> {
+        let put = self.put_all(vec![(config, attributes.clone())])?;
+        Ok(put.into_iter().next().expect("one went in"))
+    }
+
+    /// As [`TopicTable::put`], all or none.
+    ///
+    /// # Errors
+    /// [`TopicError`].
+    pub fn put_all(&self, wanted: Vec<(TopicConfig, AttributeChanges)>) -> Result<Vec<Arc<TopicConfig>>, TopicError> {
+        let mut changes = self.changes.lock();
+        let mut configs = Vec::with_capacity(wanted.len());
+        for (mut config, attributes) in wanted {
+            self.check(&config.topic_name, &attributes)?;
+            let current = self.get(&config.topic_name);
+            config.attributes = attributes.apply(TOPIC_ATTRIBUTES, current.as_ref().map(|topic| &topic.attributes))?;
+            configs.push((current, Arc::new(config)));
+        }
+        let new = configs.iter().filter(|(current, config)| current.as_ref() != Some(config)).map(|(_, config)| config);
+        let new: Vec<_> = new.cloned().collect();
+        if !new.is_empty() {
+            self.store(&mut changes, &new);
+        }
+        drop(changes);
+        self.save()?;
+        Ok(configs.into_iter().map(|(_, config)| config).collect())
+    }
+
+    /// Java checks this before it looks at the topic.
+    fn check(&self, topic: &TopicName, attributes: &AttributeChanges) -> Result<(), TopicError> {
+        let settings = self.ctx.settings();
+        validate::check_topic(topic)?;
+        self.check_not_system(topic)?;
+        if !settings.enable_mixed_message_type && attributes.adds(MESSAGE_TYPE, MIXED) {
+            return Err(TopicError::MixedType);
+        }
+        if attributes.mentions(RESERVE_TIME) {
+            return Err(AttributeError::ReserveTime.into());
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`TopicError::System`], unless `validateSystemTopicWhenUpdateTopic` is off.
+    pub(crate) fn check_not_system(&self, topic: &TopicName) -> Result<(), TopicError> {
+        if self.ctx.settings().validate_system_topic_when_update_topic && self.is_system(topic) {
+            return Err(TopicError::System { topic: topic.clone() });
+        }
+        Ok(())
+    }
+
+    /// Removes a topic; false if there was none. Its queues and offsets are others' business.
+    ///
+    /// # Errors
+    /// [`TopicError::Save`]. Java: `deleteTopicConfig`.
+    pub fn delete(&self, topic: &str) -> Result<bool, TopicError> {
+        let mut changes = self.changes.lock();
+        let Some((_, config)) = self.topics.remove(topic) else { return Ok(false) };
+        tracing::info!(topic, ?config, "topic deleted");
+        self.step(&mut changes, []);
+        drop(changes);
+        self.save()?;
+        Ok(true)
+    }
+
+    /// Marks topics as ordered, as name servers know them. Java: `updateOrderTopicConfig`.
+    pub(crate) fn mark_ordered<'a>(&self, topics: impl IntoIterator<Item = &'a str>) {
+        let mut changes = self.changes.lock();
+        let unordered = topics.into_iter().filter_map(|topic| self.get(topic)).filter(|config| !config.order);
+        let ordered: Vec<_> =
+            unordered.map(|config| Arc::new(TopicConfig { order: true, ..TopicConfig::clone(&config) })).collect();
+        if !ordered.is_empty() {
+            self.store(&mut changes, &ordered);
+            drop(changes);
+            self.save_or_log();
+        }
+    }
+
+    /// Every topic looks different to name servers, because the broker's permission changed.
+    pub(crate) fn touch(&self) {
+        let mut changes = self.changes.lock();
+        changes.next_of_all(self.ctx.clock.now());
+        self.file.changed();
+        self.changed.send_replace(changes.step());
+        drop(changes);
+        self.save_or_log();
+    }
+
+    /// Adds a topic unless it exists; the topic that exists then. It is on disk unless the disk fails.
+    pub(super) fn add(&self, config: TopicConfig) -> Arc<TopicConfig> {
+        let mut changes = self.changes.lock();
+        if let Some(existing) = self.get(&config.topic_name) {
+            return existing;
+        }
+        let config = Arc::new(config);
+        self.store(&mut changes, std::slice::from_ref(&config));
+        drop(changes);
+        self.save_or_log();
+        config
+    }
+
+    /// Replaces a topic by what `change` makes of it; `None` from it or no such topic: nothing happens.
+    pub(super) fn change(&self, topic: &str, change: impl FnOnce(&TopicConfig) -> Option<TopicConfig>) {
+        let mut changes = self.changes.lock();
+        if let Some(config) = self.get(topic).and_then(|config| change(&config)) {
+            self.store(&mut changes, &[Arc::new(config)]);
+            drop(changes);
+            self.save_or_log();
+        }
+    }
+
+    fn store(&self, changes: &mut Changes, configs: &[Arc<TopicConfig>]) {
+        for config in configs {
+            let old = self.topics.insert(config.topic_name.clone(), Arc::clone(config));
+            tracing::info!(topic = %config.topic_name, ?config, ?old, "topic created or changed");
+        }
+        self.step(changes, configs.iter().map(|config| config.topic_name.clone()));
+    }
+
+    fn step(&self, changes: &mut Changes, topics: impl IntoIterator<Item = TopicName>) {
+        changes.next(self.ctx.clock.now(), topics);
+        self.file.changed();
+        self.changed.send_replace(changes.step());
+    }
+
+    fn save(&self) -> Result<(), TopicError> {
+        Ok(self.file.save(|| fastjson::write(&self.snapshot()))?)
+    }
+
+    /// For changes that a client caused by sending or consuming: they go on, the next save tries again.
+    fn save_or_log(&self) {
+        if let Err(err) = self.save() {
+            tracing::error!(%err, "the topic table could not be saved; a restart would forget its last changes");
+        }
+    }
+}
