@@ -47,8 +47,19 @@ pub type Rates = [Option<f64>; 3];
 
 /// Names of [`Figures::put_time_buckets`]. Java: `StoreStatsService.PUT_MESSAGE_ENTIRE_TIME_MAX_DESC`.
 pub const PUT_TIME_BUCKETS: [&str; 13] = [
-    "[<=0ms]", "[0~10ms]", "[10~50ms]", "[50~100ms]", "[100~200ms]", "[200~500ms]", "[500ms~1s]", "[1~2s]", "[2~3s]",
-    "[3~4s]", "[4~5s]", "[5~10s]", "[10s~]",
+    "[<=0ms]",
+    "[0~10ms]",
+    "[10~50ms]",
+    "[50~100ms]",
+    "[100~200ms]",
+    "[200~500ms]",
+    "[500ms~1s]",
+    "[1~2s]",
+    "[2~3s]",
+    "[3~4s]",
+    "[4~5s]",
+    "[5~10s]",
+    "[10s~]",
 ];
 
 /// Upper ends of the buckets but the first and last, in ms, exclusive.
@@ -242,7 +253,8 @@ mod tests {
     #[test]
     fn durations_fall_into_javas_buckets() {
         assert_eq!(FINE_STEPS.iter().map(|(_, count)| count).sum::<usize>() + 1, FINE_BUCKETS);
-        for (ms, end) in [(0, 1), (1, 1), (2, 2), (20, 20), (21, 22), (22, 22), (51, 55), (999, 1000), (10_000, 10_000)] {
+        for (ms, end) in [(0, 1), (1, 1), (2, 2), (20, 20), (21, 22), (22, 22), (51, 55), (999, 1000), (10_000, 10_000)]
+        {
             assert_eq!(fine_end(fine_bucket(ms)), end, "{ms} ms");
         }
         assert_eq!(fine_bucket(10_001), FINE_BUCKETS - 1);

@@ -74,11 +74,8 @@ mod tests {
 
     #[test]
     fn files_are_listed_in_order_and_an_empty_last_one_goes() {
-        let dir = with_files(&[
-            ("00000000000000000200", 0),
-            ("00000000000000000100", 100),
-            ("00000000000000000000", 100),
-        ]);
+        let dir =
+            with_files(&[("00000000000000000200", 0), ("00000000000000000100", 100), ("00000000000000000000", 100)]);
         fs::create_dir(dir.path().join("folder")).expect("a folder");
         assert_eq!(list(dir.path(), 100, "p").expect("listed"), [0, 100]);
         assert!(!path_of(dir.path(), 200).exists());

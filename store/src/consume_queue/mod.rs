@@ -8,8 +8,8 @@ mod files;
 mod queue;
 
 pub use by_time::Boundary;
-pub use entry::Entry;
 pub(crate) use by_time::offset_by_time;
+pub use entry::Entry;
 pub(crate) use entry::{EXTENSION_ADDRESS_MAX, UNIT_BYTES, Unit};
 pub(crate) use queue::{Gap, Queue};
 

@@ -18,8 +18,8 @@ pub mod id;
 pub mod properties;
 pub mod sys_flag;
 
-pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements};
 pub(crate) use decode::store_timestamp;
+pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements};
 pub(crate) use encode::{Patch, encode};
 pub use hash::java_hash;
 pub(crate) use hash::tags_code;
@@ -77,3 +77,6 @@ pub struct Message<'a> {
 pub(crate) fn is_folder_name(topic: &str) -> bool {
     !topic.starts_with('.') && !topic.contains(['/', '\0'])
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,8 +86,9 @@ pub(crate) fn open(
     }
     let from = scan::start(&log, newest, checkpoint, clean);
     let mut rebuild = Rebuild::new(config, files, &queues);
-    let scanned = scan::walk(&log, from, config.check_crc_on_recover, |message| rebuild.apply(message, from.is_start()))
-        .map_err(queue_io("write"))?;
+    let scanned =
+        scan::walk(&log, from, config.check_crc_on_recover, |message| rebuild.apply(message, from.is_start()))
+            .map_err(queue_io("write"))?;
     report.rebuilt_queues = rebuild.fill_gaps(&log, scanned.end).map_err(queue_io("write"))?;
     report.scanned_from = PhysicalOffset(from.offset(&log));
     report.scanned_bytes = (scanned.end - report.scanned_from.0) as u64;

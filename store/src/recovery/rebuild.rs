@@ -43,8 +43,7 @@ impl<'a> Rebuild<'a> {
     /// a queue's first record is gone.
     pub(super) fn apply(&mut self, message: &StoredMessage<'_>, from_start: bool) -> io::Result<()> {
         // Batch records belong to queues of another layout.
-        let has_entry =
-            sys_flag::takes_queue_offset(message.sys_flag) && message.sys_flag & sys_flag::INNER_BATCH == 0;
+        let has_entry = sys_flag::takes_queue_offset(message.sys_flag) && message.sys_flag & sys_flag::INNER_BATCH == 0;
         if !has_entry {
             return Ok(());
         }
