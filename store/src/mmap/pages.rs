@@ -31,7 +31,6 @@ impl MappedFile {
 #[cfg(test)]
 mod tests {
     use super::super::Writer;
-    use super::*;
     use crate::io::{RealFiles, create_sized};
 
     #[test]
