@@ -111,7 +111,7 @@ const UNITS_AT_ONCE: usize = 64;
 /// Java: `DefaultMessageStore.getMessage`.
 pub(crate) fn read(shared: &Shared, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> ReadOutcome {
     let began = Instant::now();
-    let outcome = match shared.queues.get(request.topic, request.queue_id).filter(|queue| queue.exists()) {
+    let outcome = match shared.queues.get(request.topic, request.queue_id) {
         Some(queue) => read_queue(shared, &queue, request, filter),
         None => ReadOutcome::nothing(ReadStatus::NoMatchedQueue, QueueOffset(0), (0, 0)),
     };

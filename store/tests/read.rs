@@ -44,6 +44,10 @@ fn every_place_to_read_from_has_its_status_and_next_offset() {
     check(0, -1, ReadStatus::OffsetTooSmall, 0, (0, 25));
     check(1, 0, ReadStatus::NoMatchedQueue, 0, (0, 0));
     check(1, 9, ReadStatus::NoMatchedQueue, 0, (0, 0));
+    // A queue that somebody waits for is there, and empty.
+    store.arrivals(&topic(), QueueId(2));
+    check(2, 0, ReadStatus::NoMessageInQueue, 0, (0, 0));
+    check(2, 9, ReadStatus::NoMessageInQueue, 0, (0, 0));
     let outcome = read_some(&store, &topic(), 0, 3, 32, &ByTag("b"));
     assert_eq!((outcome.status, outcome.next_offset.0, outcome.count), (ReadStatus::NoMatched, 25, 0));
 }
@@ -67,6 +71,29 @@ fn records_whose_file_is_gone_are_being_removed_and_skipped() {
     let got = drain(&store, &topic(), 0);
     assert_eq!(got.len() as i64, 40 - min);
     assert_eq!(got[0].body, vec![min as u8; 3000]);
+}
+
+#[test]
+fn units_and_records_that_cannot_be_read_are_stepped_over() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(config(dir.path()));
+    let places: Vec<_> = (0..35).map(|number| put(&store, &topic(), 0, &[number; 3000], "").physical_offset).collect();
+    store.close().expect("closed");
+    drop(store);
+    let (store, _) = open(config(dir.path()));
+    // Something on the machine takes a queue file away and overwrites records in the second log file.
+    std::fs::remove_file(dir.path().join("consumequeue/Topic/0/00000000000000000200")).expect("removed");
+    let outcome = read(&store, &topic(), 0, 12);
+    assert_eq!((outcome.status, outcome.next_offset.0), (ReadStatus::OffsetFoundNull, 20));
+    let log = std::fs::OpenOptions::new().write(true).open(dir.path().join("commitlog/00000000000000065536"));
+    let log = log.expect("the second file");
+    for place in &places[22..] {
+        std::os::unix::fs::FileExt::write_all_at(&log, &[0; 8], (place.0 - 65536) as u64).expect("overwritten");
+    }
+    let outcome = read(&store, &topic(), 0, 30);
+    assert_eq!((outcome.status, outcome.next_offset.0), (ReadStatus::MessageWasRemoving, 35));
+    let outcome = read(&store, &topic(), 0, 20);
+    assert_eq!((outcome.status, outcome.count), (ReadStatus::Found, 2), "the ones before are served");
 }
 
 #[test]
