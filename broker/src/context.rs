@@ -56,3 +56,30 @@ pub enum Role {
     Master,
     Slave,
 }
+
+#[cfg(test)]
+impl Context {
+    /// A master named `broker-a` of cluster `cluster-a`, on a clock that stands still at 1,000,000 ms. Settings are the
+    /// defaults as `change` changes them; whoever holds the sender may change them again.
+    pub(crate) fn for_tests(change: impl FnOnce(&mut BrokerConfig)) -> (Self, watch::Sender<Arc<BrokerConfig>>) {
+        let mut settings = BrokerConfig::default();
+        change(&mut settings);
+        let (sender, config) = watch::channel(Arc::new(settings));
+        let identity = Identity {
+            cluster: "cluster-a".into(),
+            name: "broker-a".into(),
+            id: BrokerId::MASTER,
+            host: Host { ip: std::net::Ipv4Addr::LOCALHOST.into(), port: 10911 },
+            ha_addr: "127.0.0.1:10912".to_owned(),
+        };
+        let ctx = Self {
+            identity: Arc::new(identity),
+            config,
+            role: watch::channel(Role::Master).1,
+            clock: Clock::fixed(remoting::types::Timestamp(1_000_000)),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        };
+        (ctx, sender)
+    }
+}

@@ -5,4 +5,5 @@ pub mod config;
 pub mod context;
 pub mod group;
 pub mod persist;
+pub mod stats;
 pub mod topic;

@@ -26,3 +26,6 @@ pub enum GroupError {
     #[error(transparent)]
     Load(#[from] LoadError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The topics every broker has from its first start. Java: `TopicConfigManager.init`.
 
+use super::permission::READ_WRITE;
 use super::validate::{
     BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC, OwnTopics, ROCKSDB_HALF_TOPIC,
     ROCKSDB_OP_HALF_TOPIC, SCHEDULE_TOPIC, SELF_TEST_TOPIC, TEMPLATE_TOPIC, TIMER_TOPIC,
@@ -14,8 +15,6 @@ const CLUSTER_QUEUES: i32 = 16;
 const SCHEDULE_QUEUES: i32 = 18;
 
 const REVIVE_QUEUES: i32 = 8;
-
-const READ_WRITE: i32 = TopicConfig::READ | TopicConfig::WRITE;
 
 /// In no particular order; what a saved table says about one of them counts more.
 pub(super) fn topics(identity: &Identity, settings: &BrokerConfig) -> Vec<TopicConfig> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use remoting::body::TopicConfig;
 use remoting::types::TopicName;
 
+use super::permission::READ_WRITE;
 use super::validate::{RETRY_PREFIX, TEMPLATE_TOPIC, dead_letter_topic, retry_topic};
 use super::{TopicError, TopicTable};
 
-const READ_WRITE: i32 = TopicConfig::READ | TopicConfig::WRITE;
 /// Bits of a topic's sys flag. Java: `TopicSysFlag`.
 const UNIT: i32 = 1;
 const UNIT_SUBSCRIPTION: i32 = 1 << 1;
@@ -74,16 +74,21 @@ impl TopicTable {
         order: impl Into<Option<bool>>,
     ) -> Arc<TopicConfig> {
         let topic_sys_flag = if unit { UNIT_SUBSCRIPTION } else { 0 };
-        self.create_internal(retry_topic(group), queues, READ_WRITE, order.into(), topic_sys_flag)
+        self.ensure(retry_topic(group), queues, READ_WRITE, order.into(), topic_sys_flag)
     }
 
     /// The dead-letter topic of a group, created if need be.
     pub fn create_dead_letter(&self, group: &str) -> Arc<TopicConfig> {
-        self.create_internal(dead_letter_topic(group), 1, READ_WRITE, None, 0)
+        self.create_internal(&dead_letter_topic(group), 1, READ_WRITE, 0)
     }
 
-    /// A topic that the broker itself needs, created if need be. Java: `createTopicInSendMessageBackMethod`.
-    pub fn create_internal(
+    /// A topic that the broker itself needs, created if need be.
+    pub fn create_internal(&self, topic: &TopicName, queues: i32, perm: i32, topic_sys_flag: i32) -> Arc<TopicConfig> {
+        self.ensure(topic.clone(), queues, perm, None, topic_sys_flag)
+    }
+
+    /// Java: `createTopicInSendMessageBackMethod`.
+    fn ensure(
         &self,
         topic: TopicName,
         queues: i32,

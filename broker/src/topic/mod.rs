@@ -19,6 +19,21 @@ use remoting::types::TopicName;
 
 use crate::persist::LoadError;
 
+/// What a topic's or broker's permission bits allow. Java: `PermName`.
+pub(crate) mod permission {
+    use remoting::body::TopicConfig;
+
+    pub(crate) const READ_WRITE: i32 = TopicConfig::READ | TopicConfig::WRITE;
+
+    pub(crate) fn is_readable(perm: i32) -> bool {
+        perm & TopicConfig::READ != 0
+    }
+
+    pub(crate) fn is_writable(perm: i32) -> bool {
+        perm & TopicConfig::WRITE != 0
+    }
+}
+
 /// Why a topic is not as the caller wants it.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
@@ -40,3 +55,6 @@ pub enum TopicError {
     #[error(transparent)]
     Load(#[from] LoadError),
 }
+
+#[cfg(test)]
+mod tests;

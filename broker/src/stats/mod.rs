@@ -1,0 +1,264 @@
+//! What goes in and out, counted for tools: Java's statistics under Java's names.
+//!
+//! Features count per batch, not per message. A task samples every counter each 10 s, 10 min and 1 h; tools are shown
+//! the difference between the newest and the oldest sample. Java: `BrokerStatsManager`.
+
+mod counter;
+mod daily;
+mod tree;
+mod view;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dashmap::DashMap;
+use remoting::connection::{ConnectionEvents, Peer};
+use remoting::types::{GroupName, QueueId, Timestamp, TopicName};
+use tokio::time::{MissedTickBehavior, interval};
+
+use self::counter::{Counter, Span};
+pub use self::daily::DailyTotals;
+use self::tree::{Flow, TopicStats};
+use crate::context::Context;
+use crate::topic::SystemTopics;
+
+/// All figures of a broker. Counting blocks nobody for long and is cheap enough for every batch.
+pub struct Stats {
+    ctx: Context,
+    system: SystemTopics,
+    topics: DashMap<TopicName, Arc<TopicStats>>,
+    broker: BrokerCounters,
+    daily: daily::Daily,
+}
+
+#[derive(Debug, Default)]
+struct BrokerCounters {
+    put: Counter,
+    get: Counter,
+    /// System topics left out, as in the next one.
+    put_user: Counter,
+    get_user: Counter,
+    get_from_disk: Flow,
+    consumer_register_time: Counter,
+    producer_register_time: Counter,
+    connections_opened: Counter,
+    connections_closed: Counter,
+}
+
+impl Stats {
+    pub fn new(ctx: Context) -> Arc<Self> {
+        Arc::new(Self {
+            system: SystemTopics::of(&ctx),
+            topics: DashMap::new(),
+            broker: BrokerCounters::default(),
+            daily: daily::Daily::default(),
+            ctx,
+        })
+    }
+
+    /// Messages were stored in a queue, by so many requests.
+    pub fn put(&self, topic: &TopicName, queue_id: QueueId, requests: u64, messages: u64, bytes: u64) {
+        let stats = self.topic(topic);
+        stats.put.add(messages, bytes, requests);
+        if self.is_detailed() {
+            stats.queues.get_or_make(&queue_id).put.add(messages, bytes, requests);
+        }
+        // Java counts no calls here, so their average stays 0.
+        self.broker.put.add(messages, 0);
+        if !self.system.contains(topic) {
+            self.broker.put_user.add(messages, 0);
+        }
+    }
+
+    /// Time from the arrival of requests to their confirmation, summed up over them.
+    pub fn put_latency(&self, topic: &TopicName, queue_id: QueueId, requests: u64, millis: u64) {
+        self.topic(topic).queues.get_or_make(&queue_id).latency.add(millis, requests);
+    }
+
+    /// A group was given messages of a queue.
+    pub fn get(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, messages: u64, bytes: u64) {
+        let stats = self.topic(topic).groups.get_or_make(group);
+        stats.get.add(messages, bytes, 1);
+        if self.is_detailed() {
+            stats.queues.get_or_make(&queue_id).get.add(messages, bytes, 1);
+        }
+        self.broker.get.add(messages, 0);
+        if !self.system.contains(topic) {
+            self.broker.get_user.add(messages, 0);
+        }
+    }
+
+    /// Time from the arrival of a pull to its answer.
+    pub fn get_latency(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, millis: u64) {
+        let stats = self.topic(topic).groups.get_or_make(group);
+        if self.is_detailed() {
+            stats.queues.get_or_make(&queue_id).latency.add(millis, 1);
+        } else {
+            stats.latency.add(millis, 1);
+        }
+    }
+
+    /// Of what a group was given, this was no longer in memory.
+    pub fn get_from_disk(&self, group: &GroupName, topic: &TopicName, messages: u64, bytes: u64) {
+        self.topic(topic).groups.get_or_make(group).get_from_disk.add(messages, bytes, 1);
+        self.broker.get_from_disk.add(messages, bytes, 1);
+    }
+
+    /// How many bytes of the log lie between what a group was given and the end. Java: `recordDiskFallBehindSize`.
+    pub fn fall_behind(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, bytes: u64) {
+        let queue = self.topic(topic).groups.get_or_make(group).queues.get_or_make(&queue_id);
+        queue.behind_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Groups that were further behind than this at their last pull of some queue.
+    pub fn fallen_behind(&self, bytes_max: u64) -> Vec<GroupName> {
+        let mut slow = Vec::new();
+        for topic in self.all_topics() {
+            for (group, stats) in topic.groups.all() {
+                let is_slow = |queue: &tree::QueueGet| queue.behind_bytes.load(Ordering::Relaxed) > bytes_max;
+                if stats.queues.all().iter().any(|(_, queue)| is_slow(queue)) && !slow.contains(&group) {
+                    slow.push(group);
+                }
+            }
+        }
+        slow
+    }
+
+    /// A consumer sent a message of the topic back.
+    pub fn send_back(&self, group: &GroupName, topic: &TopicName) {
+        self.topic(topic).groups.get_or_make(group).send_back.add(1, 1);
+    }
+
+    /// A message of the topic went to the group's dead letters.
+    pub fn dead_letter(&self, group: &GroupName, topic: &TopicName) {
+        self.topic(topic).groups.get_or_make(group).dead_letters.add(1, 1);
+    }
+
+    pub fn consumer_registered(&self, millis: u64) {
+        self.broker.consumer_register_time.add(millis, 1);
+    }
+
+    pub fn producer_registered(&self, millis: u64) {
+        self.broker.producer_register_time.add(millis, 1);
+    }
+
+    /// Messages per second into a topic over the last minute.
+    pub fn topic_put_tps(&self, topic: &str) -> f64 {
+        self.topics.get(topic).map_or(0.0, |stats| stats.put.nums.tps())
+    }
+
+    /// Messages per second to a group out of a topic over the last minute.
+    pub fn group_get_tps(&self, group: &GroupName, topic: &str) -> f64 {
+        let stats = self.topics.get(topic).map(|stats| Arc::clone(stats.value()));
+        stats.and_then(|stats| stats.groups.get(group)).map_or(0.0, |group| group.get.nums.tps())
+    }
+
+    /// Messages in and out since the start and at the last midnights, system topics left out.
+    pub fn daily_totals(&self) -> DailyTotals {
+        self.daily.totals(self.user_totals())
+    }
+
+    /// Forgets a deleted topic. Java: `onTopicDeleted`.
+    pub fn topic_deleted(&self, topic: &str) {
+        self.topics.remove(topic);
+    }
+
+    /// Forgets a deleted group. Java: `onGroupDeleted`.
+    pub fn group_deleted(&self, group: &GroupName) {
+        for topic in self.all_topics() {
+            topic.groups.remove(group);
+        }
+    }
+
+    /// Samples until the broker stops.
+    pub fn start(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.ctx.tasks.spawn(async move {
+            let mut ticks = interval(Span::Minute.period());
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let mut tick = 0;
+            loop {
+                tokio::select! {
+                    () = this.ctx.stopping.cancelled() => return,
+                    _ = ticks.tick() => {}
+                }
+                let (stats, number) = (Arc::clone(&this), tick);
+                tick += 1;
+                // Hundreds of thousands of queues take a while.
+                let sampled = tokio::task::spawn_blocking(move || stats.tick(number)).await;
+                if let Err(err) = sampled {
+                    tracing::error!(%err, "statistics were not sampled");
+                }
+            }
+        });
+        self.start_daily();
+    }
+
+    /// What is due at the tick of that number, one tick every 10 s.
+    fn tick(&self, number: u64) {
+        let now = self.ctx.clock.now();
+        let every = |span: Span| span.period().as_secs() / Span::Minute.period().as_secs();
+        for span in Span::ALL.into_iter().filter(|span| number.is_multiple_of(every(*span))) {
+            self.sample(span, now);
+        }
+    }
+
+    fn sample(&self, span: Span, now: Timestamp) {
+        for topic in self.all_topics() {
+            topic.sample(span, now);
+        }
+        self.broker.sample(span, now);
+    }
+
+    fn topic(&self, topic: &TopicName) -> Arc<TopicStats> {
+        if let Some(stats) = self.topics.get(topic) {
+            return Arc::clone(stats.value());
+        }
+        Arc::clone(self.topics.entry(topic.clone()).or_default().value())
+    }
+
+    /// Copied out, so that counting need not wait.
+    fn all_topics(&self) -> Vec<Arc<TopicStats>> {
+        self.topics.iter().map(|stats| Arc::clone(stats.value())).collect()
+    }
+
+    fn is_detailed(&self) -> bool {
+        self.ctx.config.borrow().enable_detail_stat
+    }
+
+    fn user_totals(&self) -> daily::Totals {
+        daily::Totals { put: self.broker.put_user.value(), get: self.broker.get_user.value() }
+    }
+}
+
+impl BrokerCounters {
+    fn sample(&self, span: Span, now: Timestamp) {
+        for counter in [
+            &self.put,
+            &self.get,
+            &self.put_user,
+            &self.get_user,
+            &self.get_from_disk.nums,
+            &self.get_from_disk.size,
+            &self.consumer_register_time,
+            &self.producer_register_time,
+            &self.connections_opened,
+            &self.connections_closed,
+        ] {
+            counter.sample(span, now);
+        }
+    }
+}
+
+impl ConnectionEvents for Stats {
+    fn opened(&self, _: &Peer) {
+        self.broker.connections_opened.add(1, 1);
+    }
+
+    fn closed(&self, _: &Peer) {
+        self.broker.connections_closed.add(1, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+use std::path::Path;
+
+use remoting::body::{TopicConfig, TopicConfigWrapper};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::BrokerConfig;
+use crate::context::{Context, Identity};
+
+struct Fixture {
+    folder: TempDir,
+    ctx: Context,
+    table: std::sync::Arc<TopicTable>,
+}
+
+impl Fixture {
+    fn new(change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (ctx, _) = Context::for_tests(change);
+        let table = TopicTable::open(ctx.clone(), folder.path()).unwrap();
+        Self { folder, ctx, table }
+    }
+
+    /// What a restart would find.
+    fn reopened(&self) -> TopicConfigWrapper {
+        TopicTable::open(self.ctx.clone(), self.folder.path()).unwrap().snapshot()
+    }
+
+    fn put(&self, config: TopicConfig, attributes: &str) -> Result<std::sync::Arc<TopicConfig>, String> {
+        let put = AttributeChanges::parse(attributes).map_err(TopicError::from);
+        put.and_then(|changes| self.table.put(config, &changes)).map_err(|err| err.to_string())
+    }
+
+    fn create(&self, topic: &str, template: &str, queues: i32) -> Option<(i32, i32)> {
+        let created = self.table.create_on_send(&topic.into(), template, queues, false);
+        created.ok().map(|topic| (topic.write_queue_nums, topic.perm))
+    }
+}
+
+fn in_fix_cluster(mut ctx: Context) -> Context {
+    ctx.identity = Identity { cluster: "FixCluster".into(), ..Identity::clone(&ctx.identity) }.into();
+    ctx
+}
+
+fn golden(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/config").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_first_start_makes_javas_topics() {
+    let fixture = Fixture::new(|_| {});
+    let topics = fixture.table.snapshot().topic_config_table;
+    let shape = |topic: &str| topics.get(topic).map(|topic| (topic.write_queue_nums, topic.perm));
+    assert_eq!(shape("TBW102"), Some((8, 7)));
+    assert_eq!(shape("BenchmarkTest"), Some((1024, 6)));
+    assert_eq!(shape("cluster-a"), Some((16, 7)));
+    assert_eq!(shape("broker-a"), Some((1, 7)));
+    assert_eq!(shape("SCHEDULE_TOPIC_XXXX"), Some((18, 6)));
+    assert_eq!(shape("rmq_sys_REVIVE_LOG_cluster-a"), Some((8, 6)));
+    assert_eq!(shape("rmq_sys_SYNC_BROKER_MEMBER_broker-a"), Some((1, 1)));
+    assert_eq!(shape("cluster-a_REPLY_TOPIC"), Some((1, 6)));
+    assert_eq!(shape("RMQ_SYS_TRACE_TOPIC"), None);
+    assert_eq!(topics.len(), 15);
+    assert_eq!(fixture.reopened(), fixture.table.snapshot());
+
+    let fixture = Fixture::new(|settings| {
+        settings.auto_create_topic_enable = false;
+        settings.cluster_topic_enable = false;
+        settings.trace_topic_enable = true;
+    });
+    assert!(fixture.table.get("TBW102").is_none());
+    assert_eq!(fixture.table.get("cluster-a").unwrap().perm, 1);
+    assert!(fixture.table.is_system("RMQ_SYS_TRACE_TOPIC"));
+}
+
+#[test]
+fn a_topic_is_made_of_its_template_when_sent_to() {
+    let fixture = Fixture::new(|_| {});
+    assert_eq!(fixture.create("A", "TBW102", 4), Some((4, 6)));
+    assert_eq!(fixture.create("B", "TBW102", 100), Some((8, 6)), "no more queues than the template has");
+    assert_eq!(fixture.create("C", "TBW102", -1), Some((0, 6)));
+    assert_eq!(fixture.create("A", "none", 1), Some((4, 6)), "it exists");
+    assert_eq!(fixture.create("D", "none", 4), None);
+    assert_eq!(fixture.create("D", "BenchmarkTest", 4), None, "may not be inherited");
+    assert_eq!(fixture.create("%RETRY%G", "none", 4), Some((1, 6)));
+    assert_eq!(fixture.create("%DLQ%G", "none", 4), None);
+    let refusal = fixture.table.create_on_send(&"D".into(), "none", 4, false).unwrap_err().to_string();
+    assert!(refusal.starts_with("topic[D] not exist, apply first please!"), "{refusal}");
+    let flag = |topic: &str| fixture.table.create_on_send(&topic.into(), "TBW102", 1, true).unwrap().topic_sys_flag;
+    assert_eq!((flag("U"), flag("%RETRY%U")), (1, 2));
+    assert_eq!(fixture.reopened(), fixture.table.snapshot());
+    assert_eq!(fixture.table.version().counter, 6);
+}
+
+#[test]
+fn no_topic_is_made_by_sending_if_that_is_off() {
+    let fixture = Fixture::new(|_| {});
+    let (off, _) = Context::for_tests(|settings| settings.auto_create_topic_enable = false);
+    // The template is still there from before.
+    let table = TopicTable::open(off, fixture.folder.path()).unwrap();
+    assert!(table.create_on_send(&"A".into(), "TBW102", 4, false).is_err());
+    assert!(table.create_on_send(&"A".into(), "cluster-a", 4, false).is_ok(), "other templates serve on");
+}
+
+#[test]
+fn a_retry_topic_keeps_the_order_that_heartbeats_say() {
+    let fixture = Fixture::new(|_| {});
+    let table = &fixture.table;
+    assert!(!table.create_retry("G", 2, false, None).order);
+    assert!(table.create_retry("G", 2, false, true).order);
+    assert!(table.create_retry("G", 2, false, None).order, "a send-back does not know");
+    assert!(!table.create_retry("G", 2, false, false).order);
+    assert_eq!(table.get("%RETRY%G").unwrap().write_queue_nums, 2);
+    assert_eq!(table.create_dead_letter("G").perm, 6);
+    assert_eq!(table.version().counter, 4);
+    assert_eq!(fixture.reopened(), table.snapshot());
+}
+
+#[test]
+fn an_administrator_creates_and_changes_topics() {
+    let fixture = Fixture::new(|_| {});
+    let mut changes = fixture.table.changes();
+    let first = fixture.put(TopicConfig::new("A", 4, 6), "+message.type=FIFO").unwrap();
+    assert_eq!(first.attributes["message.type"], "FIFO");
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    fixture.put(TopicConfig::new("A", 4, 6), "").unwrap();
+    fixture.put(TopicConfig::new("A", 4, 6), "+message.type=FIFO").unwrap();
+    assert!(!changes.has_changed().unwrap(), "the same once more is no change");
+    let changed = fixture.put(TopicConfig::new("A", 2, 4), "-message.type").unwrap();
+    assert_eq!((changed.write_queue_nums, changed.perm, changed.attributes.len()), (2, 4, 0));
+    assert!(fixture.table.delete("A").unwrap());
+    assert!(!fixture.table.delete("A").unwrap());
+    assert_eq!(fixture.reopened(), fixture.table.snapshot());
+    assert_eq!(fixture.table.version().counter, 3);
+}
+
+#[test]
+fn an_administrator_is_refused_in_javas_words() {
+    let fixture = Fixture::new(|_| {});
+    let check = |topic: &str, attributes: &str, expect: &str| {
+        assert_eq!(fixture.put(TopicConfig::new(topic, 4, 6), attributes).unwrap_err(), expect);
+    };
+    check("", "", "The specified topic is blank.");
+    check("TBW102", "", "The topic[TBW102] is conflict with system topic.");
+    check("rmq_sys_x", "", "The topic[rmq_sys_x] is conflict with system topic.");
+    check("cluster-a", "", "The topic[cluster-a] is conflict with system topic.");
+    check("A", "+message.type=MIXED", "MIXED message type is not supported.");
+    check("A", "+reserve.time=1", "Update topic reserveTime not supported");
+    check("A", "+a=b", "unsupported key: a");
+    assert_eq!(fixture.table.version().counter, 0);
+    let all = fixture.table.put_all(vec![
+        (TopicConfig::new("A", 1, 6), AttributeChanges::default()),
+        (TopicConfig::new("b c", 1, 6), AttributeChanges::default()),
+    ]);
+    assert!(all.is_err() && fixture.table.get("A").is_none(), "all or none");
+
+    let lenient = Fixture::new(|settings| {
+        settings.validate_system_topic_when_update_topic = false;
+        settings.enable_mixed_message_type = true;
+    });
+    lenient.put(TopicConfig::new("TBW102", 1, 7), "+message.type=MIXED").unwrap();
+}
+
+#[test]
+fn name_servers_are_told_what_changed() {
+    let fixture = Fixture::new(|_| {});
+    let since = |step| {
+        let (step, version, topics) = fixture.table.changed_since(step);
+        let names = topics.map(|topics| topics.iter().map(|topic| topic.topic_name.to_string()).collect::<Vec<_>>());
+        (step, version.counter, names)
+    };
+    assert_eq!(since(0), (0, 0, Some(vec![])));
+    fixture.put(TopicConfig::new("A", 1, 6), "").unwrap();
+    fixture.put(TopicConfig::new("B", 1, 6), "").unwrap();
+    assert_eq!(since(1), (2, 2, Some(vec!["B".into()])));
+    fixture.table.delete("A").unwrap();
+    assert_eq!(since(0), (3, 3, Some(vec!["B".into()])));
+    fixture.table.touch();
+    assert_eq!(since(3), (4, 4, None));
+    fixture.table.mark_ordered(["B", "unknown"]);
+    fixture.table.mark_ordered(["B"]);
+    assert_eq!(since(4), (5, 5, Some(vec!["B".into()])));
+    assert!(fixture.table.get("B").unwrap().order);
+    assert_eq!(fixture.reopened(), fixture.table.snapshot());
+}
+
+#[test]
+fn topics_of_java_5_load_and_save_back_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("topics.json");
+    std::fs::write(&path, golden("java-5.5.0-topics.json")).unwrap();
+    let ctx = in_fix_cluster(Context::for_tests(|_| {}).0);
+    let table = TopicTable::open(ctx, folder.path()).unwrap();
+    table.touch();
+    let mut java: Value = serde_json::from_str(&golden("java-5.5.0-topics.json")).unwrap();
+    let ours: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    // One change, at our clock's time.
+    java["dataVersion"]["counter"] = 28.into();
+    java["dataVersion"]["timestamp"] = 1_000_000.into();
+    assert_eq!(ours, java);
+    assert_eq!(std::fs::read_to_string(path.with_extension("json.bak")).unwrap(), golden("java-5.5.0-topics.json"));
+}
+
+#[test]
+fn topics_of_java_4_load_and_gain_what_5_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("topics.json");
+    std::fs::write(&path, golden("java-4.9.7-topics.json")).unwrap();
+    let ctx = in_fix_cluster(Context::for_tests(|_| {}).0);
+    let table = TopicTable::open(ctx, folder.path()).unwrap();
+    let java: Value = serde_json::from_str(&golden("java-4.9.7-topics.json")).unwrap();
+    let ours: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    for (topic, config) in java["topicConfigTable"].as_object().unwrap() {
+        let mut config = config.clone();
+        config["attributes"] = serde_json::json!({});
+        assert_eq!(ours["topicConfigTable"][topic], config, "{topic}");
+    }
+    assert_eq!(ours["dataVersion"]["timestamp"], java["dataVersion"]["timestamp"]);
+    assert_eq!(table.version().counter, 17);
+    assert!(table.get("rmq_sys_wheel_timer").is_some(), "new since 4.9");
+}
+
+#[test]
+fn a_damaged_table_stops_the_start() {
+    let fixture = Fixture::new(|_| {});
+    std::fs::write(fixture.folder.path().join("topics.json"), "{\"topicConfigTable\":").unwrap();
+    let _ = std::fs::remove_file(fixture.folder.path().join("topics.json.bak"));
+    assert!(matches!(TopicTable::open(fixture.ctx, fixture.folder.path()), Err(TopicError::Load(_))));
+}
