@@ -4,11 +4,10 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test unit compat check fix codes golden bench fuzz
+.PHONY: help run test unit compat prepared check fix codes golden bench fuzz
 
 # Where `make check` finds the tools that scripts/install.sh built.
 tools := PATH="$(CURDIR)/target/tools/bin:$$PATH"
-crates := remoting store dledger namesrv broker ferromq
 
 help: ## List the recipes
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -19,23 +18,29 @@ run: ## Run a name server and a broker in one process, on ports 9876 and 10911, 
 test: unit compat ## Run all tests; installs what they need on Debian, and prints the compatibility matrix
 
 unit: ## Run the unit and property tests, which need nothing but Rust
-	cargo test --workspace --exclude compat-tests
+	cargo test --workspace
 
-compat: ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
-	scripts/install.sh compat
-	scripts/with-docker.sh cargo test -p compat-tests
+compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
+	cargo build --release
+	scripts/with-docker.sh cargo test --package compat-tests --test compat
 	cat docs/compatibility.md
 
+# Java's brokers and clients from Maven, our client programs built, and the image that containers run.
+prepared:
+	scripts/install.sh compat
+	scripts/with-docker.sh compat-tests/setup/prepare.sh
+
 # Never writes outside target/. Cheap checks come first.
-check: ## Check format, spelling, lints, documents, licences and generated files
+check: ## Check format, spelling, licences, dependencies, lints, documents and generated files
 	scripts/install.sh check
 	cargo fmt --all --check
 	cargo fmt --manifest-path remoting/fuzz/Cargo.toml --check
 	$(tools) typos
-	$(tools) cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
-	cargo clippy --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items
-	scripts/generated.sh check
+	$(tools) cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources
+	$(tools) cargo machete --skip-target-dir
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	cargo test --locked --quiet --package ferromq --test docs
 
 fix: ## Mend what can be mended by machine: format, spelling, lints, generated files
 	scripts/install.sh check
@@ -43,18 +48,18 @@ fix: ## Mend what can be mended by machine: format, spelling, lints, generated f
 	cargo fmt --all
 	cargo fmt --manifest-path remoting/fuzz/Cargo.toml
 	$(tools) typos --write-changes
-	scripts/generated.sh write
+	$(MAKE) codes
 
-codes: ## Write docs/requests.md: every request code, and whether it is answered or why it is refused
-	scripts/generated.sh write
+# The tests that compare the documents with the code write them when told to.
+codes: ## Write docs/requests.md and docs/config.md: every request and setting, and what becomes of it here
+	UPDATE_EXPECT=1 cargo test --quiet --package ferromq --test docs
 
 golden: ## Record the golden bytes anew from the Java broker
 	scripts/install.sh compat
 	scripts/with-docker.sh cargo run --package compat-tests --bin golden
 
-bench: ## Measure ours and the Java broker in one run, with the same load, and print the ratios
-	scripts/install.sh compat
-	cargo run --release --package compat-tests --bin bench
+bench: prepared ## Measure ours and the Java broker in one run, with the same load, and print the ratios
+	bench/run.sh
 
 fuzz: ## Feed each decoder random bytes for FUZZ_SECONDS (60), on the stable compiler
 	scripts/install.sh fuzz

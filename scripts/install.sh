@@ -9,6 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # Pinned, so that a check passes or fails for what is in the repository and not for the day it runs on.
 CARGO_DENY=0.20.2
+CARGO_MACHETE=0.9.2
 TYPOS=1.52.0
 
 missing=()  # as a person would call it
@@ -66,11 +67,12 @@ check() {
     cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt || fail "rustfmt is not installed"
     cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || fail "clippy is not installed"
     cargo_tool cargo-deny cargo-deny "$CARGO_DENY" --no-default-features
+    cargo_tool cargo-machete cargo-machete "$CARGO_MACHETE"
     typos
 }
 
 # Present, and of the pinned version?
-current() { [[ $("$tools/bin/$1" --version 2>/dev/null) == *" $2" ]]; }
+current() { [[ " $("$tools/bin/$1" --version 2>/dev/null)" == *" $2" ]]; }
 
 # cargo_tool <binary> <crate> <version> [flags]: built from its source. Unoptimized, as compiling is all the time it takes.
 cargo_tool() {
