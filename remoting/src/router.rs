@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -123,6 +124,13 @@ impl<H: EncodeHeader> EncodeHeader for Reply<H> {
 /// A failure that has a response code; its `Display` is the remark.
 pub trait IntoResponse: fmt::Display {
     fn code(&self) -> ResponseCode;
+}
+
+/// Of handlers that cannot fail.
+impl IntoResponse for Infallible {
+    fn code(&self) -> ResponseCode {
+        match *self {}
+    }
 }
 
 /// Answers one kind of request.
