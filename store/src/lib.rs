@@ -43,3 +43,6 @@ pub use read::{EntryFilter, Everything, ReadOutcome, ReadRequest, ReadStatus};
 pub use recovery::RecoveryReport;
 pub use store::Store;
 pub use watermark::Confirmation;
+
+#[cfg(test)]
+mod tests;

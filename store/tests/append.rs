@@ -30,7 +30,8 @@ fn concurrent_appends_keep_log_order() {
                         batch.push(&message(&topic, (part % 3) as i32, body.as_bytes(), "")).expect("legal");
                     }
                     let appended = store.append(&mut batch).expect("stored");
-                    let in_order = appended.positions.windows(2).all(|two| two[0].physical_offset < two[1].physical_offset);
+                    let in_order =
+                        appended.positions.windows(2).all(|two| two[0].physical_offset < two[1].physical_offset);
                     assert!(in_order && end_of(appended.positions.last().expect("one")) == appended.end);
                 }
             });
@@ -43,7 +44,8 @@ fn concurrent_appends_keep_log_order() {
         assert!(got.iter().enumerate().all(|(at, got)| got.queue_offset == at as i64), "offsets without gap");
         assert!(got.windows(2).all(|two| two[0].physical_offset < two[1].physical_offset), "queue order is log order");
         for producer in 0..THREADS {
-            let own: Vec<_> = got.iter().filter(|got| got.body[0] == b'0' + producer as u8).map(|got| &got.body).collect();
+            let own: Vec<_> =
+                got.iter().filter(|got| got.body[0] == b'0' + producer as u8).map(|got| &got.body).collect();
             assert!(own.is_sorted(), "order of one producer");
         }
         places.extend(got.iter().map(|got| got.physical_offset));
@@ -235,9 +237,21 @@ async fn append_and_confirm_answers_in_both_modes() {
         push_all(&mut batch, 0, [b"a".to_vec()]);
         let (appended, confirmation) = store.append_and_confirm(&mut batch).await.expect("stored");
         assert_eq!((appended.positions[0].queue_offset, confirmation), (QueueOffset(0), Confirmation::Confirmed));
-        assert_eq!(store.read(&store::ReadRequest {
-            topic: &topic(), queue_id: QueueId(0), offset: QueueOffset(0), max_messages: 1, max_bytes: 100,
-        }, &store::Everything).status, ReadStatus::Found);
+        assert_eq!(
+            store
+                .read(
+                    &store::ReadRequest {
+                        topic: &topic(),
+                        queue_id: QueueId(0),
+                        offset: QueueOffset(0),
+                        max_messages: 1,
+                        max_bytes: 100,
+                    },
+                    &store::Everything
+                )
+                .status,
+            ReadStatus::Found
+        );
     }
 }
 

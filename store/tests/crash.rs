@@ -61,7 +61,8 @@ fn append(store: &Store, model: &mut Model, messages: &[(i32, usize)]) {
     let topic = topic();
     let first = model.len();
     for (at, (queue, len)) in messages.iter().enumerate() {
-        let body: Vec<u8> = format!("{}:", first + at).into_bytes().into_iter().chain(std::iter::repeat_n(b'x', *len)).collect();
+        let body: Vec<u8> =
+            format!("{}:", first + at).into_bytes().into_iter().chain(std::iter::repeat_n(b'x', *len)).collect();
         batch.push(&message(&topic, *queue, &body, "")).expect("legal");
         model.push((*queue, 0, body));
     }
@@ -74,7 +75,8 @@ fn append(store: &Store, model: &mut Model, messages: &[(i32, usize)]) {
 /// Every queue holds what the model says, at offsets without a gap.
 fn check(store: &Store, model: &Model) {
     for queue in 0..3 {
-        let expected: Vec<_> = model.iter().filter(|written| written.0 == queue).map(|written| written.2.clone()).collect();
+        let expected: Vec<_> =
+            model.iter().filter(|written| written.0 == queue).map(|written| written.2.clone()).collect();
         let got = drain(store, &topic(), queue);
         assert!(got.iter().enumerate().all(|(at, got)| got.queue_offset == at as i64), "queue {queue}: offsets");
         assert!(bodies(&got) == expected, "queue {queue}: {} messages, {} expected", got.len(), expected.len());
@@ -96,7 +98,8 @@ fn harm(root: &Path, damage: &Damage, end: i64, model: &mut Model) {
                 if let Ok(file) = OpenOptions::new().write(true).open(root.join(format!("commitlog/{start:020}"))) {
                     // Garbage up to the page end; whole pages that never reached the disk are zero.
                     let page_end = (from / 4096 * 4096 + 4096).min(LOG_FILE_BYTES);
-                    file.write_all_at(&vec![with.unwrap_or(0); (page_end - from) as usize], from as u64).expect("garbage");
+                    file.write_all_at(&vec![with.unwrap_or(0); (page_end - from) as usize], from as u64)
+                        .expect("garbage");
                     file.write_all_at(&vec![0; (LOG_FILE_BYTES - page_end) as usize], page_end as u64).expect("zeros");
                 }
                 start += LOG_FILE_BYTES;
@@ -235,7 +238,8 @@ fn what_was_cut_off_stays_cut_off() {
     append(&store, &mut model, &[(0, 100), (0, 100), (0, 100), (0, 100)]);
     copy(&dir.path().join("0"), &dir.path().join("1"));
     // The second record is torn, the third and fourth are whole.
-    let log = OpenOptions::new().write(true).open(dir.path().join("1/commitlog/00000000000000000000")).expect("the log");
+    let log =
+        OpenOptions::new().write(true).open(dir.path().join("1/commitlog/00000000000000000000")).expect("the log");
     log.write_all_at(&[0xAA; 4], model[0].1 as u64 + 90).expect("torn");
     model.truncate(1);
     let (store, report) = open(config(&dir.path().join("1")));

@@ -154,7 +154,13 @@ fn a_filter_skips_and_the_scan_is_bounded() {
     small.max_filter_message_size = 50 * 20;
     let (store, _) = open(small);
     for number in 0..120_u8 {
-        put(&store, &topic(), 0, &[number], if number % 40 == 39 { "TAGS\u{1}rare\u{2}" } else { "TAGS\u{1}often\u{2}" });
+        put(
+            &store,
+            &topic(),
+            0,
+            &[number],
+            if number % 40 == 39 { "TAGS\u{1}rare\u{2}" } else { "TAGS\u{1}often\u{2}" },
+        );
     }
     let outcome = read_some(&store, &topic(), 0, 0, 32, &ByTag("rare"));
     assert_eq!((bodies(&messages(&outcome)), outcome.next_offset.0), (vec![vec![39]], 50));
@@ -162,7 +168,8 @@ fn a_filter_skips_and_the_scan_is_bounded() {
     assert_eq!((bodies(&messages(&outcome)), outcome.next_offset.0), (vec![vec![119]], 120));
     let outcome = read_some(&store, &topic(), 0, 40, 4, &ByTag("never"));
     assert_eq!((outcome.status, outcome.next_offset.0), (ReadStatus::NoMatched, 90));
-    let odd = ByRecord(|record| store::message::StoredMessage::parse(record).is_ok_and(|message| message.body[0] % 2 == 1));
+    let odd =
+        ByRecord(|record| store::message::StoredMessage::parse(record).is_ok_and(|message| message.body[0] % 2 == 1));
     let outcome = read_some(&store, &topic(), 0, 0, 3, &odd);
     assert_eq!((bodies(&messages(&outcome)), outcome.next_offset.0), (vec![vec![1], vec![3], vec![5]], 6));
 }
