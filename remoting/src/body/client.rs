@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::java_enum::java_enum;
 use crate::types::{ClientId, GroupName, TopicName};
 
 /// Java: `HeartbeatData`.
@@ -39,50 +41,80 @@ pub struct ConsumerData {
     pub unit_mode: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ConsumeType {
-    /// A client that pulls when it likes.
-    ConsumeActively,
-    /// A client that is pushed to (by pulling all the time).
-    #[default]
-    ConsumePassively,
-    ConsumePop,
+java_enum! {
+    pub enum ConsumeType {
+        /// A client that pulls when it likes.
+        ConsumeActively = "CONSUME_ACTIVELY",
+        /// A client that is pushed to (by pulling all the time).
+        #[default]
+        ConsumePassively = "CONSUME_PASSIVELY",
+        ConsumePop = "CONSUME_POP",
+    }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum MessageModel {
-    Broadcasting,
-    #[default]
-    Clustering,
+java_enum! {
+    pub enum MessageModel {
+        Broadcasting = "BROADCASTING",
+        #[default]
+        Clustering = "CLUSTERING",
+        LiteSelective = "LITE_SELECTIVE",
+    }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ConsumeFromWhere {
-    #[default]
-    ConsumeFromLastOffset,
-    ConsumeFromLastOffsetAndFromMinWhenBootFirst,
-    ConsumeFromMinOffset,
-    ConsumeFromMaxOffset,
-    ConsumeFromFirstOffset,
-    ConsumeFromTimestamp,
+java_enum! {
+    pub enum ConsumeFromWhere {
+        #[default]
+        ConsumeFromLastOffset = "CONSUME_FROM_LAST_OFFSET",
+        ConsumeFromLastOffsetAndFromMinWhenBootFirst = "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST",
+        ConsumeFromMinOffset = "CONSUME_FROM_MIN_OFFSET",
+        ConsumeFromMaxOffset = "CONSUME_FROM_MAX_OFFSET",
+        ConsumeFromFirstOffset = "CONSUME_FROM_FIRST_OFFSET",
+        ConsumeFromTimestamp = "CONSUME_FROM_TIMESTAMP",
+    }
 }
 
-/// What a group wants of a topic. Java: `SubscriptionData`.
+/// What a group wants of a topic. Sets are read in order, so that equal subscriptions are equal. Java: `SubscriptionData`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubscriptionData {
     pub class_filter_mode: bool,
     /// Java hashes of the tags.
+    #[serde(deserialize_with = "tag_hashes")]
     pub code_set: Vec<i32>,
-    #[serde(deserialize_with = "null_as_default")]
     pub expression_type: ExpressionType,
     pub sub_string: String,
     pub sub_version: i64,
+    #[serde(deserialize_with = "set")]
     pub tags_set: Vec<String>,
     pub topic: TopicName,
+}
+
+/// Java sends numbers, Go their texts.
+fn tag_hashes<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<i32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Hash {
+        Number(i32),
+        Text(String),
+    }
+
+    let mut hashes = Vec::new();
+    for hash in Vec::deserialize(json)? {
+        hashes.push(match hash {
+            Hash::Number(hash) => hash,
+            Hash::Text(text) => text.parse().map_err(D::Error::custom)?,
+        });
+    }
+    hashes.sort_unstable();
+    hashes.dedup();
+    Ok(hashes)
+}
+
+fn set<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<String>, D::Error> {
+    let mut members = Vec::deserialize(json)?;
+    members.sort_unstable();
+    members.dedup();
+    Ok(members)
 }
 
 /// `TAG` or `SQL92`; other texts are kept, so that they can be refused by name. Java: `ExpressionType`.
@@ -104,10 +136,6 @@ impl Default for ExpressionType {
     fn default() -> Self {
         Self(Self::TAG.to_owned())
     }
-}
-
-fn null_as_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(json: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(json)?.unwrap_or_default())
 }
 
 /// Java: `CheckClientRequestBody`.

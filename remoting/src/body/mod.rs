@@ -6,6 +6,7 @@ mod client;
 mod data_version;
 pub mod fastjson;
 mod group;
+mod java_enum;
 mod kv;
 mod lists;
 mod lock;

@@ -39,8 +39,8 @@ pub enum RegisterBodyError {
     TopicLine { line: String },
 }
 
-/// Inflated bodies beyond this are refused: 100,000 topics need about 5 MB.
-const INFLATED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Inflated bodies beyond this are refused: 100,000 topics need about 5 MB, and a frame of zeros would inflate to 16 GB.
+const INFLATED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl RegisterBrokerBody {
     /// Reads the body of a registration.
@@ -75,12 +75,7 @@ impl RegisterBrokerBody {
     }
 
     fn inflate(body: &[u8], sender: Version) -> Result<Self, RegisterBodyError> {
-        let mut plain = Vec::new();
-        ZlibDecoder::new(body).take(INFLATED_BYTES_MAX as u64 + 1).read_to_end(&mut plain)?;
-        if plain.len() > INFLATED_BYTES_MAX {
-            return Err(RegisterBodyError::TooLarge { limit: INFLATED_BYTES_MAX });
-        }
-        let mut rest = Bytes::from(plain);
+        let mut rest = Bytes::from(unzip(body, INFLATED_BYTES_MAX)?);
         let data_version: DataVersion = fastjson::read(&piece(&mut rest, "data version")?)?;
         let mut wrapper = TopicConfigWrapper { data_version, ..TopicConfigWrapper::default() };
         for _ in 0..number(&mut rest, "topic count")? {
@@ -90,7 +85,8 @@ impl RegisterBrokerBody {
                 .ok_or_else(|| RegisterBodyError::TopicLine { line: line.clone().into_owned() })?;
             wrapper.topic_config_table.insert(topic.topic_name.clone(), Arc::new(topic));
         }
-        let filter_server_list = fastjson::read(&piece(&mut rest, "filter servers")?)?;
+        // Nobody uses filter servers any more, so what they are must not stop a registration; nor does it in Java.
+        let filter_server_list = fastjson::read(&piece(&mut rest, "filter servers")?).unwrap_or_default();
         // Older senders end here.
         if sender >= Version::V5_0_0 {
             for _ in 0..number(&mut rest, "mapping count")? {
@@ -101,6 +97,12 @@ impl RegisterBrokerBody {
         }
         Ok(Self { filter_server_list, topic_config_serialize_wrapper: wrapper })
     }
+}
+
+fn unzip(body: &[u8], limit: usize) -> Result<Vec<u8>, RegisterBodyError> {
+    let mut plain = Vec::new();
+    ZlibDecoder::new(body).take(limit as u64 + 1).read_to_end(&mut plain)?;
+    if plain.len() > limit { Err(RegisterBodyError::TooLarge { limit }) } else { Ok(plain) }
 }
 
 fn put(plain: &mut Vec<u8>, piece: &[u8]) {
@@ -150,5 +152,14 @@ mod tests {
         for end in 0..whole.len() {
             assert!(RegisterBrokerBody::read(&whole[..end], true, Version::CURRENT).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn a_body_that_inflates_too_far_is_refused() {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(&[0; 1000]).expect("writing to memory");
+        let zeros = zlib.finish().expect("writing to memory");
+        assert_eq!(unzip(&zeros, 1000).expect("at the limit").len(), 1000);
+        assert!(matches!(unzip(&zeros, 999), Err(RegisterBodyError::TooLarge { limit: 999 })));
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::data_version::DataVersion;
+use super::fastjson;
 use crate::types::TopicName;
 
 /// Java: `TopicConfig`.
@@ -94,10 +95,9 @@ impl TopicConfig {
             topic_filter_type: words.next()?.to_owned(),
             ..Self::default()
         };
-        match words.next() {
-            None => Some(config),
-            Some(attributes) => Some(Self { attributes: serde_json::from_str(attributes).ok()?, ..config }),
-        }
+        // Java goes on without attributes that do not parse; where there are none, it may end the line with a space.
+        let attributes = words.next().and_then(|attributes| fastjson::read(attributes.as_bytes()).ok());
+        Some(Self { attributes: attributes.unwrap_or_default(), ..config })
     }
 }
 
