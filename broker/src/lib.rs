@@ -5,5 +5,6 @@ pub mod config;
 pub mod context;
 pub mod group;
 pub mod persist;
+pub mod register;
 pub mod stats;
 pub mod topic;

@@ -55,7 +55,7 @@ impl Client {
         within: Duration,
     ) -> Result<Response, CallError> {
         let deadline = Instant::now() + within;
-        let peer = self.connect(addr, within).await?;
+        let peer = self.peer(addr, within).await?;
         peer.call(header, body, deadline.saturating_duration_since(Instant::now())).await
     }
 
@@ -64,7 +64,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Connect`].
     pub async fn one_way<R: Request>(&self, addr: &str, header: &R, body: Bytes) -> Result<(), CallError> {
-        self.connect(addr, self.config.connect_timeout).await?.one_way(header, body);
+        self.peer(addr, self.config.connect_timeout).await?.one_way(header, body);
         Ok(())
     }
 
@@ -76,7 +76,10 @@ impl Client {
     }
 
     /// The kept connection, or a new one. Callers of one address wait for one connect, not for many.
-    async fn connect(&self, addr: &str, within: Duration) -> Result<Peer, CallError> {
+    ///
+    /// # Errors
+    /// [`CallError::Connect`].
+    pub async fn peer(&self, addr: &str, within: Duration) -> Result<Peer, CallError> {
         let slot = Arc::clone(&self.peers.entry(addr.to_owned()).or_default());
         let mut slot = slot.lock().await;
         if let Some(peer) = slot.as_ref().filter(|peer| !peer.is_closed()) {

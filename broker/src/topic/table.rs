@@ -83,10 +83,7 @@ impl TopicTable {
 
     /// All topics with the data version they make up.
     pub fn snapshot(&self) -> TopicConfigWrapper {
-        let changes = self.changes.lock();
-        let topic_config_table =
-            self.topics.iter().map(|topic| (topic.key().clone(), Arc::clone(topic.value()))).collect();
-        TopicConfigWrapper { data_version: changes.version, topic_config_table, ..TopicConfigWrapper::default() }
+        self.snapshot_with_step().1
     }
 
     /// Names of all topics, in order.
@@ -103,13 +100,30 @@ impl TopicTable {
         self.changed.subscribe()
     }
 
-    /// The step reached, the data version of it, and the topics that changed after `step`; `None` instead of the topics
-    /// if that is too long ago to tell them apart.
-    pub(crate) fn changed_since(&self, step: u64) -> (u64, DataVersion, Option<Vec<Arc<TopicConfig>>>) {
+    /// How often the table has changed since the start.
+    pub(crate) fn step(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
+    /// As [`TopicTable::snapshot`], with the step it is of.
+    pub(crate) fn snapshot_with_step(&self) -> (u64, TopicConfigWrapper) {
         let changes = self.changes.lock();
-        let names = changes.since(step);
-        let topics = names.map(|names| names.iter().filter_map(|topic| self.get(topic)).collect());
-        (changes.step(), changes.version, topics)
+        (changes.step(), self.wrap(&changes, self.topics.iter().map(|topic| Arc::clone(topic.value()))))
+    }
+
+    /// The topics that changed after `step`, with the step reached; `None` if that is too long ago to tell them apart.
+    pub(crate) fn changed_since(&self, step: u64) -> Option<(u64, TopicConfigWrapper)> {
+        let changes = self.changes.lock();
+        let names = changes.since(step)?;
+        Some((changes.step(), self.wrap(&changes, names.iter().filter_map(|topic| self.get(topic)))))
+    }
+
+    fn wrap(&self, changes: &Changes, topics: impl Iterator<Item = Arc<TopicConfig>>) -> TopicConfigWrapper {
+        TopicConfigWrapper {
+            data_version: changes.version,
+            topic_config_table: topics.map(|topic| (topic.topic_name.clone(), topic)).collect(),
+            ..TopicConfigWrapper::default()
+        }
     }
 
     /// Creates or replaces a topic as an administrator wants it; the topic's attributes come from `attributes` alone.
@@ -176,7 +190,7 @@ impl TopicTable {
         let mut changes = self.changes.lock();
         let Some((_, config)) = self.topics.remove(topic) else { return Ok(false) };
         tracing::info!(topic, ?config, "topic deleted");
-        self.step(&mut changes, []);
+        self.advance(&mut changes, []);
         drop(changes);
         self.save()?;
         Ok(true)
@@ -233,10 +247,10 @@ impl TopicTable {
             let old = self.topics.insert(config.topic_name.clone(), Arc::clone(config));
             tracing::info!(topic = %config.topic_name, ?config, ?old, "topic created or changed");
         }
-        self.step(changes, configs.iter().map(|config| config.topic_name.clone()));
+        self.advance(changes, configs.iter().map(|config| config.topic_name.clone()));
     }
 
-    fn step(&self, changes: &mut Changes, topics: impl IntoIterator<Item = TopicName>) {
+    fn advance(&self, changes: &mut Changes, topics: impl IntoIterator<Item = TopicName>) {
         changes.next(self.ctx.clock.now(), topics);
         self.file.changed();
         self.changed.send_replace(changes.step());
