@@ -95,6 +95,11 @@ impl<H> Reply<H> {
     }
 
     /// For tests of handlers.
+    pub fn content(&self) -> Vec<u8> {
+        self.body.to_vec()
+    }
+
+    /// For tests of handlers.
     pub fn header(&self) -> Option<&H> {
         self.header.as_ref()
     }

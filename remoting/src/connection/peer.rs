@@ -1,18 +1,20 @@
 //! The other end of a connection, as handlers see it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
+use tokio_util::codec::Decoder;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::in_flight::InFlight;
 use super::outbound::{Outbound, Replies};
-use crate::frame::{HeadFields, RemotingCommand};
+use crate::frame::{FrameCodec, FrameError, HeadFields, RemotingCommand};
 use crate::header::{DecodeHeader, EncodeHeader, HeaderError, Request};
 use crate::protocol::{RequestCode, ResponseCode};
 use crate::types::Host;
@@ -127,6 +129,19 @@ impl Peer {
         let head = HeadFields::ours(R::CODE.0, opaque, RemotingCommand::ONE_WAY, None);
         self.0.outbound.push(|out| out.frame(head, header, body.into()));
         true
+    }
+
+    /// Takes what was sent to a [detached](Peer::detached) peer since the last time.
+    ///
+    /// # Errors
+    /// [`FrameError`] if it is not frames.
+    pub fn take_sent(&self) -> Result<Vec<RemotingCommand>, FrameError> {
+        let mut chunks = VecDeque::new();
+        self.0.outbound.take(&mut chunks);
+        let mut bytes: BytesMut = chunks.iter().flatten().copied().collect();
+        self.0.outbound.sent(bytes.len());
+        let mut codec = FrameCodec::default();
+        std::iter::from_fn(|| codec.decode(&mut bytes).transpose()).collect()
     }
 
     pub(crate) fn outbound(&self) -> &Outbound {
