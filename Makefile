@@ -22,8 +22,8 @@ unit: ## Run the unit and property tests, which need nothing but Rust
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
 	cargo build --release
-	scripts/with-docker.sh cargo test --package compat-tests --test compat
-	cat docs/compatibility.md
+	scripts/with-docker.sh cargo test --package compat-tests --test compat || failed=1; \
+	cat docs/compatibility.md; exit $${failed:-0}
 
 # Java's brokers and clients from Maven, our client programs built, and the image that containers run.
 prepared:
