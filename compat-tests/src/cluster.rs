@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, bail};
+use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use crate::artifacts::Artifacts;
@@ -32,6 +33,16 @@ pub struct Stage {
     loopback: bool,
     next_port: AtomicU16,
     next_cluster: AtomicU16,
+    started: std::sync::Mutex<Started>,
+}
+
+/// What an interrupted run has to remove.
+#[derive(Debug, Default)]
+struct Started {
+    /// Container ids.
+    containers: Vec<String>,
+    /// Network names, which carry the process id of this run.
+    networks: Vec<String>,
 }
 
 impl Stage {
@@ -57,6 +68,7 @@ impl Stage {
             loopback,
             next_port: AtomicU16::new(21_000),
             next_cluster: AtomicU16::new(0),
+            started: std::sync::Mutex::default(),
         })
     }
 
@@ -72,6 +84,30 @@ impl Stage {
     pub fn clear(&self) {
         // What cannot be removed is below `target`, and no test depends on it.
         let _ = fs::remove_dir_all(&self.dir);
+    }
+
+    fn note(&self, machine: &Machine, place: &Place) {
+        if let (Ok(mut started), Some(id), Place::Containers { network }) =
+            (self.started.lock(), machine.container_id(), place)
+        {
+            started.containers.push(id.to_owned());
+            if !started.networks.contains(network) {
+                started.networks.push(network.clone());
+            }
+        }
+    }
+
+    /// Removes at once whatever this run started and did not remove yet: for a run that is interrupted.
+    pub async fn abandon(&self) {
+        let (containers, networks) = match self.started.lock() {
+            Ok(mut started) => (std::mem::take(&mut started.containers), std::mem::take(&mut started.networks)),
+            Err(_) => return,
+        };
+        for (what, names) in [(&["rm", "--force"][..], containers), (&["network", "rm"], networks)] {
+            // Most of them are gone already; docker says so for each and goes on.
+            let _ = Command::new("docker").args(what).args(names).output().await;
+        }
+        self.clear();
     }
 
     /// A port with free neighbours: a broker also listens two below and one above.
@@ -141,6 +177,7 @@ impl Cluster {
         };
         let node = async |name: &str, port: u16| {
             let machine = Machine::start(&stage.artifacts, &place, &dir, name).await?;
+            stage.note(&machine, &place);
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
             anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
         };
@@ -150,6 +187,7 @@ impl Cluster {
         }
         let broker = node("broker", BROKER_PORT).await?;
         let clients = Machine::start(&stage.artifacts, &place, &dir, "clients").await?;
+        stage.note(&clients, &place);
         let cluster = Self {
             target,
             stage: stage.clone(),

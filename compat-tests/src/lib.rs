@@ -17,6 +17,7 @@
 //! | [`suite`] | scenarios × clients × targets as tests, and the matrix at the end |
 
 pub mod artifacts;
+pub mod body;
 pub mod clients;
 pub mod cluster;
 pub mod events;

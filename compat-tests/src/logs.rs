@@ -48,17 +48,19 @@ fn without_colours(text: &str) -> String {
     plain + rest
 }
 
-/// Copies logs, output and configuration of a cluster to `target/compat/logs/<name>` and tells where that is. Stores
-/// are left out: they are large, and a failure that needs one can be repeated.
+/// Copies logs, output and configuration of a cluster to `target/compat/logs/<name>`, with what went wrong in
+/// `failure.txt`, and tells where that is. Stores are left out: they are large, and a failure that needs one can be
+/// repeated.
 ///
 /// # Errors
 /// If files cannot be copied.
-pub fn keep(cache: &Path, cluster: &Path, name: &str) -> Result<PathBuf> {
+pub fn keep(cache: &Path, cluster: &Path, name: &str, failure: &str) -> Result<PathBuf> {
     let kept = cache.join("logs").join(name.replace('/', "--"));
     if kept.exists() {
         fs::remove_dir_all(&kept).with_context(|| format!("clear {}", kept.display()))?;
     }
     copy(cluster, &kept)?;
+    fs::write(kept.join("failure.txt"), failure).context("write failure.txt")?;
     Ok(kept)
 }
 

@@ -169,6 +169,11 @@ impl Machine {
         process.ended().await
     }
 
+    /// Id of the container, if it is one.
+    pub(crate) fn container_id(&self) -> Option<&str> {
+        self.container.as_ref().map(|container| container.id.as_str())
+    }
+
     /// Removes the container, by its id.
     ///
     /// # Errors

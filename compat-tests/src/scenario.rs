@@ -197,6 +197,15 @@ impl Run {
         }
     }
 
+    /// Waits until the offsets `group` committed leave a backlog of `messages`: clients commit in periods.
+    ///
+    /// # Errors
+    /// If that does not happen, with mqadmin's last `consumerProgress`.
+    pub async fn until_backlog(&self, group: &str, messages: usize) -> Result<String> {
+        let total = format!("Consume Diff Total: {messages}\n");
+        self.mqadmin_until(&["consumerProgress", "-g", group], |out| out.contains(&total)).await
+    }
+
     async fn start(&self, label: &str, role: &Line) -> Result<Process> {
         let name = self.name(label);
         let machine = &self.cluster.clients;

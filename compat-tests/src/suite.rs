@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -73,6 +75,7 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
             matrix: Mutex::default(),
             tags: scenarios.iter().flat_map(|s| clients.iter().map(|&c| tag(s, c))).collect(),
         };
+        made.end_when_interrupted();
         ensure!(suite.set(made).is_ok(), "the suite runs once");
     }
 
@@ -154,14 +157,29 @@ impl Suite {
         if outcome.is_ok() {
             outcome = self.check_lines(test, &watch);
         }
-        if outcome.is_err() {
-            let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), name)?;
+        if let Err(err) = &outcome {
+            let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), name, &format!("{err:#}\n"))?;
             outcome = outcome.with_context(|| format!("logs are in {}", kept.display()));
         }
         if scenario.own.is_some() {
             remove(cluster).await?;
         }
         outcome
+    }
+
+    /// On SIGINT and SIGTERM nothing of ours stays behind.
+    fn end_when_interrupted(&self) {
+        let stage = self.stage.clone();
+        // Lives as long as the process; the runtime owns it.
+        self.runtime.spawn(async move {
+            let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = ctrl_c() => {}
+            }
+            stage.abandon().await;
+            std::process::exit(130);
+        });
     }
 
     async fn shared(&self, target: Target) -> Result<Arc<Cluster>> {

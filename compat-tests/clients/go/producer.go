@@ -109,9 +109,10 @@ func (s *sender) send(l line) error {
 	return nil
 }
 
-func (s *sender) sendSync(message *primitive.Message) {
+func (s *sender) sendSync(message *primitive.Message) error {
 	result, err := s.producer.SendSync(context.Background(), message)
 	report([]string{message.GetKeys()}, result, err)
+	return err
 }
 
 // run sends one message after the other until `stop`; a failed key is not sent again.
@@ -122,7 +123,9 @@ func (s *sender) run(l line) {
 		case <-s.stopping:
 			return
 		default:
-			s.sendSync(newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n)))
+			if s.sendSync(newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n))) != nil {
+				time.Sleep(50 * time.Millisecond)
+			}
 		}
 	}
 }

@@ -1,10 +1,47 @@
 //! All scenarios. `cargo test -p compat-tests --test compat -- <filter>`, see `compat-tests/README.md`.
 
+mod admin_brokers;
+mod admin_groups;
+mod admin_messages;
+mod admin_topics;
+mod broadcast;
+mod check;
+mod consume;
+mod crash;
+mod dead_letter;
+mod delay;
+mod name_servers;
+mod neighbours;
+mod offsets;
+mod order;
+mod pull;
+mod rebalance;
 mod send;
+mod size;
+mod tags;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let scenarios = [send::SCENARIOS].concat();
-    compat_tests::suite::main(&scenarios)
+    let scenarios = [
+        send::SCENARIOS,
+        size::SCENARIOS,
+        consume::SCENARIOS,
+        order::SCENARIOS,
+        broadcast::SCENARIOS,
+        pull::SCENARIOS,
+        tags::SCENARIOS,
+        delay::SCENARIOS,
+        dead_letter::SCENARIOS,
+        offsets::SCENARIOS,
+        rebalance::SCENARIOS,
+        name_servers::SCENARIOS,
+        crash::SCENARIOS,
+        admin_brokers::SCENARIOS,
+        admin_topics::SCENARIOS,
+        admin_groups::SCENARIOS,
+        admin_messages::SCENARIOS,
+        neighbours::SCENARIOS,
+    ];
+    compat_tests::suite::main(&scenarios.concat())
 }

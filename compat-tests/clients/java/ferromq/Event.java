@@ -1,6 +1,9 @@
 package ferromq;
 
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.PrintStream;
+import java.io.UnsupportedEncodingException;
 import java.util.Collection;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -10,13 +13,21 @@ import org.apache.rocketmq.client.exception.MQClientException;
 
 /** One JSON line on stdout. */
 final class Event {
-    /** Kept from the start: the client libraries may print to System.out as well. */
-    private static final PrintStream OUT = System.out;
+    /** The real stdout, whatever becomes of System.out and whatever the locale's encoding is. */
+    private static final PrintStream OUT = utf8Stdout();
 
     private final Map<String, Object> fields = new LinkedHashMap<>();
 
     private Event(String name) {
         fields.put("event", name);
+    }
+
+    private static PrintStream utf8Stdout() {
+        try {
+            return new PrintStream(new FileOutputStream(FileDescriptor.out), false, "UTF-8");
+        } catch (UnsupportedEncodingException impossible) {
+            throw new IllegalStateException(impossible);
+        }
     }
 
     static Event of(String name) {

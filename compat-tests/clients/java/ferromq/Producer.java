@@ -81,14 +81,16 @@ final class Producer implements Main.Role {
         }
     }
 
-    private void sendSync(Message message, Line line) {
+    private boolean sendSync(Message message, Line line) {
         try {
             SendResult result = line.has("queue")
                 ? producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0))
                 : producer.send(message);
             sent(Collections.singletonList(message.getKeys()), result);
+            return true;
         } catch (Exception failure) {
             failed(Collections.singletonList(message.getKeys()), failure);
+            return false;
         }
     }
 
@@ -140,7 +142,17 @@ final class Producer implements Main.Role {
     private void stream(Line line) {
         String prefix = line.text("key");
         for (long n = 0; stream == Thread.currentThread(); n++) {
-            sendSync(message(line, prefix + "-" + n), line);
+            if (!sendSync(message(line, prefix + "-" + n), line)) {
+                pause(50);
+            }
+        }
+    }
+
+    private static void pause(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException stopped) {
+            Thread.currentThread().interrupt();
         }
     }
 

@@ -14,7 +14,6 @@ import org.apache.rocketmq.tools.command.MQAdminStartup;
  */
 public final class Admin {
     public static void main(String[] args) throws Exception {
-        // Event keeps the real stdout before the tool's is replaced.
         Event.of("ready").send();
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String text = in.readLine(); text != null && !text.equals("quit"); text = in.readLine()) {

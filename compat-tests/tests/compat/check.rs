@@ -1,0 +1,71 @@
+//! Comparing what was received with what was sent: by content and order, not only by count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, ensure};
+use compat_tests::events::{Received, Sent};
+
+/// Every answered send was received exactly once, at the place its answer named, with its key as body.
+pub(crate) fn arrived_once(sent: &[Sent], received: &[Received]) -> Result<()> {
+    let mut expected = places(sent)?;
+    for received in received {
+        let place = (received.queue_id, received.queue_offset);
+        let key = expected.remove(&place).with_context(|| format!("not sent to {place:?}, or twice: {received:?}"))?;
+        ensure!(received.key == key, "{place:?} holds {} instead of {key}", received.key);
+        ensure!(received.body.as_ref() == Some(&received.key), "another body: {received:?}");
+    }
+    ensure!(expected.is_empty(), "never received: {expected:?}");
+    Ok(())
+}
+
+/// Queue and queue offset of every answered send, with its key.
+pub(crate) fn places(sent: &[Sent]) -> Result<BTreeMap<(i32, i64), &str>> {
+    let mut places = BTreeMap::new();
+    for sent in sent {
+        for (n, key) in (0..).zip(&sent.keys) {
+            let place = (sent.queue_id, sent.queue_offset + n);
+            let other = places.insert(place, key.as_str());
+            ensure!(other.is_none(), "{key} and {other:?} were both put at {place:?}");
+        }
+    }
+    Ok(places)
+}
+
+/// Each queue was handed out in the order of its offsets, without gaps and repeats.
+pub(crate) fn in_queue_order(received: &[Received]) -> Result<()> {
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    for received in received {
+        let offset = next.entry(received.queue_id).or_insert(received.queue_offset);
+        ensure!(received.queue_offset == *offset, "offset {offset} should come next: {received:?}");
+        *offset += 1;
+    }
+    Ok(())
+}
+
+/// All keys of some sends.
+pub(crate) fn keys_sent(sent: &[Sent]) -> BTreeSet<String> {
+    sent.iter().flat_map(|sent| sent.keys.clone()).collect()
+}
+
+/// All keys of some deliveries, each of which must have come once.
+pub(crate) fn keys_once(received: &[Received]) -> Result<BTreeSet<String>> {
+    let mut keys = BTreeSet::new();
+    for received in received {
+        ensure!(keys.insert(received.key.clone()), "delivered again: {received:?}");
+    }
+    Ok(keys)
+}
+
+/// `<prefix>-0` to `<prefix>-<count - 1>`: what `send … count=` makes.
+pub(crate) fn numbered(prefix: &str, count: usize) -> BTreeSet<String> {
+    (0..count).map(|n| format!("{prefix}-{n}")).collect()
+}
+
+/// The columns of the first line of `table` that begin with `columns`.
+pub(crate) fn row(table: &str, columns: &[&str]) -> Result<Vec<String>> {
+    table
+        .lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .find(|row| row.len() >= columns.len() && row.iter().zip(columns).all(|(cell, column)| cell == column))
+        .with_context(|| format!("no row {columns:?} in\n{table}"))
+}

@@ -1,0 +1,64 @@
+//! Name servers may come and go.
+
+use anyhow::Result;
+use compat_tests::clients::Line;
+use compat_tests::cluster::Layout;
+use compat_tests::scenario;
+use compat_tests::scenario::{Run, Scenario};
+use compat_tests::target::Flush;
+use compat_tests::wire;
+
+use crate::check;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    scenario!(clients_outlive_a_name_server_restart).alone(),
+    scenario!(one_name_server_of_three_is_enough).alone_with(Layout { name_servers: 3, flush: Flush::Async }),
+];
+
+async fn clients_outlive_a_name_server_restart(run: Run) -> Result<()> {
+    let topic = run.topic("topic", 4).await?;
+    let producer = run.producer("producer").await?;
+    let consumer = run.push("consumer", &run.name("group"), &topic).await?;
+    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 20);
+    let mut sent = producer.send(line("before")).await?;
+    consumer.until_received(20).await?;
+
+    run.cluster.stop_name_server(0).await?;
+    sent.extend(producer.send(line("without")).await?);
+    check::arrived_once(&sent, &consumer.until_received(40).await?)?;
+
+    // It starts empty and learns of the broker when that registers again.
+    run.cluster.start_name_server(0).await?;
+    let name_servers = run.cluster.name_server_addresses();
+    wire::until_registered(&name_servers[0], &run.cluster.broker_address(), true).await?;
+    wire::until_routed(&name_servers[0], &topic, &run.cluster.broker_address(), true).await?;
+    sent.extend(producer.send(line("after")).await?);
+    check::arrived_once(&sent, &consumer.until_received(60).await?)?;
+
+    // The old producer finds a new topic, and a new consumer finds everything.
+    let new_topic = run.topic("new-topic", 2).await?;
+    let new = producer.send(Line::new("send").with("topic", &new_topic).with("key", "new").with("count", 10)).await?;
+    let newcomer = run.push("newcomer", &run.name("new-group"), &new_topic).await?;
+    check::arrived_once(&new, &newcomer.until_received(10).await?)
+}
+
+async fn one_name_server_of_three_is_enough(run: Run) -> Result<()> {
+    let topic = run.topic("topic", 4).await?;
+    let line = |topic: &str, key: &str| Line::new("send").with("topic", topic).with("key", key).with("count", 20);
+    let producer = run.producer("producer").await?;
+    let consumer = run.push("consumer", &run.name("group"), &topic).await?;
+    let mut sent = producer.send(line(&topic, "three")).await?;
+    consumer.until_received(20).await?;
+
+    run.cluster.stop_name_server(0).await?;
+    run.cluster.stop_name_server(1).await?;
+    sent.extend(producer.send(line(&topic, "one")).await?);
+    check::arrived_once(&sent, &consumer.until_received(40).await?)?;
+
+    // New topics and new clients that know all three addresses need the third only.
+    let new_topic = run.topic("new-topic", 2).await?;
+    let new_producer = run.producer("new-producer").await?;
+    let new = new_producer.send(line(&new_topic, "new")).await?;
+    let newcomer = run.push("newcomer", &run.name("new-group"), &new_topic).await?;
+    check::arrived_once(&new, &newcomer.until_received(20).await?)
+}
