@@ -23,16 +23,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             let _ = std::fs::remove_dir_all(&root);
             let (store, _) = Store::open(StoreConfig::new(&root), Clock::system())?;
             let began = Instant::now();
-            std::thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(|| produce(&store, batch, MESSAGES / threads));
-                }
+            let cpu = std::thread::scope(|scope| {
+                let producer = || cpu_of(|| produce(&store, batch, MESSAGES / threads)).1;
+                let producers: Vec<_> = (0..threads).map(|_| scope.spawn(producer)).collect();
+                producers.into_iter().map(|producer| producer.join().expect("no panic")).sum()
             });
-            report(&format!("append, {threads} threads, batches of {batch}"), began.elapsed());
+            report(&format!("append, {threads} threads, batches of {batch}"), began.elapsed(), cpu);
             if threads == 1 && batch == 64 {
                 let began = Instant::now();
-                let read = consume(&store)?;
-                report(&format!("read {read} messages, 32 at a time"), began.elapsed());
+                let (read, cpu) = cpu_of(|| consume(&store));
+                report(&format!("read {read} messages, 32 at a time"), began.elapsed(), cpu);
             }
             store.close()?;
         }
@@ -41,8 +41,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn report(what: &str, took: Duration) {
-    println!("{what:40} {:7.0} ns per message", took.as_nanos() as f64 / MESSAGES as f64);
+fn report(what: &str, took: Duration, cpu: Duration) {
+    let each = |time: Duration| time.as_nanos() as f64 / MESSAGES as f64;
+    println!("{what:40} {:7.0} ns per message, {:7.0} ns on a CPU", each(took), each(cpu));
+}
+
+/// Runs `work` and tells the time that this thread was on a CPU meanwhile, which other programs do not lengthen as much.
+fn cpu_of<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let on_cpu = || {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        Duration::from_nanos(text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
+    };
+    let before = on_cpu();
+    let result = work();
+    (result, on_cpu() - before)
 }
 
 fn produce(store: &Store, in_batch: usize, messages: usize) {
@@ -72,7 +84,7 @@ fn produce(store: &Store, in_batch: usize, messages: usize) {
     }
 }
 
-fn consume(store: &Store) -> Result<usize, Box<dyn Error>> {
+fn consume(store: &Store) -> usize {
     let topic = TopicName::new("BenchmarkTest");
     let mut read = 0;
     for queue_id in (0..8).map(QueueId) {
@@ -87,5 +99,5 @@ fn consume(store: &Store) -> Result<usize, Box<dyn Error>> {
             offset = outcome.next_offset;
         }
     }
-    Ok(read)
+    read
 }

@@ -30,6 +30,9 @@ pub(crate) struct Dispatch {
 pub(crate) struct Work {
     runs: VecDeque<Run>,
     units: VecDeque<Unit>,
+    /// The last run is of the batch that is being handed over. Runs never reach across batches: the first of them is
+    /// confirmed, and has to be seen, while the second is not.
+    joinable: bool,
 }
 
 /// Entries that follow each other in one queue and in the log.
@@ -62,7 +65,9 @@ impl Work {
     /// Adds one entry; extends the last run if it continues it.
     pub(crate) fn push(&mut self, queue: &Arc<Queue>, offset: i64, unit: Unit, timestamp: Timestamp) {
         match self.runs.back_mut() {
-            Some(run) if Arc::ptr_eq(&run.queue, queue) && run.first_offset + run.count as i64 == offset => {
+            Some(run)
+                if self.joinable && Arc::ptr_eq(&run.queue, queue) && run.first_offset + run.count as i64 == offset =>
+            {
                 run.count += 1;
                 run.timestamp = timestamp;
                 run.last = unit.physical;
@@ -78,6 +83,7 @@ impl Work {
             }),
         }
         self.units.push_back(unit);
+        self.joinable = true;
     }
 }
 
@@ -92,9 +98,11 @@ impl Dispatch {
         }
     }
 
-    /// Gives access to the hand-over, for the appender that holds the append lock.
+    /// Takes the entries of one batch, from the appender that holds the append lock.
     pub(crate) fn hand_over(&self, fill: impl FnOnce(&mut Work)) {
-        fill(&mut self.handed_over.lock());
+        let mut work = self.handed_over.lock();
+        work.joinable = false;
+        fill(&mut work);
     }
 
     /// Everything before this is in the queues.

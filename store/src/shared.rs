@@ -67,12 +67,14 @@ impl Shared {
 
     /// Finds the queues of the batch that are not known yet, or were deleted.
     pub(crate) fn look_up(&self, batch: &mut AppendBatch) {
-        if batch.store != self.id {
-            batch.store = self.id;
-            batch.queues.iter_mut().for_each(|slot| slot.queue = None);
-        }
+        let other_store = std::mem::replace(&mut batch.store, self.id) != self.id;
         for slot in &mut batch.queues {
-            if slot.queue.as_ref().is_none_or(|queue| queue.is_removed()) {
+            slot.queue = slot.queue.take().filter(|queue| !other_store && !queue.is_removed());
+        }
+        // Only those that records go to: the batch remembers queues of earlier uses, whose topics may be gone.
+        for record in &batch.records {
+            let slot = &mut batch.queues[record.queue];
+            if slot.queue.is_none() {
                 slot.queue = Some(self.queues.get_or_create(&slot.topic, slot.queue_id));
             }
         }

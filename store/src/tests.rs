@@ -25,6 +25,8 @@ struct SickDisk {
     syncs: AtomicUsize,
     held: Mutex<bool>,
     released: Condvar,
+    /// Syncs that wait.
+    waiting: AtomicUsize,
 }
 
 impl SickDisk {
@@ -50,9 +52,11 @@ impl Files for SickDisk {
 
     fn sync_data(&self, file: &File) -> io::Result<()> {
         let mut held = self.held.lock();
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         while *held {
             self.released.wait(&mut held);
         }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         drop(held);
         self.syncs.fetch_add(1, Ordering::SeqCst);
         if self.syncs_fail.load(Ordering::SeqCst) {
@@ -134,6 +138,26 @@ fn waiters_share_one_flush() {
     // The first flush may have begun with fewer than all; the second had the rest. Queues are synced beside that.
     let log_syncs = disk.syncs.load(Ordering::SeqCst) - before;
     assert!(log_syncs <= 4, "{log_syncs} syncs for 100 messages");
+}
+
+#[test]
+fn what_is_confirmed_is_readable_though_the_same_queue_has_newer_messages() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, disk) = open(dir.path(), FlushMode::Sync);
+    disk.hold(true);
+    let first = store.append(&mut batch(&store, &[100])).expect("stored").end;
+    let since = Instant::now();
+    while disk.waiting.load(Ordering::SeqCst) == 0 {
+        assert!(since.elapsed() < LONG, "the flush of the first begins");
+        std::thread::yield_now();
+    }
+    store.append(&mut batch(&store, &[100])).expect("stored");
+    let (sender, answers) = mpsc::channel();
+    let reader = Arc::downgrade(&store);
+    let read = move |_| sender.send(reader.upgrade().map(|store| max_offset(&store))).expect("the test listens");
+    store.when_confirmed(first, Box::new(read));
+    disk.hold(false);
+    assert_eq!(answers.recv_timeout(LONG), Ok(Some(1)));
 }
 
 #[test]

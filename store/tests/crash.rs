@@ -94,18 +94,26 @@ fn harm(root: &Path, damage: &Damage, end: i64, model: &mut Model) {
             let last = end / LOG_FILE_BYTES * LOG_FILE_BYTES;
             let mut start = at / LOG_FILE_BYTES * LOG_FILE_BYTES;
             let mut from = at - start;
+            // The first byte that is not what it was: damage can be a byte that was zero before.
+            let mut harmed = i64::MAX;
             while start <= last {
-                if let Ok(file) = OpenOptions::new().write(true).open(root.join(format!("commitlog/{start:020}"))) {
+                let path = root.join(format!("commitlog/{start:020}"));
+                if let Ok(file) = OpenOptions::new().write(true).open(&path) {
+                    let before = std::fs::read(&path).expect("a log file");
                     // Garbage up to the page end; whole pages that never reached the disk are zero.
                     let page_end = (from / 4096 * 4096 + 4096).min(LOG_FILE_BYTES);
                     file.write_all_at(&vec![with.unwrap_or(0); (page_end - from) as usize], from as u64)
                         .expect("garbage");
                     file.write_all_at(&vec![0; (LOG_FILE_BYTES - page_end) as usize], page_end as u64).expect("zeros");
+                    let after = std::fs::read(&path).expect("a log file");
+                    if let Some(first) = before.iter().zip(&after).position(|(before, after)| before != after) {
+                        harmed = harmed.min(start + first as i64);
+                    }
                 }
                 start += LOG_FILE_BYTES;
                 from = 0;
             }
-            model.retain(|written| written.1 <= at);
+            model.retain(|written| written.1 <= harmed);
         }
         Damage::QueuesLost => std::fs::remove_dir_all(root.join("consumequeue")).expect("removed"),
         Damage::QueueTornOff(queue) => {
@@ -162,8 +170,14 @@ fn wait_confirmed(store: &Store) {
     assert_eq!(receiver.recv().expect("an answer"), Confirmation::Confirmed);
 }
 
+/// As many cases as `PROPTEST_CASES` says, else the usual few: each opens several stores.
+fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    if asked { ProptestConfig::default() } else { ProptestConfig { cases: usual, ..ProptestConfig::default() } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn any_crash_leaves_a_prefix_with_all_that_was_confirmed(steps in proptest::collection::vec(step(), 1..14)) {
@@ -172,7 +186,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #![proptest_config(cases(8))]
 
     #[test]
     fn any_crash_under_sync_flush_leaves_a_prefix_too(steps in proptest::collection::vec(step(), 1..8)) {

@@ -43,8 +43,28 @@ pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The value of `name`; the last one if it is there twice.
+///
+/// Every message sent passes here: one walk over the bytes, which looks closely only where an item of this name may begin.
 pub fn get<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    iter(text).filter(|(found, _)| *found == name).last().map(|(_, value)| value)
+    let bytes = text.as_bytes();
+    let (mut found, mut start) = (None, 0);
+    let mut item_ends_at = |end: usize| {
+        // Separators are ASCII, so an item begins and ends between characters.
+        if bytes.get(start) == name.as_bytes().first() {
+            let value = text[start..end].strip_prefix(name).and_then(|rest| rest.strip_prefix(NAME_VALUE_SEPARATOR));
+            found = value.filter(|value| !value.is_empty()).or(found);
+        }
+        start = end + 1;
+    };
+    for (at, byte) in bytes.iter().enumerate() {
+        if *byte == SEPARATOR as u8 {
+            item_ends_at(at);
+        }
+    }
+    if bytes.last().is_some_and(|last| *last != SEPARATOR as u8) {
+        item_ends_at(bytes.len());
+    }
+    found
 }
 
 /// Adds or replaces one property, keeping the others and their order.
