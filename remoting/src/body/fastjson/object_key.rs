@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A key that is an object: Java's `Map<MessageQueue, …>`.
 ///
-/// As serde knows only texts as keys, it is the text of the object's JSON, which is also how Java reads it in standard
-/// JSON. [`write`](super::write()) writes it as the object that it is.
+/// As serde knows only texts as keys, it is the text of the object's JSON; [`write`](super::write()) writes it as the
+/// object that it is. As a text Java 4.9 reads it too, 5.5 does not: such maps are never sent as standard JSON.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey<T>(pub T);
 
