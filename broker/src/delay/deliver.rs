@@ -1,0 +1,162 @@
+//! The tasks: one per level, and one that saves how far they are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use remoting::types::{GroupName, QueueOffset};
+use store::{AppendError, Confirmation, Position};
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+
+use super::due::{self, Delivery};
+use super::{Delays, queue_of, schedule_topic};
+use crate::context::Role;
+
+/// Longest sleep while something waits, so that a changed clock is noticed.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// Pause after the store refused messages.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two looks at a flush that takes too long.
+const FLUSH_LOOK_PERIOD: Duration = Duration::from_millis(100);
+/// Longest time until what was delivered is saved; after a crash that much is delivered again.
+const SAVE_PERIOD_MAX: Duration = Duration::from_secs(1);
+/// Entries looked at in one go.
+const ENTRIES_MAX: usize = 256;
+
+/// The consumer that deliveries are counted for. Java: `MixAll.SCHEDULE_CONSUMER_GROUP`.
+const SCHEDULE_GROUP: &str = "SCHEDULE_CONSUMER";
+
+/// When a level looks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Now,
+    After(Duration),
+    /// When its queue has an entry at this offset.
+    Arrival(QueueOffset),
+}
+
+impl Delays {
+    /// Delivers as long as this broker is the master, until it stops; saves before it ends.
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.ctx.tasks.spawn(Arc::clone(self).run());
+    }
+
+    async fn run(self: Arc<Self>) {
+        let levels = TaskTracker::new();
+        for level in self.levels.all() {
+            levels.spawn(Arc::clone(&self).run_level(level));
+        }
+        levels.close();
+        while !self.ctx.stopping.is_cancelled() {
+            let period = Duration::from(self.ctx.settings().flush_delay_offset_interval).min(SAVE_PERIOD_MAX);
+            tokio::select! {
+                () = self.ctx.stopping.cancelled() => {}
+                () = sleep(period) => self.save(),
+            }
+        }
+        levels.wait().await;
+        self.save();
+    }
+
+    fn save(&self) {
+        if let Err(err) = self.persist() {
+            tracing::error!(%err, "the progress of delay levels could not be saved; a restart would deliver again");
+        }
+    }
+
+    async fn run_level(self: Arc<Self>, level: i32) {
+        let mut role = self.ctx.role.clone();
+        loop {
+            tokio::select! {
+                () = self.ctx.stopping.cancelled() => return,
+                master = role.wait_for(|role| *role == Role::Master) => if master.is_err() { return },
+            }
+            // Not cancelled on the way: what was stored must be noted.
+            let next = self.deliver(level).await;
+            tokio::select! {
+                () = self.ctx.stopping.cancelled() => return,
+                () = self.until(level, next) => {}
+            }
+        }
+    }
+
+    async fn until(&self, level: i32, next: Next) {
+        match next {
+            Next::Now => tokio::task::yield_now().await,
+            Next::After(pause) => sleep(pause).await,
+            Next::Arrival(offset) => self.store.arrivals(schedule_topic(), queue_of(level)).past(offset).await,
+        }
+    }
+
+    /// Delivers some of what is due.
+    async fn deliver(&self, level: i32) -> Next {
+        let offset = self.progress.offset(level).unwrap_or_default();
+        let entries = self.store.entries(schedule_topic(), queue_of(level), offset, ENTRIES_MAX);
+        let Some(first) = entries.first() else {
+            // A queue that was deleted begins anew.
+            self.correct(level);
+            return Next::Arrival(self.progress.offset(level).unwrap_or_default());
+        };
+        let now = self.ctx.clock.now();
+        let delay = self.levels.delay(level);
+        let due = entries.iter().take_while(|entry| due::deliver_time(entry, delay, now) <= now).count();
+        if due == 0 {
+            return Next::After(due::deliver_time(first, delay, now).since(now).min(LOOK_PERIOD));
+        }
+        let Some(mut delivery) = self.read(entries, due).await else { return Next::After(RETRY_PAUSE) };
+        match self.append(&mut delivery).await {
+            Ok(positions) => {
+                let step = self.ctx.settings().delay_offset_update_version_step;
+                self.progress.delivered(level, delivery.next, positions.len(), step, self.ctx.clock.now());
+                self.count(level, &delivery, &positions);
+                Next::Now
+            }
+            Err(AppendError::Closed) => Next::After(RETRY_PAUSE),
+            Err(err) => {
+                tracing::warn!(level, %err, "delayed messages are not delivered yet");
+                Next::After(RETRY_PAUSE)
+            }
+        }
+    }
+
+    /// A delayed message counts as taken from the schedule topic and put into its own.
+    fn count(&self, level: i32, delivery: &Delivery, positions: &[Position]) {
+        if positions.is_empty() || !self.ctx.settings().enable_schedule_message_stats {
+            return;
+        }
+        let bytes = positions.iter().map(|position| position.size as u64).sum();
+        let group = GroupName::new(SCHEDULE_GROUP);
+        self.stats.get(&group, schedule_topic(), queue_of(level), positions.len() as u64, bytes);
+        for ((topic, queue_id), position) in delivery.to.iter().zip(positions) {
+            self.stats.put(topic, *queue_id, 1, 1, position.size as u64);
+        }
+    }
+
+    /// The messages of the first `due` entries; `None` if reading them panicked.
+    async fn read(&self, mut entries: Vec<store::Entry>, due: usize) -> Option<Delivery> {
+        entries.truncate(due);
+        if entries.iter().all(|entry| self.store.in_memory(entry.physical_offset)) {
+            return Some(Delivery::of(&self.store, &entries));
+        }
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || Delivery::of(&store, &entries)).await.ok()
+    }
+
+    /// Stores the messages; returns once that is confirmed.
+    async fn append(&self, delivery: &mut Delivery) -> Result<Vec<Position>, AppendError> {
+        if delivery.batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (appended, confirmation) = self.store.append_and_confirm(&mut delivery.batch).await?;
+        if confirmation == Confirmation::FlushTimeout {
+            // Stored, only not on disk: a second copy would not be there sooner.
+            while self.store.confirmed() < appended.end && !self.ctx.stopping.is_cancelled() {
+                sleep(FLUSH_LOOK_PERIOD).await;
+            }
+        }
+        if self.store.confirmed() < appended.end {
+            return Err(AppendError::Poisoned);
+        }
+        Ok(appended.positions.to_vec())
+    }
+}

@@ -1,0 +1,93 @@
+//! What of a level is due, and the messages to store for it.
+
+use std::time::Duration;
+
+use remoting::types::{QueueId, QueueOffset, Timestamp, TopicName};
+use store::message::properties::name;
+use store::message::{Message, StoredMessage};
+use store::{AppendBatch, Entry, Store};
+
+use crate::topic::validate;
+
+/// Most bytes delivered in one append: half a millisecond's work.
+const BYTES_MAX: usize = 256 << 10;
+
+/// When an entry is to be delivered.
+///
+/// A time that lies further ahead than the level's delay was made with another delay or another clock; it is taken as
+/// due. Java: `correctDeliverTimestamp`.
+pub(super) fn deliver_time(entry: &Entry, delay: Duration, now: Timestamp) -> Timestamp {
+    let time = Timestamp(entry.tags_code);
+    if time > now.after(delay) { now } else { time }
+}
+
+/// Messages of neighbouring entries, ready to be stored where they belong.
+pub(super) struct Delivery {
+    pub(super) batch: AppendBatch,
+    /// Where each message of the batch goes.
+    pub(super) to: Vec<(TopicName, QueueId)>,
+    /// The entry behind the last one that was looked at.
+    pub(super) next: QueueOffset,
+}
+
+impl Delivery {
+    /// Reads the messages of `entries`, which are due, up to a moderate number of bytes.
+    ///
+    /// What cannot be delivered is passed over, as nothing would change that. Blocks if the messages are on disk only.
+    pub(super) fn of(store: &Store, entries: &[Entry]) -> Self {
+        let next = entries.first().map_or(QueueOffset(0), |entry| entry.queue_offset);
+        let mut delivery = Self { batch: store.batch(), to: Vec::new(), next };
+        for entry in entries {
+            if delivery.batch.bytes() >= BYTES_MAX {
+                break;
+            }
+            if let Err(reason) = delivery.take(store, entry) {
+                tracing::error!(queue_offset = %entry.queue_offset, physical_offset = %entry.physical_offset, %reason,
+                    "a delayed message cannot be delivered and is passed over");
+            }
+            delivery.next = entry.queue_offset.after(1);
+        }
+        delivery
+    }
+
+    /// Java: `ScheduleMessageService.messageTimeUp`.
+    fn take(&mut self, store: &Store, entry: &Entry) -> Result<(), Undeliverable> {
+        let record = store.record_at(entry.physical_offset).ok_or(Undeliverable::Missing)?;
+        let stored = StoredMessage::parse(&record).map_err(|_| Undeliverable::Missing)?;
+        let topic = stored.property(name::REAL_TOPIC).ok_or(Undeliverable::NoTopic)?;
+        let queue_id = stored.property(name::REAL_QUEUE_ID).and_then(|text| text.parse().ok());
+        let queue_id = queue_id.ok_or(Undeliverable::NoTopic)?;
+        if topic == validate::HALF_TOPIC {
+            return Err(Undeliverable::HalfMessage);
+        }
+        let topic = TopicName::new(topic);
+        self.batch.push(&Message {
+            topic: &topic,
+            queue_id,
+            flag: stored.flag,
+            sys_flag: stored.sys_flag,
+            born_timestamp: stored.born_timestamp,
+            born_host: stored.born_host,
+            store_host: stored.store_host,
+            reconsume_times: stored.reconsume_times,
+            prepared_transaction_offset: 0,
+            body: stored.body,
+            // Level, real topic and real queue stay in it, as with Java.
+            properties: stored.properties,
+        })?;
+        self.to.push((topic, queue_id));
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Undeliverable {
+    #[error("it is no longer there")]
+    Missing,
+    #[error("it does not say where it belongs")]
+    NoTopic,
+    #[error("it is the half of a transaction")]
+    HalfMessage,
+    #[error(transparent)]
+    Illegal(#[from] store::IllegalMessage),
+}

@@ -1,0 +1,107 @@
+//! Delayed messages: they wait in the schedule topic, one queue per level, until their time has come.
+//!
+//! ```text
+//! send or retry ─▶ SCHEDULE_TOPIC_XXXX, queue = level − 1 ─ due ─▶ the topic and queue named in the properties
+//! ```
+//! Within a level all wait equally long, so the queue is in the order of delivery and a level only looks at its front. It
+//! sleeps until that is due; nothing is delivered early. How far each level is stands in `config/delayOffset.json`, which
+//! never says more than the store has confirmed: a crash may deliver again, but loses nothing.
+//!
+//! Java: `ScheduleMessageService`.
+
+mod deliver;
+mod due;
+mod levels;
+mod progress;
+mod query;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use remoting::config::SaveError;
+use remoting::protocol::offset::GetAllDelayOffset;
+use remoting::router::Router;
+use remoting::types::QueueOffset;
+use store::Store;
+use thiserror::Error;
+
+pub(crate) use self::levels::{Levels, queue_of, schedule_topic};
+use self::progress::Progress;
+use crate::context::Context;
+use crate::persist::LoadError;
+use crate::stats::Stats;
+
+/// Delivers delayed messages when they are due.
+pub(crate) struct Delays {
+    ctx: Context,
+    store: Arc<Store>,
+    stats: Arc<Stats>,
+    levels: Arc<Levels>,
+    progress: Progress,
+}
+
+/// The progress of the levels could not be loaded or saved.
+#[derive(Debug, Error)]
+pub enum DelayError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+}
+
+pub(crate) fn routes(delays: &Arc<Delays>, router: &mut Router) {
+    router.on::<GetAllDelayOffset>(delays);
+}
+
+impl Delays {
+    /// Loads `<config_dir>/delayOffset.json`.
+    ///
+    /// # Errors
+    /// [`DelayError::Load`].
+    pub(crate) fn open(
+        ctx: Context,
+        config_dir: &Path,
+        store: Arc<Store>,
+        stats: Arc<Stats>,
+        levels: Arc<Levels>,
+    ) -> Result<Arc<Self>, DelayError> {
+        let progress = Progress::load(config_dir, ctx.clock.now())?;
+        let delays = Self { ctx, store, stats, levels, progress };
+        delays.levels.all().for_each(|level| delays.correct(level));
+        Ok(Arc::new(delays))
+    }
+
+    /// Saves how far each level is, if that changed.
+    ///
+    /// # Errors
+    /// [`DelayError::Save`].
+    pub(crate) fn persist(&self) -> Result<(), DelayError> {
+        Ok(self.progress.save()?)
+    }
+
+    /// For RUNTIME INFO: the next offset to deliver and the end of the queue, of each level that delivered something.
+    ///
+    /// Java: `ScheduleMessageService.buildRunningStats`.
+    pub(crate) fn running_stats(&self) -> Vec<(String, String)> {
+        let stat = |(level, offset): (i32, QueueOffset)| {
+            let end = self.store.max_offset(schedule_topic(), queue_of(level)).unwrap_or_default();
+            (format!("scheduleMessageOffset_{level}"), format!("{offset},{end}"))
+        };
+        self.progress.offsets().into_iter().map(stat).collect()
+    }
+
+    /// Brings the offset of a level into its queue. Java: `ScheduleMessageService.correctDelayOffset`.
+    fn correct(&self, level: i32) {
+        let (topic, queue) = (schedule_topic(), queue_of(level));
+        let bounds = self.store.min_offset(topic, queue).zip(self.store.max_offset(topic, queue));
+        let (Some((min, max)), Some(offset)) = (bounds, self.progress.offset(level)) else { return };
+        let corrected = offset.clamp(min, max);
+        if corrected != offset {
+            tracing::error!(level, %offset, %min, %max, "the offset of a delay level lies outside of its queue, corrected");
+            self.progress.set(level, corrected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! What one batch of sends is worked on with; kept for the next batch, so that a send costs no allocation of its own.
+
+use std::sync::Arc;
+
+use remoting::body::TopicConfig;
+use remoting::connection::ReplyTo;
+use remoting::types::{QueueId, TopicName};
+use store::AppendBatch;
+
+use super::Sends;
+use super::answer::{Answer, Answers, Outcome, Stamp};
+use super::error::SendError;
+use super::tally::Tallies;
+
+/// Desks kept for later; a broker has few more workers that take sends at once.
+const DESKS_KEPT: usize = 64;
+
+pub(super) struct Desk {
+    pub(super) batch: AppendBatch,
+    pub(super) answers: Answers,
+    pub(super) tallies: Tallies,
+    pub(super) stamp: Arc<Stamp>,
+    /// The topic checked last; the next send is most likely for it, too.
+    pub(super) topic: Option<Arc<TopicConfig>>,
+    /// The properties of one message.
+    pub(super) properties: String,
+}
+
+/// One request's messages, which are in the batch now.
+pub(super) struct Taken<'a> {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    /// Where they are stored.
+    pub(super) topic: &'a TopicName,
+    pub(super) queue_id: QueueId,
+    /// The queue the answer names: the one asked for, also where another is stored to.
+    pub(super) answered_queue: QueueId,
+    pub(super) unique_key: Option<&'a str>,
+}
+
+impl Desk {
+    /// Notes what the last push was for, and how to answer it.
+    pub(super) fn taken(&mut self, to: ReplyTo, taken: &Taken<'_>) {
+        let end = self.batch.len();
+        self.tallies.add(taken.topic, taken.queue_id, taken.messages, taken.bytes);
+        self.answers.stored(to, end - taken.messages..end, taken.answered_queue, taken.unique_key);
+    }
+
+    pub(super) fn refused(&mut self, to: ReplyTo, err: SendError) {
+        self.answers.push(Answer { to, outcome: Outcome::Refused(Box::new(err)) });
+    }
+
+    fn clear(&mut self) {
+        self.batch.clear();
+        self.answers.clear();
+        self.tallies.clear();
+        self.topic = None;
+    }
+}
+
+impl Sends {
+    pub(super) fn desk(&self) -> Box<Desk> {
+        let settings = &self.ctx.settings();
+        let kept = self.desks.lock().pop();
+        match kept {
+            Some(mut desk) => {
+                if !desk.stamp.is_of(settings) {
+                    desk.stamp = Arc::new(Stamp::new(&self.ctx.identity, settings));
+                }
+                desk
+            }
+            None => Box::new(Desk {
+                batch: self.store.batch(),
+                answers: Answers::default(),
+                tallies: Tallies::default(),
+                stamp: Arc::new(Stamp::new(&self.ctx.identity, settings)),
+                topic: None,
+                properties: String::new(),
+            }),
+        }
+    }
+
+    pub(super) fn give_back(&self, mut desk: Box<Desk>) {
+        desk.clear();
+        let mut desks = self.desks.lock();
+        if desks.len() < DESKS_KEPT {
+            desks.push(desk);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a message is not stored. Texts are Java's remarks, which people search for.
+
+use std::net::IpAddr;
+
+use remoting::body::TopicConfig;
+use remoting::header::HeaderError;
+use remoting::protocol::RequestCode;
+use remoting::types::{GroupName, Host, QueueId, Timestamp, TopicName};
+use store::{AppendError, IllegalMessage};
+use thiserror::Error;
+
+use crate::topic::{NameError, TopicError};
+
+/// A send was refused.
+#[derive(Debug, Error)]
+pub(crate) enum SendError {
+    /// This broker is no master.
+    #[error("[REJECTREQUEST]system busy, start flow control for a while")]
+    Rejected,
+    #[error("{request}: {cause}")]
+    Header { request: RequestCode, cause: HeaderError },
+    /// Java fails on it with a null pointer.
+    #[error("the message has no body")]
+    NoBody,
+    #[error("broker unable to service, until {until}")]
+    NotYet { until: Timestamp },
+    /// Applies to order topics only, which must not get messages behind their back elsewhere.
+    #[error("the broker[{ip}] sending message is forbidden")]
+    BrokerForbidden { ip: IpAddr },
+    #[error(transparent)]
+    TopicName(#[from] NameError),
+    #[error("Sending message to topic[{topic}] is forbidden.")]
+    TopicForbidden { topic: TopicName },
+    /// It does not exist, and is not created.
+    #[error(transparent)]
+    TopicUnknown(#[from] TopicError),
+    #[error("request queueId[{queue_id}] is illegal, {topic} Producer: {producer}")]
+    QueueId { queue_id: QueueId, topic: TopicText, producer: Host },
+    #[error("topic[{topic}] has no queue to write to")]
+    NoQueue { topic: TopicName },
+    #[error(
+        "subscription group not exist, {group} \nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
+    )]
+    GroupUnknown { group: GroupName },
+    #[error("Required message key is missing")]
+    KeyMissing,
+    /// There are no transactions here yet, so this is Java's answer of a broker that refuses them.
+    #[error("the broker[{ip}] sending transaction message is forbidden")]
+    TransactionForbidden { ip: IpAddr },
+    #[error("the delay level is {text:?}, which is not a number")]
+    DelayLevel { text: String },
+    /// There are no timer messages here yet, so this is Java's answer of a broker without its timer.
+    #[error("accurate timer message is not enabled, timerWheelEnable is false")]
+    TimerNotEnabled,
+    #[error("topic[{topic}] has the queue type BatchCQ, which this broker does not have")]
+    QueueType { topic: TopicName },
+    #[error("message topic length too long {chars}")]
+    BatchTopicTooLong { chars: usize },
+    #[error("batch request does not support retry group {topic}")]
+    BatchToRetry { topic: TopicName },
+    #[error("message {index} of the batch is malformed")]
+    BadBatch { index: usize },
+    #[error(
+        "the message is illegal, maybe msg body or properties length not matched. msg body length limit {body_bytes_max}B, msg properties length limit 32KB."
+    )]
+    Illegal { body_bytes_max: usize },
+    #[error(transparent)]
+    Put(#[from] PutError),
+}
+
+impl SendError {
+    pub(super) fn illegal(cause: IllegalMessage, body_bytes_max: usize) -> Self {
+        match cause {
+            IllegalMessage::BadBatch { index } => Self::BadBatch { index },
+            _ => Self::Illegal { body_bytes_max },
+        }
+    }
+
+    /// Refused before Java puts region and trace switch into its answer.
+    pub(super) fn is_early(&self) -> bool {
+        matches!(self, Self::Rejected | Self::Header { .. } | Self::NoBody)
+    }
+}
+
+/// The store did not take a message, or cannot say that it keeps it.
+#[derive(Debug, Error)]
+pub(crate) enum PutError {
+    #[error("the message can never be stored: {0}")]
+    Illegal(#[from] IllegalMessage),
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: the broker's disk is full, messages are put to the slave, message store has been shut down, etc. ({0})"
+    )]
+    Unavailable(AppendError),
+    #[error("create mapped file failed, server is busy or broken. ({0})")]
+    Io(AppendError),
+    /// Written, but not surely on disk in time.
+    #[error("not flushed in time")]
+    FlushTimeout,
+    /// Written, and then the flush failed or the store was closed: nobody knows whether it will be there.
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: the broker's disk is full, messages are put to the slave, message store has been shut down, etc. (the flush failed)"
+    )]
+    FlushFailed,
+}
+
+impl PutError {
+    /// Java's name of the outcome. Java: `PutMessageStatus`.
+    pub(crate) fn java_name(&self) -> &'static str {
+        match self {
+            Self::Illegal(IllegalMessage::PropertiesTooLarge { .. }) => "PROPERTIES_SIZE_EXCEEDED",
+            Self::Illegal(_) => "MESSAGE_ILLEGAL",
+            Self::Unavailable(_) | Self::FlushFailed => "SERVICE_NOT_AVAILABLE",
+            Self::Io(_) => "CREATE_MAPPED_FILE_FAILED",
+            Self::FlushTimeout => "FLUSH_DISK_TIMEOUT",
+        }
+    }
+}
+
+impl From<AppendError> for PutError {
+    fn from(err: AppendError) -> Self {
+        match err {
+            AppendError::Io(_) | AppendError::TooLargeForFile { .. } | AppendError::Empty => Self::Io(err),
+            AppendError::Closed | AppendError::Poisoned | AppendError::QueuesFailing => Self::Unavailable(err),
+        }
+    }
+}
+
+/// A topic's settings as Java prints them. Java: `TopicConfig.toString`.
+#[derive(Debug, Error)]
+#[error(
+    "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={}, topicFilterType={}, topicSysFlag={}, order={}, attributes={{{}}}]",
+    .0.topic_name, .0.read_queue_nums, .0.write_queue_nums, perm_text(.0), .0.topic_filter_type, .0.topic_sys_flag,
+    .0.order, attributes_text(.0)
+)]
+pub(crate) struct TopicText(pub(super) Box<TopicConfig>);
+
+fn perm_text(config: &TopicConfig) -> String {
+    let mark = |set: bool, mark: char| if set { mark } else { '-' };
+    [mark(config.is_readable(), 'R'), mark(config.is_writable(), 'W'), mark(config.is_inherited(), 'X')]
+        .iter()
+        .collect()
+}
+
+fn attributes_text(config: &TopicConfig) -> String {
+    config.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,255 @@
+//! What a send's properties say, found in one pass, and the text that is stored.
+//!
+//! Java reads them into a map and writes the map out in its own order; here the text is kept as it came and added to,
+//! unless something in it must go. Java: `SendMessageProcessor`, `AbstractSendMessageProcessor.buildMsgContext`, `HookUtils`.
+
+use remoting::types::QueueId;
+use store::message::properties::{NAME_VALUE_SEPARATOR, SEPARATOR, name};
+
+use crate::config::BrokerConfig;
+
+/// Internal to POP; from a client it would be a forgery.
+const POP_CK: &str = "POP_CK";
+const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
+const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
+const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
+/// The timer has had the message already.
+const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
+
+/// What the broker needs to know of the properties of one message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found<'a> {
+    pub(crate) unique_key: Option<&'a str>,
+    pub(crate) keys: Option<&'a str>,
+    /// The text of the delay level.
+    pub(crate) delay: Option<&'a str>,
+    /// The first half of a transaction.
+    pub(crate) prepared: bool,
+    /// To be delivered at a time of its own.
+    pub(crate) timed: bool,
+    timer_out: bool,
+    pub(crate) inner_num: bool,
+    /// The text has something in it that is not stored, so it cannot be kept as it is.
+    pub(crate) unclean: bool,
+}
+
+impl<'a> Found<'a> {
+    /// Java: `MessageDecoder.string2messageProperties`; of equal names the last counts.
+    pub(crate) fn in_text(text: &'a str) -> Self {
+        let mut found = Self::default();
+        for item in Items(text) {
+            let Some((key, value)) = item else {
+                found.unclean = true;
+                continue;
+            };
+            match key {
+                name::UNIQ_KEY => found.unique_key = Some(value),
+                name::KEYS => found.keys = Some(value),
+                name::DELAY_TIME_LEVEL => found.delay = Some(value),
+                name::TRANSACTION_PREPARED => found.prepared = value.eq_ignore_ascii_case("true"),
+                TIMER_DELAY_SEC | TIMER_DELAY_MS | TIMER_DELIVER_MS => found.timed = true,
+                TIMER_OUT_MS => found.timer_out = true,
+                name::INNER_NUM => found.inner_num = true,
+                POP_CK | name::MSG_REGION | name::TRACE_SWITCH | name::CLUSTER => found.unclean = true,
+                _ => {}
+            }
+        }
+        found.timed &= !found.timer_out;
+        found
+    }
+
+    /// The delay level, 0 without one.
+    ///
+    /// # Errors
+    /// The text, if it is not a number.
+    pub(crate) fn delay_level(&self) -> Result<i32, &'a str> {
+        self.delay.map_or(Ok(0), |text| text.parse().map_err(|_| text))
+    }
+}
+
+/// The pieces of a properties text; `None` for what Java's reader drops: items without a name or a value.
+struct Items<'a>(&'a str);
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Option<(&'a str, &'a str)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = self.0;
+        if text.is_empty() {
+            return None;
+        }
+        let bytes = text.as_bytes();
+        let (mut at, mut separator) = (0, None);
+        while at < bytes.len() && bytes[at] != SEPARATOR as u8 {
+            if bytes[at] == NAME_VALUE_SEPARATOR as u8 && separator.is_none() {
+                separator = Some(at);
+            }
+            at += 1;
+        }
+        self.0 = text.get(at + 1..).unwrap_or("");
+        let pair = separator.map(|separator| (&text[..separator], &text[separator + 1..at]));
+        Some(pair.filter(|(key, value)| !key.is_empty() && !value.is_empty()))
+    }
+}
+
+/// What the broker adds to every single message. Java stores region and trace switch because the consumer's trace needs
+/// them.
+#[derive(Clone, Debug)]
+pub(crate) struct Additions {
+    text: String,
+}
+
+impl Additions {
+    pub(crate) fn of(settings: &BrokerConfig, cluster: &str) -> Self {
+        let mut text = String::new();
+        push(&mut text, name::MSG_REGION, &settings.region_id);
+        push(&mut text, name::TRACE_SWITCH, if settings.trace_on { "true" } else { "false" });
+        push(&mut text, name::CLUSTER, cluster);
+        Self { text }
+    }
+
+    /// Writes the text to store for a message that came with `sent`.
+    pub(crate) fn compose(&self, out: &mut String, sent: &str, found: &Found<'_>) {
+        out.clear();
+        if found.unclean {
+            extend_without(out, sent, &[POP_CK, name::MSG_REGION, name::TRACE_SWITCH, name::CLUSTER]);
+        } else {
+            extend(out, sent);
+        }
+        out.push_str(&self.text);
+    }
+}
+
+/// Where a delayed message is to go once it is due, and how long it waits until then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Detour<'a> {
+    pub(crate) level: i32,
+    pub(crate) real_topic: &'a str,
+    pub(crate) real_queue: QueueId,
+}
+
+/// The properties of a message on its way to the schedule topic. Java: `HookUtils.transformDelayLevelMessage`, and
+/// `checkIfTimerMessage`, by which a delay level beats a timer.
+pub(crate) fn delayed(text: &str, detour: Detour<'_>) -> String {
+    let replaced = [
+        name::DELAY_TIME_LEVEL,
+        name::REAL_TOPIC,
+        name::REAL_QUEUE_ID,
+        TIMER_DELAY_SEC,
+        TIMER_DELAY_MS,
+        TIMER_DELIVER_MS,
+    ];
+    let mut out = String::with_capacity(text.len() + detour.real_topic.len() + 40);
+    extend_without(&mut out, text, &replaced);
+    push(&mut out, name::DELAY_TIME_LEVEL, &detour.level.to_string());
+    push(&mut out, name::REAL_TOPIC, detour.real_topic);
+    push(&mut out, name::REAL_QUEUE_ID, &detour.real_queue.to_string());
+    out
+}
+
+/// Appends one property.
+pub(crate) fn push(out: &mut String, key: &str, value: &str) {
+    out.push_str(key);
+    out.push(NAME_VALUE_SEPARATOR);
+    out.push_str(value);
+    out.push(SEPARATOR);
+}
+
+fn extend(out: &mut String, text: &str) {
+    out.push_str(text);
+    if !text.is_empty() && !text.ends_with(SEPARATOR) {
+        out.push(SEPARATOR);
+    }
+}
+
+/// Appends a text without the properties named, and without what readers drop.
+pub(crate) fn extend_without(out: &mut String, text: &str, names: &[&str]) {
+    for (key, value) in Items(text).flatten().filter(|(key, _)| !names.contains(key)) {
+        push(out, key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts are easier to read with visible separators.
+    fn visible(text: &str) -> String {
+        text.replace('\u{1}', "=").replace('\u{2}', ";")
+    }
+
+    fn encoded(text: &str) -> String {
+        text.replace('=', "\u{1}").replace(';', "\u{2}")
+    }
+
+    fn composed(sent: &str) -> String {
+        let additions = Additions::of(&BrokerConfig::default(), "DefaultCluster");
+        let (sent, mut out) = (encoded(sent), "left over".to_owned());
+        additions.compose(&mut out, &sent, &Found::in_text(&sent));
+        visible(&out)
+    }
+
+    const ADDED: &str = "MSG_REGION=DefaultRegion;TRACE_ON=true;CLUSTER=DefaultCluster;";
+
+    #[test]
+    fn properties_are_kept_as_they_came_and_added_to() {
+        for (sent, stored) in [
+            ("", ""),
+            ("a=1;UNIQ_KEY=7F;名=値;", "a=1;UNIQ_KEY=7F;名=値;"),
+            ("a=1;b=2", "a=1;b=2;"),
+            ("a=1=2;", "a=1=2;"),
+        ] {
+            assert_eq!(composed(sent), format!("{stored}{ADDED}"), "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_the_broker_says_itself_replaces_what_the_client_says() {
+        for (sent, stored) in [
+            ("CLUSTER=other;a=1;", "a=1;"),
+            ("a=1;MSG_REGION=r;TRACE_ON=false;b=2", "a=1;b=2;"),
+            ("POP_CK=forged;a=1;", "a=1;"),
+            ("XPOP_CK=mine;a=1;", "XPOP_CK=mine;a=1;"),
+            ("a=;b;=c;;d=1;", "d=1;"),
+        ] {
+            assert_eq!(composed(sent), format!("{stored}{ADDED}"), "{sent}");
+        }
+    }
+
+    #[test]
+    fn the_broker_finds_what_it_acts_on() {
+        let text = encoded("UNIQ_KEY=1;KEYS=k j;DELAY=3;TRAN_MSG=TRUE;TIMER_DELAY_SEC=5;INNER_NUM=2;UNIQ_KEY=2;x=y");
+        let expect = Found {
+            unique_key: Some("2"),
+            keys: Some("k j"),
+            delay: Some("3"),
+            prepared: true,
+            timed: true,
+            inner_num: true,
+            ..Found::default()
+        };
+        assert_eq!(Found::in_text(&text), expect);
+        assert_eq!(Found::in_text(""), Found::default());
+        for (text, timed) in
+            [("TIMER_DELIVER_MS=1;", true), ("TIMER_DELAY_MS=1;TIMER_OUT_MS=2;", false), ("a=1", false)]
+        {
+            assert_eq!(Found::in_text(&encoded(text)).timed, timed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_delay_level_is_a_number() {
+        for (text, level) in
+            [("a=1;", Ok(0)), ("DELAY=18;", Ok(18)), ("DELAY=-1", Ok(-1)), ("DELAY=soon;", Err("soon"))]
+        {
+            assert_eq!(Found::in_text(&encoded(text)).delay_level(), level, "{text}");
+        }
+    }
+
+    #[test]
+    fn delayed_messages_know_where_they_belong() {
+        let text = encoded("a=1;DELAY=99;REAL_TOPIC=old;REAL_QID=7;TIMER_DELAY_SEC=5;b=2;");
+        let detour = Detour { level: 18, real_topic: "T", real_queue: QueueId(3) };
+        assert_eq!(visible(&delayed(&text, detour)), "a=1;b=2;DELAY=18;REAL_TOPIC=T;REAL_QID=3;");
+    }
+}
