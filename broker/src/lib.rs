@@ -1,10 +1,25 @@
 //! The broker: features on a message store.
 #![forbid(unsafe_code)]
 
+mod admin;
+pub mod assemble;
+mod client;
 pub mod config;
-pub mod context;
-pub mod group;
-pub mod persist;
-pub mod register;
-pub mod stats;
-pub mod topic;
+mod context;
+mod delay;
+mod filter;
+mod group;
+mod offset;
+mod persist;
+mod pull;
+mod query;
+mod register;
+mod response;
+mod retry;
+mod send;
+mod stats;
+#[cfg(test)]
+mod testing;
+mod topic;
+
+pub use assemble::{Broker, StartError};

@@ -1,12 +1,71 @@
-//! Every failure's response code, by exhaustive match.
+//! Failures become response codes: one exhaustive `match` per feature.
 
 use remoting::protocol::ResponseCode;
 use remoting::router::IntoResponse;
-use store::IllegalMessage;
 
+use crate::admin::AdminError;
+use crate::client::ClientError;
+use crate::group::GroupError;
+use crate::offset::OffsetError;
+use crate::pull::PullError;
 use crate::query::QueryError;
 use crate::retry::RetryError;
 use crate::send::{PutError, SendError};
+use crate::topic::TopicError;
+use remoting::config::UpdateError;
+use store::IllegalMessage;
+
+impl IntoResponse for ClientError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Body(_) | Self::NoConsumer(_) | Self::FilterUnsupported(_) => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for OffsetError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::NotFound | Self::NotFoundAsAsked => ResponseCode::QUERY_NOT_FOUND,
+            Self::UnknownGroup(_) | Self::ResetUnknownGroup(_) => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            Self::UnknownTopic(_) | Self::ResetUnknownTopic(_) | Self::PushUnknownTopic(_) => {
+                ResponseCode::TOPIC_NOT_EXIST
+            }
+            Self::NoQueueId(_) | Self::NoOffset(_) | Self::TooManyQueues(_) => ResponseCode::INVALID_PARAMETER,
+            Self::PushNobody { .. } => ResponseCode::CONSUMER_NOT_ONLINE,
+            Self::Load(_)
+            | Self::Save(_)
+            | Self::Task(_)
+            | Self::Header { .. }
+            | Self::ResetOnSlave
+            | Self::ResetOutOfRange { .. }
+            | Self::ResetNothing
+            | Self::PushUnknownGroup(_)
+            | Self::PushOldClient(_) => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for PullError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Slave | Self::TooManyWaiting => ResponseCode::SYSTEM_BUSY,
+            Self::BrokerForbidden(_)
+            | Self::LitePullForbidden(_)
+            | Self::GroupForbidden(_)
+            | Self::TopicForbidden(_)
+            | Self::BroadcastForbidden(_)
+            | Self::SubscriptionForbidden { .. } => ResponseCode::NO_PERMISSION,
+            Self::UnknownGroup(_) => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            Self::UnknownTopic(_) => ResponseCode::TOPIC_NOT_EXIST,
+            Self::IllegalQueue { .. } => ResponseCode::INVALID_PARAMETER,
+            Self::BadSubscription(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            Self::NoMembers | Self::NotSubscribed | Self::PullConsumerRejected => ResponseCode::SUBSCRIPTION_NOT_EXIST,
+            Self::SubscriptionNotLatest => ResponseCode::SUBSCRIPTION_NOT_LATEST,
+            Self::Header { .. } | Self::FilterUnsupported(_) | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
 
 impl IntoResponse for SendError {
     fn code(&self) -> ResponseCode {
@@ -21,7 +80,7 @@ impl IntoResponse for SendError {
             Self::BrokerForbidden { .. } | Self::TopicForbidden { .. } | Self::TransactionForbidden { .. } => {
                 ResponseCode::NO_PERMISSION
             }
-            Self::TopicUnknown(_) => ResponseCode::TOPIC_NOT_EXIST,
+            Self::TopicUnknown(err) => err.code(),
             Self::TopicName(_) | Self::QueueId { .. } => ResponseCode::INVALID_PARAMETER,
             Self::GroupUnknown { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
             Self::KeyMissing
@@ -67,6 +126,56 @@ impl IntoResponse for QueryError {
     fn code(&self) -> ResponseCode {
         match self {
             Self::NoMessage(_) | Self::NoQueue { .. } => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for TopicError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::NotExist { .. } => ResponseCode::TOPIC_NOT_EXIST,
+            Self::Name(_) | Self::System { .. } | Self::MixedType | Self::QueueNums { .. } => {
+                ResponseCode::INVALID_PARAMETER
+            }
+            Self::Attribute(_) | Self::Save(_) | Self::Load(_) => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for GroupError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Name(_) => ResponseCode::INVALID_PARAMETER,
+            Self::Attribute(_) | Self::Save(_) | Self::Load(_) => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for AdminError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Topic(err) => err.code(),
+            Self::Group(err) => err.code(),
+            Self::TopicUnknown(_) | Self::NoTopicHere(_) => ResponseCode::TOPIC_NOT_EXIST,
+            Self::NoGroupHere => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            Self::ConsumersOffline(_) => ResponseCode::CONSUMER_NOT_ONLINE,
+            Self::Update(UpdateError::Frozen { .. }) => ResponseCode::NO_PERMISSION,
+            Self::ClientTimeout { .. } => ResponseCode::CONSUME_MSG_TIMEOUT,
+            Self::Update(UpdateError::Text(_) | UpdateError::Wrong(_))
+            | Self::Store(_)
+            | Self::Body(_)
+            | Self::Task(_)
+            | Self::FilterType(_)
+            | Self::ProducersUnknown(_)
+            | Self::StatsUnknown { .. }
+            | Self::ConfigFile(_)
+            | Self::ClientOffline { .. }
+            | Self::ClientTooOld { .. }
+            | Self::ClientCall { .. }
+            | Self::NobodyOnline(_)
+            | Self::ClientFeature(_)
+            | Self::MessageId(_)
+            | Self::NoMessage(_) => ResponseCode::SYSTEM_ERROR,
         }
     }
 }

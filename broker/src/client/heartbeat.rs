@@ -23,8 +23,12 @@ impl Handle<Heartbeat> for Clients {
         for consumer in body.consumer_data_set {
             news |= self.join(&client, consumer, fingerprint, body.without_sub);
         }
-        for producer in body.producer_data_set {
-            self.producers.join(&producer.group_name, self.member(&client), self.ctx.clock.now());
+        let settings = self.ctx.settings();
+        // Producers are looked up only to check transactions. Java: `ProducerManager.registerProducer`.
+        if settings.enable_register_producer || !settings.reject_transaction_message {
+            for producer in body.producer_data_set {
+                self.producers.join(&producer.group_name, self.member(&client), self.ctx.clock.now());
+            }
         }
         if client.peer.is_closed() {
             // Its end may have been noticed before these groups were joined.

@@ -107,3 +107,52 @@ impl Handle<UnlockBatch> for Locks {
         Ok(Reply::done())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::testing::{call, peer};
+
+    fn queues(ids: &[i32]) -> Vec<MessageQueue> {
+        let queue = |id: &i32| MessageQueue { topic: "T".into(), broker_name: "b".into(), queue_id: (*id).into() };
+        ids.iter().map(queue).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_has_one_holder_until_it_unlocks_or_is_silent_for_60_s() {
+        let locks = Locks::default();
+        let lock = |ids: &[i32], client: &str| locks.lock(&"g".into(), queues(ids), &client.into());
+        assert!(!locks.held("g"));
+        assert_eq!(lock(&[0, 1], "a"), queues(&[0, 1]));
+        assert!(locks.held("g") && !locks.held("h"));
+        assert_eq!(lock(&[1, 2], "b"), queues(&[2]), "what another holds is not granted");
+        advance(Duration::from_secs(50)).await;
+        assert_eq!(lock(&[0], "a"), queues(&[0]), "renewed");
+        advance(Duration::from_secs(11)).await;
+        assert_eq!(lock(&[0, 1], "b"), queues(&[1]), "1 was not renewed");
+        locks.unlock(&"g".into(), &queues(&[0, 1]), &"b".into());
+        assert_eq!(lock(&[0, 1], "a"), queues(&[0, 1]), "b gave back its own");
+        locks.unlock(&"g".into(), &queues(&[0]), &"b".into());
+        assert_eq!(lock(&[0], "b"), queues(&[]), "and cannot give back a's");
+        advance(Duration::from_secs(61)).await;
+        assert!(!locks.held("g"));
+        locks.expire();
+        assert!(locks.groups.is_empty());
+    }
+
+    #[tokio::test]
+    async fn locks_travel_in_javas_bodies() {
+        let locks = Arc::new(Locks::default());
+        let body = r#"{"clientId":"a","consumerGroup":"g","mqSet":[{"brokerName":"b","queueId":0,"topic":"T"}]}"#;
+        let granted = locks.handle(call(LockBatch {}, body, &peer(1))).await.unwrap();
+        let text = r#"{"lockOKMQSet":[{"brokerName":"b","queueId":0,"topic":"T"}]}"#;
+        assert_eq!(String::from_utf8(granted.content()).unwrap(), text);
+        assert!(locks.held("g"));
+        locks.handle(call(UnlockBatch {}, body, &peer(1))).await.unwrap();
+        assert!(!locks.held("g"));
+        let refused = locks.handle(call(LockBatch {}, "[", &peer(1))).await;
+        assert!(refused.is_err());
+    }
+}

@@ -97,3 +97,6 @@ impl Clients {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 mod attributes;
 mod boot;
+mod protect;
 mod table;
 
 pub use table::GroupTable;

@@ -20,12 +20,12 @@ const FORBID_READ: i32 = 1 << 2;
 
 /// The consumer groups of this broker. Changes are on disk when a method returns.
 pub struct GroupTable {
-    ctx: Context,
+    pub(super) ctx: Context,
     groups: DashMap<GroupName, Arc<SubscriptionGroupConfig>>,
     /// What a group must not do with a topic, as permission bits; nearly always empty.
     forbidden: DashMap<GroupName, BTreeMap<TopicName, i32>>,
     /// Held by whoever changes the table.
-    version: Mutex<DataVersion>,
+    pub(super) version: Mutex<DataVersion>,
     file: TableFile,
 }
 
@@ -176,7 +176,7 @@ impl GroupTable {
         self.save()
     }
 
-    fn store(&self, version: &mut DataVersion, config: Arc<SubscriptionGroupConfig>) {
+    pub(super) fn store(&self, version: &mut DataVersion, config: Arc<SubscriptionGroupConfig>) {
         let old = self.groups.insert(config.group_name.clone(), Arc::clone(&config));
         tracing::info!(group = %config.group_name, ?config, ?old, "consumer group created or changed");
         self.step(version);

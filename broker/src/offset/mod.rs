@@ -16,7 +16,8 @@ mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use progress::{Commit, Progress};
+pub(crate) use progress::{Commit, Progress, Start};
+use remoting::config::SaveError;
 use remoting::header::HeaderError;
 use remoting::protocol::RequestCode;
 use remoting::protocol::offset::{
@@ -35,6 +36,7 @@ use self::table::Table;
 use crate::client::Clients;
 use crate::context::Context;
 use crate::group::GroupTable;
+use crate::persist::LoadError;
 use crate::topic::TopicTable;
 
 /// Java: `ConsumerOffsetManager`.
@@ -49,11 +51,11 @@ pub(crate) struct Offsets {
 }
 
 #[derive(Debug, Error)]
-pub(crate) enum OffsetError {
-    #[error("{path} does not parse: {cause}")]
-    Parse { path: String, cause: serde_json::Error },
+pub enum OffsetError {
+    #[error("load consumer offsets: {0}")]
+    Load(#[from] LoadError),
     #[error("save consumer offsets: {0}")]
-    Save(#[from] std::io::Error),
+    Save(#[from] SaveError),
     #[error("read the queue: {0}")]
     Task(#[from] JoinError),
     #[error("{}: {cause}", .request)]
@@ -105,7 +107,7 @@ impl Offsets {
     /// Loads `<config_dir>/consumerOffset.json`, Java's or ours.
     ///
     /// # Errors
-    /// [`OffsetError::Parse`] if neither the file nor its backup can be used.
+    /// [`OffsetError::Load`].
     pub(crate) fn open(
         ctx: Context,
         config_dir: &Path,
@@ -125,7 +127,9 @@ impl Offsets {
 
     /// Stores what a group has consumed up to, unless a reset is pending.
     pub(crate) fn commit(&self, group: &GroupName, topic: &TopicName, queue: QueueId, offset: QueueOffset) -> Commit {
-        self.table.commit(group, topic, queue, offset)
+        let commit = self.table.progress(group, topic).commit(queue, offset);
+        self.file.changed();
+        commit
     }
 
     /// Where a group pulls next; [`Offsets::get`] if it did not pull since the start.
@@ -140,7 +144,7 @@ impl Offsets {
 
     /// To be called after a change through [`Offsets::progress`] that is to be saved.
     pub(crate) fn changed(&self) {
-        self.table.changed();
+        self.file.changed();
     }
 
     /// Topics the group has committed offsets of.
@@ -156,11 +160,13 @@ impl Offsets {
     /// Forgets a group: offsets, pull offsets, pending resets.
     pub(crate) fn remove_group(&self, group: &str) {
         self.table.remove_group(group);
+        self.file.changed();
     }
 
     /// Forgets a topic, for all groups.
     pub(crate) fn remove_topic(&self, topic: &str) {
         self.table.remove_topic(topic);
+        self.file.changed();
     }
 
     /// Saves every `flushConsumerOffsetInterval`, until the broker stops.
@@ -193,6 +199,9 @@ impl Offsets {
     /// # Errors
     /// [`OffsetError::Save`].
     pub(crate) fn save(&self) -> Result<(), OffsetError> {
-        self.file.save(&self.table, self.ctx.settings().consumer_offset_update_version_step, self.ctx.clock.now())
+        self.file.save(|| self.to_java())
     }
 }
+
+#[cfg(test)]
+mod tests;

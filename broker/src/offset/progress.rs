@@ -19,6 +19,17 @@ struct Place {
     pulled: Option<QueueOffset>,
     /// Where an administrator has put the group, until a pull takes it there.
     reset: Option<QueueOffset>,
+    /// The last pull found messages that are no longer in memory.
+    cold: bool,
+}
+
+/// What a pull has to know before it reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Where to send the group instead: a reset, which ends by being told.
+    pub(crate) reset: Option<QueueOffset>,
+    /// As the last pull's messages, the next ones are probably no longer in memory.
+    pub(crate) cold: bool,
 }
 
 /// Queues of one topic that a group can have offsets of; commits beyond are refused. Java has no bound, and neither checks
@@ -64,10 +75,12 @@ impl Progress {
         })
     }
 
-    /// After a pull: where the next one will start, and what the group commits along with it.
-    pub(crate) fn pull(&self, queue: QueueId, next: QueueOffset, commit: Option<QueueOffset>) {
+    /// After a pull: where the next one will start, what the group commits along with it, and whether it read messages that
+    /// are no longer in memory.
+    pub(crate) fn pull(&self, queue: QueueId, next: QueueOffset, commit: Option<QueueOffset>, cold: bool) {
         self.change(queue, |place| {
             place.pulled = Some(next);
+            place.cold = cold;
             place.committed = commit.or(place.committed);
             Commit::Done
         });
@@ -82,9 +95,11 @@ impl Progress {
         })
     }
 
-    /// The pending reset, which ends by being told.
-    pub(crate) fn take_reset(&self, queue: QueueId) -> Option<QueueOffset> {
-        self.queues.lock().get_mut(&queue)?.reset.take()
+    /// Before a pull.
+    pub(crate) fn begin(&self, queue: QueueId) -> Start {
+        let mut queues = self.queues.lock();
+        let place = queues.get_mut(&queue);
+        place.map_or_else(Start::default, |place| Start { reset: place.reset.take(), cold: place.cold })
     }
 
     /// Replaces what is committed by what another group has committed.

@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
 
-use super::progress::{Commit, Progress};
+use super::progress::Progress;
 
 /// Group, then topic, then queue. Java keeps one table by `topic@group`; by group first, nothing is joined to look something
 /// up, and a group goes in one step.
 #[derive(Default)]
 pub(crate) struct Table {
     groups: DashMap<GroupName, Arc<Topics>>,
-    changes: AtomicU64,
 }
 
 type Topics = RwLock<HashMap<TopicName, Arc<Progress>>>;
@@ -38,22 +36,6 @@ impl Table {
         Arc::clone(topics.write().entry(topic.clone()).or_default())
     }
 
-    pub(crate) fn commit(&self, group: &GroupName, topic: &TopicName, queue: QueueId, offset: QueueOffset) -> Commit {
-        let commit = self.progress(group, topic).commit(queue, offset);
-        self.changed();
-        commit
-    }
-
-    /// Notes that something committed has changed.
-    pub(crate) fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Changes since the start.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
-    }
-
     /// Topics the group has committed offsets of. Java: `ConsumerOffsetManager.whichTopicByConsumer`.
     pub(crate) fn topics_of(&self, group: &str) -> Vec<TopicName> {
         let committed = self.by_topic(group).into_iter().filter(|(_, progress)| !progress.committed().is_empty());
@@ -72,17 +54,13 @@ impl Table {
     }
 
     pub(crate) fn remove_group(&self, group: &str) {
-        if self.groups.remove(group).is_some() {
-            self.changed();
-        }
+        self.groups.remove(group);
     }
 
     pub(crate) fn remove_topic(&self, topic: &str) {
         for group in self.groups() {
-            if let Some(topics) = self.topics(&group)
-                && topics.write().remove(topic).is_some()
-            {
-                self.changed();
+            if let Some(topics) = self.topics(&group) {
+                topics.write().remove(topic);
             }
         }
     }

@@ -99,10 +99,9 @@ impl Registrar {
         self.shared.client.close().await;
     }
 
-    /// Reacts to settings that change while the broker runs.
+    /// Follows the list of name servers as it changes.
     async fn supervise(&self) {
         let mut config = self.shared.ctx.config.clone();
-        let mut permission = config.borrow_and_update().broker_permission;
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return,
@@ -110,11 +109,6 @@ impl Registrar {
             }
             let settings = Arc::clone(&config.borrow_and_update());
             self.follow(&settings);
-            if settings.broker_permission != permission {
-                permission = settings.broker_permission;
-                tracing::info!(permission, "the broker's permission changed, all topics are registered anew");
-                self.shared.topics.touch();
-            }
         }
     }
 

@@ -34,6 +34,9 @@ pub(crate) mod permission {
     }
 }
 
+/// Queues of one topic on this broker: tools walk over them one by one.
+const QUEUES_MAX: i32 = 100_000;
+
 /// Why a topic is not as the caller wants it.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
@@ -45,6 +48,9 @@ pub enum TopicError {
     Name(#[from] NameError),
     #[error("The topic[{topic}] is conflict with system topic.")]
     System { topic: TopicName },
+    /// Java takes any number.
+    #[error("The topic[{topic}] can have 0 to {QUEUES_MAX} queues, not {queues}.")]
+    QueueNums { topic: TopicName, queues: i32 },
     #[error("MIXED message type is not supported.")]
     MixedType,
     #[error(transparent)]

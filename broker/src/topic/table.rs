@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::attributes::{AttributeChanges, AttributeError, MESSAGE_TYPE, MIXED, RESERVE_TIME, TOPIC_ATTRIBUTES};
 use super::changes::Changes;
 use super::validate::{self, SystemTopics};
-use super::{TopicError, boot};
+use super::{QUEUES_MAX, TopicError, boot};
 use crate::context::Context;
 use crate::persist::{self, TableFile};
 
@@ -144,7 +144,7 @@ impl TopicTable {
         let mut changes = self.changes.lock();
         let mut configs = Vec::with_capacity(wanted.len());
         for (mut config, attributes) in wanted {
-            self.check(&config.topic_name, &attributes)?;
+            self.check(&config, &attributes)?;
             let current = self.get(&config.topic_name);
             config.attributes = attributes.apply(TOPIC_ATTRIBUTES, current.as_ref().map(|topic| &topic.attributes))?;
             configs.push((current, Arc::new(config)));
@@ -160,8 +160,9 @@ impl TopicTable {
     }
 
     /// Java checks this before it looks at the topic.
-    fn check(&self, topic: &TopicName, attributes: &AttributeChanges) -> Result<(), TopicError> {
+    fn check(&self, config: &TopicConfig, attributes: &AttributeChanges) -> Result<(), TopicError> {
         let settings = self.ctx.settings();
+        let topic = &config.topic_name;
         validate::check_topic(topic)?;
         self.check_not_system(topic)?;
         if !settings.enable_mixed_message_type && attributes.adds(MESSAGE_TYPE, MIXED) {
@@ -169,6 +170,11 @@ impl TopicTable {
         }
         if attributes.mentions(RESERVE_TIME) {
             return Err(AttributeError::ReserveTime.into());
+        }
+        let wrong =
+            [config.read_queue_nums, config.write_queue_nums].into_iter().find(|nums| !(0..=QUEUES_MAX).contains(nums));
+        if let Some(queues) = wrong {
+            return Err(TopicError::QueueNums { topic: topic.clone(), queues });
         }
         Ok(())
     }

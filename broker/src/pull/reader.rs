@@ -1,0 +1,147 @@
+//! Serves one pull: checks it, reads for it, answers it or lets it wait.
+
+use std::sync::Arc;
+
+use remoting::protocol::ResponseCode;
+use remoting::protocol::pull::PullMessage;
+use remoting::types::QueueOffset;
+use store::{ReadOutcome, ReadRequest, Store};
+use tokio::sync::Semaphore;
+
+use super::answer::{self, Answer};
+use super::checks::Admitted;
+use super::request::Pull;
+use super::{cold, suspend};
+use crate::client::Clients;
+use crate::context::Context;
+use crate::filter::TagFilter;
+use crate::group::GroupTable;
+use crate::offset::{Offsets, Progress};
+use crate::stats::Stats;
+use crate::topic::TopicTable;
+
+pub(super) struct Reader {
+    pub(super) ctx: Context,
+    pub(super) store: Arc<Store>,
+    pub(super) topics: Arc<TopicTable>,
+    pub(super) groups: Arc<GroupTable>,
+    pub(super) clients: Arc<Clients>,
+    pub(super) offsets: Arc<Offsets>,
+    pub(super) stats: Arc<Stats>,
+    /// Places for pulls that wait.
+    pub(super) waiting: Arc<Semaphore>,
+    /// Places for reads that may wait for the disk.
+    pub(super) cold: Semaphore,
+}
+
+/// Which time a pull is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It may wait, and commits what it brings.
+    First,
+    /// It has waited, and has committed before.
+    Last,
+}
+
+impl Reader {
+    pub(super) fn new(
+        ctx: Context,
+        store: Arc<Store>,
+        topics: Arc<TopicTable>,
+        groups: Arc<GroupTable>,
+        clients: Arc<Clients>,
+        offsets: Arc<Offsets>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let waiting = Arc::new(Semaphore::new(suspend::WAITING_MAX));
+        let cold = Semaphore::new(cold::READERS_MAX);
+        Self { ctx, store, topics, groups, clients, offsets, stats, waiting, cold }
+    }
+
+    pub(super) fn serve(self: &Arc<Self>, pull: Pull) {
+        let settings = self.ctx.settings();
+        let admitted = match self.check(&pull, &settings) {
+            Ok(admitted) => admitted,
+            Err(err) => return answer::refuse(&pull.peer, pull.to, &err),
+        };
+        let header = &pull.header;
+        let progress = self.offsets.progress(&header.consumer_group, &header.topic);
+        let start = progress.begin(header.queue_id);
+        if let Some(to) = start.reset.filter(|_| settings.use_server_side_reset_offset) {
+            return self.hand_out_reset(&pull, &admitted, &progress, to);
+        }
+        if start.cold {
+            return self.serve_cold(pull, admitted);
+        }
+        let outcome = self.read(&pull, &admitted);
+        if outcome.suggest_slave && outcome.count > 0 {
+            return self.serve_cold(pull, admitted);
+        }
+        self.finish(pull, &admitted, &progress, outcome, Turn::First);
+    }
+
+    pub(super) fn read(&self, pull: &Pull, admitted: &Admitted) -> ReadOutcome {
+        let header = &pull.header;
+        let request = ReadRequest {
+            topic: &header.topic,
+            queue_id: header.queue_id,
+            offset: pull.from,
+            // One message always fits, also for who asks for none.
+            max_messages: usize::try_from(header.max_msg_nums).unwrap_or(0).max(1),
+            // Java reads this field and goes by its own limits; nobody but the client can know how much it can hold.
+            max_bytes: header.max_msg_bytes.filter(|bytes| *bytes > 0).map_or(usize::MAX, |bytes| bytes as usize),
+        };
+        self.store.read(&request, &TagFilter::of(&admitted.subscription))
+    }
+
+    /// Java: `DefaultPullMessageResultHandler.handle`.
+    pub(super) fn finish(
+        self: &Arc<Self>,
+        pull: Pull,
+        admitted: &Admitted,
+        progress: &Progress,
+        outcome: ReadOutcome,
+        turn: Turn,
+    ) {
+        let header = &pull.header;
+        let answer = Answer::of(&pull, admitted, &outcome);
+        let commit = pull.commit().filter(|_| turn == Turn::First);
+        progress.pull(header.queue_id, answer.next(), commit, outcome.suggest_slave);
+        if commit.is_some() {
+            self.offsets.changed();
+        }
+        match answer.code {
+            ResponseCode::SUCCESS => {
+                self.count(&pull, &outcome);
+                self.watch_fall_behind(&pull, &outcome);
+                answer.send(&pull, outcome.messages);
+            }
+            ResponseCode::PULL_NOT_FOUND if turn == Turn::First && pull.patience().is_some() => self.suspend(pull),
+            _ => answer.send(&pull, ()),
+        }
+    }
+
+    fn count(&self, pull: &Pull, outcome: &ReadOutcome) {
+        let PullMessage { consumer_group: group, topic, queue_id, .. } = &pull.header;
+        let (messages, bytes) = (outcome.count as u64, outcome.bytes as u64);
+        self.stats.get(group, topic, *queue_id, messages, bytes);
+        self.stats.get_latency(group, topic, *queue_id, pull.began.elapsed().as_millis() as u64);
+        if outcome.suggest_slave {
+            self.stats.get_from_disk(group, topic, messages, bytes);
+        }
+    }
+
+    /// The group goes on elsewhere. What the pull would commit is from before the reset, and is not.
+    pub(super) fn hand_out_reset(&self, pull: &Pull, admitted: &Admitted, progress: &Progress, to: QueueOffset) {
+        let header = &pull.header;
+        tracing::info!(group = %header.consumer_group, topic = %header.topic, queue = %header.queue_id, %to, "a reset is handed out");
+        progress.pull(header.queue_id, to, None, false);
+        Answer::reset(admitted, to, self.bounds(pull)).send(pull, ());
+    }
+
+    pub(super) fn bounds(&self, pull: &Pull) -> (QueueOffset, QueueOffset) {
+        let (topic, queue) = (&pull.header.topic, pull.header.queue_id);
+        let bound = |bound: Option<QueueOffset>| bound.unwrap_or_default();
+        (bound(self.store.min_offset(topic, queue)), bound(self.store.max_offset(topic, queue)))
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line: Java's flags, and a word for which process to run.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use lexopt::{Arg, Parser, ValueExt};
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Run(Args),
+    /// `-p` or `-m`: show the settings and end.
+    Print(Args, Extent),
+    Help,
+    Version,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Args {
+    pub(crate) command: Command,
+    /// `-n`
+    pub(crate) name_servers: Option<String>,
+    /// `-c`
+    pub(crate) config_file: Option<PathBuf>,
+}
+
+/// Which process to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// A name server and a broker in one.
+    Standalone,
+    NameServer,
+    Broker,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    All,
+    Important,
+}
+
+pub(crate) const HELP: &str = "\
+ferromq: an Apache RocketMQ name server and broker
+
+Usage: ferromq [standalone|namesrv|broker] [options]
+
+  standalone  a name server on port 9876 and a broker on port 10911, with their data in ./data (the default)
+  namesrv     a name server; also when called mqnamesrv
+  broker      a broker; also when called mqbroker
+
+Options:
+  -n, --namesrvAddr <addr;addr>  name servers to register with, such as 192.168.0.1:9876;192.168.0.2:9876
+  -c, --configFile <file>        settings, in RocketMQ's .properties form and with its names
+  -p, --printConfigItem          print all settings and end
+  -m, --printImportantConfig     print the important settings and end
+  -h, --help                     print this and end
+      --version                  print the version and end
+
+RUST_LOG says what is logged to the standard error, such as RUST_LOG=debug or RUST_LOG=warn,broker=info.
+";
+
+/// Reads the command line, the name of the program included.
+///
+/// # Errors
+/// What is wrong with it, for a person to read.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, String> {
+    let mut parser = Parser::from_iter(args);
+    let mut command = parser.bin_name().and_then(command_by_name);
+    let (mut name_servers, mut config_file, mut print) = (None, None, None);
+    while let Some(arg) = parser.next().map_err(say)? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Asked::Help),
+            Arg::Long("version") => return Ok(Asked::Version),
+            Arg::Short('n') | Arg::Long("namesrvAddr") => {
+                name_servers = Some(parser.value().and_then(text).map_err(say)?)
+            }
+            Arg::Short('c') | Arg::Long("configFile") => {
+                config_file = Some(PathBuf::from(parser.value().map_err(say)?))
+            }
+            Arg::Short('p') | Arg::Long("printConfigItem") => print = Some(Extent::All),
+            // All settings hold the important ones.
+            Arg::Short('m') | Arg::Long("printImportantConfig") => print = print.or(Some(Extent::Important)),
+            Arg::Long("enable-proxy") => return Err("the proxy is not there yet".to_owned()),
+            Arg::Value(word) => command = Some(command_word(command, &word)?),
+            other => return Err(say(other.unexpected())),
+        }
+    }
+    let args = Args { command: command.unwrap_or(Command::Standalone), name_servers, config_file };
+    Ok(match print {
+        Some(extent) => Asked::Print(args, extent),
+        None => Asked::Run(args),
+    })
+}
+
+fn say(err: lexopt::Error) -> String {
+    err.to_string()
+}
+
+fn text(value: OsString) -> Result<String, lexopt::Error> {
+    value.string()
+}
+
+/// Java's start scripts, as which the program may be linked.
+fn command_by_name(program: &str) -> Option<Command> {
+    match Path::new(program).file_name().and_then(OsStr::to_str)? {
+        "mqnamesrv" => Some(Command::NameServer),
+        "mqbroker" => Some(Command::Broker),
+        _ => None,
+    }
+}
+
+fn command_word(known: Option<Command>, word: &OsStr) -> Result<Command, String> {
+    let command = match word.to_str() {
+        Some("standalone") => Command::Standalone,
+        Some("namesrv") => Command::NameServer,
+        Some("broker") => Command::Broker,
+        _ => return Err(format!("there is no command {word:?}; the commands are standalone, namesrv and broker")),
+    };
+    match known {
+        Some(known) if known != command => Err(format!("{word:?} comes too late: this is a {} already", known.word())),
+        _ => Ok(command),
+    }
+}
+
+impl Command {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::NameServer => "namesrv",
+            Self::Broker => "broker",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Asked, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn run(command: Command, name_servers: Option<&str>, config_file: Option<&str>) -> Args {
+        Args { command, name_servers: name_servers.map(str::to_owned), config_file: config_file.map(PathBuf::from) }
+    }
+
+    #[test]
+    fn javas_flags_are_understood() {
+        let check = |line: &str, expect: Args| assert_eq!(read(line), Ok(Asked::Run(expect)), "{line}");
+        check("ferromq", run(Command::Standalone, None, None));
+        check("ferromq broker -n a:1;b:2 -c x.conf", run(Command::Broker, Some("a:1;b:2"), Some("x.conf")));
+        check("ferromq -n a:1 namesrv", run(Command::NameServer, Some("a:1"), None));
+        check("/opt/bin/mqbroker -na:1", run(Command::Broker, Some("a:1"), None));
+        check("mqnamesrv --configFile=x.conf", run(Command::NameServer, None, Some("x.conf")));
+        check("mqbroker broker --namesrvAddr a:1", run(Command::Broker, Some("a:1"), None));
+    }
+
+    #[test]
+    fn printing_beats_running() {
+        let args = || run(Command::Broker, None, None);
+        assert_eq!(read("mqbroker -m"), Ok(Asked::Print(args(), Extent::Important)));
+        assert_eq!(read("mqbroker -m -p"), Ok(Asked::Print(args(), Extent::All)));
+        assert_eq!(read("mqbroker -p -m"), Ok(Asked::Print(args(), Extent::All)));
+        assert_eq!(read("ferromq -p -h"), Ok(Asked::Help));
+        assert_eq!(read("ferromq --version"), Ok(Asked::Version));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let check = |line: &str, expect: &str| assert_eq!(read(line).unwrap_err(), expect, "{line}");
+        check("ferromq serve", "there is no command \"serve\"; the commands are standalone, namesrv and broker");
+        check("mqbroker namesrv", "\"namesrv\" comes too late: this is a broker already");
+        check("ferromq -x", "invalid option '-x'");
+        check("ferromq -c", "missing argument for option '-c'");
+        check("mqbroker --enable-proxy", "the proxy is not there yet");
+    }
+}
