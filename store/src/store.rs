@@ -182,7 +182,8 @@ impl Store {
     }
 
     /// Calls `then` once everything before `end` is confirmed, or will not be: at once, on this thread, if that is
-    /// settled already, else from the thread that settles it. `then` must not block.
+    /// settled already, else from the thread that settles it. `then` must not block, and must not own the store: its
+    /// last owner waits for that thread.
     pub fn when_confirmed(&self, end: PhysicalOffset, then: Box<dyn FnOnce(Confirmation) + Send>) {
         self.shared.watermark.when_confirmed(end.0, then);
     }

@@ -1,0 +1,120 @@
+//! Finding, cutting and correcting a queue while the store is being opened.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::{Queue, Tail};
+use crate::consume_queue::{UNIT_BYTES, Unit};
+
+impl Queue {
+    /// Finds the end of the entries in the files. Java: `ConsumeQueue.recover`.
+    ///
+    /// After a clean exit the last written unit is searched by halves; otherwise units are walked from the third-last file
+    /// on, up to the first that was never written or that points backwards. Returns the last entry.
+    pub(crate) fn load(&self, clean: bool) -> io::Result<Option<Unit>> {
+        let Some((start, end)) = self.files.lock().span() else { return Ok(None) };
+        let (start, end) = (start / UNIT_BYTES as i64, end / UNIT_BYTES as i64);
+        let units_per_file = self.files.lock().units_per_file();
+        let found = if clean {
+            self.partition(start, end, |unit| unit.is_written())?
+        } else {
+            self.walk((end - 3 * units_per_file).max(start), end)?
+        };
+        let last = if found > start { self.must_read(found - 1)?.filter(|unit| !unit.is_blank()) } else { None };
+        let max_physical = last.map_or(0, Unit::end);
+        *self.tail.lock() = Tail { from: found, written: found, max_physical, ..Tail::default() };
+        self.min.store(start.min(found), Ordering::Release);
+        self.max.store(found, Ordering::SeqCst);
+        self.files.lock().close();
+        Ok(last)
+    }
+
+    fn walk(&self, from: i64, end: i64) -> io::Result<i64> {
+        const CHUNK_UNITS: usize = 3276;
+        let (mut at, mut last_end) = (from, 0);
+        let mut bytes = Vec::new();
+        while at < end {
+            let units = CHUNK_UNITS.min((end - at) as usize);
+            self.read_file(at, units, &mut bytes)?;
+            for unit in bytes.as_chunks().0.iter().map(Unit::decode) {
+                if !unit.is_written() || (!unit.is_blank() && unit.end() <= last_end) {
+                    return Ok(at);
+                }
+                if !unit.is_blank() {
+                    last_end = unit.end();
+                }
+                at += 1;
+            }
+        }
+        Ok(at)
+    }
+
+    fn must_read(&self, offset: i64) -> io::Result<Option<Unit>> {
+        let mut bytes = Vec::new();
+        self.read_file(offset, 1, &mut bytes)?;
+        Ok(bytes.as_chunks().0.first().map(Unit::decode))
+    }
+
+    /// First offset in `start..end` whose unit does not satisfy `before`, by halves.
+    fn partition(&self, start: i64, end: i64, before: impl Fn(Unit) -> bool) -> io::Result<i64> {
+        let (mut low, mut high) = (start, end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.must_read(middle)?.is_some_and(&before) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Cuts entries whose records end behind `log_end`, in memory and on disk; returns how many.
+    ///
+    /// Everything must be written out. After a crash (`!clean`) old units behind the end are zeroed in any case.
+    /// Java: `ConsumeQueue.truncateDirtyLogicFiles`.
+    pub(crate) fn truncate(&self, log_end: i64, clean: bool) -> io::Result<u64> {
+        let (start, max) = (self.min(), self.max());
+        let kept = {
+            let mut kept = max;
+            // From the end: what is cut is short.
+            while kept > start && self.unit(kept - 1).is_none_or(|unit| !unit.is_blank() && unit.end() > log_end) {
+                kept -= 1;
+            }
+            kept
+        };
+        let last = if kept > start { self.unit(kept - 1).filter(|unit| !unit.is_blank()) } else { None };
+        let max_physical = last.map_or(0, Unit::end);
+        if kept == max && clean {
+            return Ok(0);
+        }
+        self.files.lock().truncate(kept * UNIT_BYTES as i64)?;
+        let mut tail = self.tail.lock();
+        *tail = Tail { from: kept, written: kept, max_physical, ..Tail::default() };
+        self.max.store(kept, Ordering::SeqCst);
+        Ok((max - kept) as u64)
+    }
+
+    /// Moves the minimum over blanks and entries whose records are gone. Java: `ConsumeQueue.correctMinOffset`.
+    pub(crate) fn correct_min(&self, log_min: i64) {
+        let gone = |offset| self.unit(offset).is_none_or(|unit: Unit| unit.is_blank() || unit.physical < log_min);
+        let (mut low, mut high) = (self.min(), self.max());
+        if low < high && gone(low) {
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if gone(middle) {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            self.min.store(low, Ordering::Release);
+        }
+    }
+
+    /// Ready for use: the next message gets the offset behind the last entry.
+    pub(crate) fn restart(&self) {
+        self.next.store(self.max(), Ordering::Relaxed);
+        self.files.lock().close();
+    }
+}
