@@ -7,7 +7,7 @@ cache=$1 server_version=$2
 shift 2
 client_versions=("$@")
 server="$cache/jars/server-$server_version/*"
-flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Xlog:disable)
+flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Xlog:disable -Dtls.server.mode=disabled)
 home=$(mktemp -d)
 
 # Only called in subshells (`&` and `|`), so that the process to signal is the JVM itself.

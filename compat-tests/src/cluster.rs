@@ -127,6 +127,14 @@ impl Stage {
 pub struct Layout {
     pub name_servers: usize,
     pub flush: Flush,
+    /// Whether a Java broker runs its timer wheel: that doubles the cost of its start, and without it Java 5.5.0 fails
+    /// `deleteTopic`.
+    pub timer: bool,
+}
+
+impl Layout {
+    /// One name server, `ASYNC_FLUSH`, no timer.
+    pub const SMALL: Self = Self { name_servers: 1, flush: Flush::Async, timer: false };
 }
 
 /// One server process on its machine.
@@ -163,11 +171,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster and waits until the broker is registered everywhere.
+    /// Brings up the machines of a cluster; [`Self::start`] then starts its servers.
     ///
     /// # Errors
-    /// If any of it does not come up.
-    pub async fn start(stage: &std::sync::Arc<Stage>, target: Target, layout: Layout) -> Result<Self> {
+    /// If one of them does not come up.
+    pub async fn prepare(stage: &std::sync::Arc<Stage>, target: Target, layout: Layout) -> Result<Self> {
         let number = stage.next_cluster.fetch_add(1, Ordering::Relaxed);
         let dir = stage.dir.join(format!("{target}-{number}"));
         let place = if stage.loopback {
@@ -188,21 +196,18 @@ impl Cluster {
         let broker = node("broker", BROKER_PORT).await?;
         let clients = Machine::start(&stage.artifacts, &place, &dir, "clients").await?;
         stage.note(&clients, &place);
-        let cluster = Self {
-            target,
-            stage: stage.clone(),
-            layout,
-            dir,
-            name_servers,
-            broker,
-            clients,
-            mqadmin: Mutex::new(None),
-        };
-        for number in 0..layout.name_servers {
-            cluster.start_name_server(number).await?;
+        Ok(Self { target, stage: stage.clone(), layout, dir, name_servers, broker, clients, mqadmin: Mutex::new(None) })
+    }
+
+    /// Starts all servers and waits until the broker is registered everywhere.
+    ///
+    /// # Errors
+    /// If any of it does not come up.
+    pub async fn start(&self) -> Result<()> {
+        for number in 0..self.name_servers.len() {
+            self.start_name_server(number).await?;
         }
-        cluster.start_broker().await?;
-        Ok(cluster)
+        self.start_broker().await
     }
 
     /// The run this cluster belongs to.
@@ -265,8 +270,8 @@ impl Cluster {
     /// If that does not happen in time.
     pub async fn start_broker(&self) -> Result<()> {
         let node = &self.broker;
-        let (name_servers, flush) = (self.name_servers(), self.layout.flush);
-        let launch = self.target.broker().broker(&self.stage, &node.machine, node.port, &name_servers, flush)?;
+        let name_servers = self.name_servers();
+        let launch = self.target.broker().broker(&self.stage, &node.machine, node.port, &name_servers, self.layout)?;
         let process = node.machine.run("broker", &launch.program, &launch.args)?;
         *node.process.lock().await = Some(process);
         wire::until_listening(&node.address()).await?;

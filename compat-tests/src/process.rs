@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::events::{Assigned, Event, Failed, Received, Sent};
 
 /// Longest wait for anything a client or server has to do; far above what it takes, so that a busy machine passes.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Everything a program printed so far.
 #[derive(Debug, Default)]

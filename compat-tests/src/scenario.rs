@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::clients::{Client, Consumer, Line, Producer};
 use crate::cluster::{Cluster, Layout};
 use crate::process::{PATIENCE, Process};
-use crate::target::{Flush, Target};
+use crate::target::Target;
 
 /// The steps of a scenario. Each test blocks a thread of its own, so they need not be `Send`.
 pub type Steps = fn(Run) -> Pin<Box<dyn Future<Output = Result<()>>>>;
@@ -51,7 +51,7 @@ impl Scenario {
     /// Runs on a cluster of its own with one name server and `ASYNC_FLUSH`.
     #[must_use]
     pub const fn alone(self) -> Self {
-        self.alone_with(Layout { name_servers: 1, flush: Flush::Async })
+        self.alone_with(Layout::SMALL)
     }
 
     /// Runs on a cluster of its own.

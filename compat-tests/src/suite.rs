@@ -20,16 +20,16 @@ use crate::cluster::{Cluster, Layout, Stage};
 use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::scenario::{Run, Scenario, tag};
-use crate::target::{Flush, Target};
+use crate::target::Target;
 
 /// Scenarios at a time. They mostly wait; more of them only makes their timings worse.
 const AT_A_TIME: usize = 4;
 
 /// Longest time of one scenario.
-const SCENARIO_LIMIT: Duration = Duration::from_secs(240);
+const SCENARIO_LIMIT: Duration = Duration::from_secs(400);
 
 /// Cluster for all scenarios that do not disturb others.
-const SHARED: Layout = Layout { name_servers: 1, flush: Flush::Async };
+const SHARED: Layout = Layout { timer: true, ..Layout::SMALL };
 
 /// One run of the suite.
 struct Suite {
@@ -146,23 +146,36 @@ impl Suite {
     async fn run(&self, test: Test, name: &str) -> Result<()> {
         let scenario = &test.scenario;
         let cluster = match scenario.own {
-            Some(layout) => Arc::new(Cluster::start(&self.stage, test.target, layout).await?),
+            Some(layout) => Arc::new(Cluster::prepare(&self.stage, test.target, layout).await?),
             None => self.shared(test.target).await?,
         };
+        let outcome = self.run_on(&cluster, test, name).await;
+        if scenario.own.is_some() {
+            cluster.remove().await?;
+            // Stores of finished clusters add up; what is left over is removed with the run.
+            let _ = tokio::fs::remove_dir_all(cluster.dir()).await;
+        }
+        outcome
+    }
+
+    async fn run_on(&self, cluster: &Arc<Cluster>, test: Test, name: &str) -> Result<()> {
+        let scenario = &test.scenario;
         let watch = Watch::start(cluster.own_logs());
         let run = Run::new(cluster.clone(), test.client, scenario);
-        let mut outcome = timeout(SCENARIO_LIMIT, (scenario.steps)(run))
-            .await
-            .unwrap_or_else(|_| bail!("not over after {SCENARIO_LIMIT:?}"));
+        let steps = async {
+            if scenario.own.is_some() {
+                cluster.start().await?;
+            }
+            (scenario.steps)(run).await
+        };
+        let outcome = timeout(SCENARIO_LIMIT, steps).await;
+        let mut outcome = outcome.unwrap_or_else(|_| bail!("not over after {SCENARIO_LIMIT:?}"));
         if outcome.is_ok() {
             outcome = self.check_lines(test, &watch);
         }
         if let Err(err) = &outcome {
             let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), name, &format!("{err:#}\n"))?;
             outcome = outcome.with_context(|| format!("logs are in {}", kept.display()));
-        }
-        if scenario.own.is_some() {
-            remove(cluster).await?;
         }
         outcome
     }
@@ -184,8 +197,15 @@ impl Suite {
 
     async fn shared(&self, target: Target) -> Result<Arc<Cluster>> {
         let cell = self.shared.get(&target).context("find the target's cluster")?;
-        let cluster = cell.get_or_try_init(async || Cluster::start(&self.stage, target, SHARED).await.map(Arc::new));
-        cluster.await.cloned()
+        let start = async || {
+            let cluster = Arc::new(Cluster::prepare(&self.stage, target, SHARED).await?);
+            let Err(err) = cluster.start().await else { return Ok(cluster) };
+            let name = format!("shared-{target}");
+            let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), &name, &format!("{err:#}\n"))?;
+            cluster.remove().await?;
+            Err(err.context(format!("start the shared cluster, logs are in {}", kept.display())))
+        };
+        cell.get_or_try_init(start).await.cloned()
     }
 
     /// A line that names another test is that one's; one that names none counts against all that run.
@@ -225,13 +245,6 @@ impl Suite {
         }
         Ok(())
     }
-}
-
-async fn remove(cluster: Arc<Cluster>) -> Result<()> {
-    cluster.remove().await?;
-    // Stores of finished clusters add up; what is left over is removed with the run.
-    let _ = tokio::fs::remove_dir_all(cluster.dir()).await;
-    Ok(())
 }
 
 /// The values a comma-separated environment variable names; all of them without it.

@@ -19,7 +19,7 @@ const VERSION: i32 = 479;
 /// Time between two looks at something that cannot be waited on.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Longest time for one question; a server that is starting may take the connection and not answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Largest answer taken.
 const FRAME_MAX: u32 = 16 * 1024 * 1024;
 

@@ -43,6 +43,8 @@ pub(super) fn broker(stage: &Stage, machine: &Machine, config: &Path, name_serve
 fn launch(stage: &Stage, machine: &Machine, archive: &str, heap: &[&str], main: &str, args: &[&str]) -> Launch {
     let home = machine.dir().display();
     let mut all = jvm(&stage.artifacts, archive);
+    // Else each start makes an RSA key for a certificate nobody asks for: seconds of CPU time.
+    all.push("-Dtls.server.mode=disabled".to_owned());
     all.extend(heap.iter().map(|&flag| flag.to_owned()));
     all.extend([format!("-Duser.home={home}"), format!("-Drocketmq.home.dir={home}")]);
     all.extend(["-cp".to_owned(), stage.artifacts.server_class_path(), main.to_owned()]);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::cluster::Stage;
+use crate::cluster::{Layout, Stage};
 use crate::machine::Machine;
 
 /// One implementation of name server and broker.
@@ -132,7 +132,7 @@ impl Server {
         machine: &Machine,
         port: u16,
         name_servers: &str,
-        flush: Flush,
+        layout: Layout,
     ) -> Result<Launch> {
         let config = machine.dir().join("broker.conf");
         let store = machine.dir().join("store");
@@ -146,11 +146,11 @@ impl Server {
             setting("storePathRootDir", store.display()),
             setting("storePathCommitLog", store.join("commitlog").display()),
             setting("mappedFileSizeCommitLog", 64 * 1024 * 1024),
-            setting("flushDiskType", if flush == Flush::Sync { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
+            setting("flushDiskType", if layout.flush == Flush::Sync { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
             setting("messageDelayLevel", DELAY_LEVELS),
             setting("registerNameServerPeriod", 10_000),
             match self {
-                Self::Java => java::BROKER_SETTINGS.to_owned(),
+                Self::Java => java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer),
                 Self::Ferromq => String::new(),
             },
         ]

@@ -38,7 +38,7 @@ async fn mqadmin_topic_lives_from_update_to_delete(run: Run) -> Result<()> {
     };
     run.mqadmin_until(&["topicRoute", "-t", &topic], queues(6, 5, 6)).await?;
     let table = run.mqadmin(&["topicRoute", "-t", &topic, "-l"]).await?;
-    check::row(&table, &[CLUSTER, BROKER, &broker, "6", "5", "6"])?;
+    check::row(&table, &[CLUSTER, BROKER, &format!("{{0={broker}}}"), "6", "5", "6"])?;
 
     let changed = run.mqadmin(&["updateTopic", "-b", &broker, "-t", &topic, "-r", "4", "-w", "4", "-p", "4"]).await?;
     ensure!(changed.contains(&format!("create topic to {broker} success.")), "updateTopic printed\n{changed}");

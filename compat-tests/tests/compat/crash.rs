@@ -14,7 +14,7 @@ use crate::check;
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(acknowledged_messages_survive_kill_9).alone(),
     scenario!(acknowledged_messages_survive_kill_9_with_sync_flush)
-        .alone_with(Layout { name_servers: 1, flush: Flush::Sync }),
+        .alone_with(Layout { flush: Flush::Sync, ..Layout::SMALL }),
 ];
 
 async fn acknowledged_messages_survive_kill_9(run: Run) -> Result<()> {

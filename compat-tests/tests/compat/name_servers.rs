@@ -5,14 +5,13 @@ use compat_tests::clients::Line;
 use compat_tests::cluster::Layout;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
-use compat_tests::target::Flush;
 use compat_tests::wire;
 
 use crate::check;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(clients_outlive_a_name_server_restart).alone(),
-    scenario!(one_name_server_of_three_is_enough).alone_with(Layout { name_servers: 3, flush: Flush::Async }),
+    scenario!(one_name_server_of_three_is_enough).alone_with(Layout { name_servers: 3, ..Layout::SMALL }),
 ];
 
 async fn clients_outlive_a_name_server_restart(run: Run) -> Result<()> {

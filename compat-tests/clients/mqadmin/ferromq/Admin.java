@@ -2,8 +2,10 @@ package ferromq;
 
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import org.apache.rocketmq.tools.command.MQAdminStartup;
@@ -12,8 +14,17 @@ import org.apache.rocketmq.tools.command.MQAdminStartup;
  * The stock mqadmin, kept running: each stdin line holds the percent-encoded arguments of one run, each answer is an
  * `output` event with what the tool printed. It saves a JVM start per command and changes nothing else.
  */
-public final class Admin {
-    public static void main(String[] args) throws Exception {
+public final class Admin extends MQAdminStartup {
+    public static void main(String[] args) {
+        try {
+            serve();
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
+        }
+        System.exit(0);
+    }
+
+    private static void serve() throws IOException {
         Event.of("ready").send();
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String text = in.readLine(); text != null && !text.equals("quit"); text = in.readLine()) {
@@ -25,11 +36,12 @@ public final class Admin {
             ByteArrayOutputStream err = new ByteArrayOutputStream();
             System.setOut(new PrintStream(out, true, "UTF-8"));
             System.setErr(new PrintStream(err, true, "UTF-8"));
-            MQAdminStartup.main0(words, null);
+            // Commands such as sendMessage keep a client that works once, so each run gets new ones.
+            SUB_COMMANDS.clear();
+            main0(words, null);
             System.out.flush();
             System.err.flush();
             Event.of("output").put("out", out.toString("UTF-8")).put("err", err.toString("UTF-8")).send();
         }
-        System.exit(0);
     }
 }
