@@ -23,8 +23,8 @@ pub(super) fn own_address() -> Option<IpAddr> {
 
 /// To connect a datagram socket sends nothing; it makes the system choose a route and with it a source address.
 fn default_route() -> Option<IpAddr> {
-    // Documentation address (RFC 5737): no machine of anybody's own network has it.
-    let anywhere = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9));
+    // An address for documents (RFC 5737), which hardly any machine has a route of its own to.
+    let anywhere = SocketAddr::from((Ipv4Addr::new(203, 0, 113, 1), 9));
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect(anywhere).ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| is_reachable(*ip))

@@ -42,7 +42,7 @@ impl Notices {
                 tokio::select! {
                     () = notices.stopping.cancelled() => {}
                     sent = notices.client.one_way(&addr, &header, Bytes::new()) => match sent {
-                        Ok(()) => tracing::info!(addr, min = ?header.min_broker_id, "told a broker the smallest id of its set"),
+                        Ok(()) => tracing::info!(addr, min = header.min_broker_id.map(|id| id.0), "told a broker the smallest id of its set"),
                         Err(err) => tracing::warn!(addr, %err, "could not tell a broker the smallest id of its set"),
                     },
                 }
