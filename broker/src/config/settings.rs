@@ -77,10 +77,6 @@ remoting::config! {
         force_register: bool = true, "forceRegister";
         /// Longest wait for the answer of a name server.
         register_broker_timeout_mills: Millis = Millis::new(24_000), "registerBrokerTimeoutMills";
-        /// A name server forgets this broker when it did not hear from it for this long.
-        broker_not_active_timeout_millis: Millis = Millis::new(10_000), "brokerNotActiveTimeoutMillis", restart;
-        /// Longest wait for an answer when a request is handed on to a client or another broker.
-        forward_timeout: Millis = Millis::new(3000), "forwardTimeout";
 
         // Topics and groups.
 
@@ -125,8 +121,6 @@ remoting::config! {
         enable_register_producer: bool = true, "enableRegisterProducer";
         /// Refuse consumers that pull on their own instead of being pushed to.
         reject_pull_consumer_enable: bool = false, "rejectPullConsumerEnable";
-        /// Lock queues only together with the other members of the broker set.
-        lock_in_strict_mode: bool = false, "lockInStrictMode";
 
         // Sends.
 
@@ -145,8 +139,6 @@ remoting::config! {
         short_polling_time_mills: Millis = Millis::new(1000), "shortPollingTimeMills";
         /// Answer `LITE_PULL_MESSAGE`.
         lite_pull_message_enable: bool = true, "litePullMessageEnable";
-        /// Filter by SQL 92 expressions over properties.
-        enable_property_filter: bool = false, "enablePropertyFilter";
         /// Refuse pulls of groups that are too far behind.
         disable_consume_if_consumer_read_slowly: bool = false, "disableConsumeIfConsumerReadSlowly";
         /// Bytes that count as too far behind.
@@ -185,8 +177,6 @@ remoting::config! {
 
         /// Count per queue, not only per topic and group.
         enable_detail_stat: bool = true, "enableDetailStat";
-        /// Forget figures of what was idle for this long; -1 is never.
-        max_stats_idle_time_in_minutes: i32 = -1, "maxStatsIdleTimeInMinutes";
 
         // Store.
 
