@@ -30,7 +30,7 @@ pub enum LoadError {
 ///
 /// # Errors
 /// [`LoadError`].
-pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
+pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
     match read(path) {
         Ok(Some(table)) => Ok(Some(table)),
         Ok(None) => read(&backup(path)),
@@ -63,7 +63,7 @@ fn backup(path: &Path) -> PathBuf {
 }
 
 /// The file of one table. Whoever saves writes the changes of all who wait, so many changes at once cost few writes.
-pub struct TableFile {
+pub(crate) struct TableFile {
     path: PathBuf,
     /// Changes of the table since the start.
     changes: AtomicU64,
@@ -72,16 +72,12 @@ pub struct TableFile {
 }
 
 impl TableFile {
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), changes: AtomicU64::new(0), saved: Mutex::new(0) }
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Notes that the table was changed. The change must be visible to `encode` of [`TableFile::save`] before.
-    pub fn changed(&self) {
+    pub(crate) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
@@ -91,7 +87,7 @@ impl TableFile {
     ///
     /// # Errors
     /// [`SaveError`]; the changes stay noted, so the next call tries again.
-    pub fn save(&self, encode: impl FnOnce() -> String) -> Result<(), SaveError> {
+    pub(crate) fn save(&self, encode: impl FnOnce() -> String) -> Result<(), SaveError> {
         let wanted = self.changes.load(Ordering::Acquire);
         if self.saved.try_lock().is_some_and(|saved| *saved >= wanted) {
             return Ok(());
@@ -163,7 +159,7 @@ mod tests {
         file.changed();
         file.save(|| "{\"a\":1}".into()).unwrap();
         file.save(|| unreachable!("nothing changed since")).unwrap();
-        assert_eq!(fs::read_to_string(file.path()).unwrap(), "{\"a\":1}");
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "{\"a\":1}");
     }
 
     #[test]
@@ -191,7 +187,7 @@ mod tests {
                     table.lock().insert(number.to_string(), number);
                     file.changed();
                     file.save(|| serde_json::to_string(&*table.lock()).unwrap()).unwrap();
-                    let saved: Table = load(file.path()).unwrap().unwrap();
+                    let saved: Table = load(&file.path).unwrap().unwrap();
                     assert_eq!(saved[&number.to_string()], number);
                 })
             })

@@ -95,6 +95,11 @@ impl<H> Reply<H> {
     }
 
     /// For tests of handlers.
+    pub fn response_remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    /// For tests of handlers.
     pub fn content(&self) -> Vec<u8> {
         self.body.to_vec()
     }

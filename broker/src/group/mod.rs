@@ -4,10 +4,9 @@
 
 mod attributes;
 mod boot;
-mod protect;
 mod table;
 
-pub use table::GroupTable;
+pub(crate) use table::GroupTable;
 
 use remoting::config::SaveError;
 

@@ -19,13 +19,13 @@ use crate::topic::{AttributeChanges, validate};
 const FORBID_READ: i32 = 1 << 2;
 
 /// The consumer groups of this broker. Changes are on disk when a method returns.
-pub struct GroupTable {
-    pub(super) ctx: Context,
+pub(crate) struct GroupTable {
+    ctx: Context,
     groups: DashMap<GroupName, Arc<SubscriptionGroupConfig>>,
     /// What a group must not do with a topic, as permission bits; nearly always empty.
     forbidden: DashMap<GroupName, BTreeMap<TopicName, i32>>,
     /// Held by whoever changes the table.
-    pub(super) version: Mutex<DataVersion>,
+    version: Mutex<DataVersion>,
     file: TableFile,
 }
 
@@ -34,7 +34,7 @@ impl GroupTable {
     ///
     /// # Errors
     /// [`GroupError::Load`], [`GroupError::Save`].
-    pub fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, GroupError> {
+    pub(crate) fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, GroupError> {
         let path = config_dir.join("subscriptionGroup.json");
         let saved: SubscriptionGroupWrapper = persist::load(&path)?.unwrap_or_else(|| SubscriptionGroupWrapper {
             data_version: DataVersion::new(ctx.clock.now()),
@@ -59,13 +59,13 @@ impl GroupTable {
     }
 
     /// A group as it is now; never creates one.
-    pub fn get(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+    pub(crate) fn get(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
         self.groups.get(group).map(|found| Arc::clone(found.value()))
     }
 
     /// A group, created if it is unknown and may be: its name is legal, and groups are created on first use or it is a
     /// system group. Java: `findSubscriptionGroupConfig`.
-    pub fn find(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+    pub(crate) fn find(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
         if let Some(existing) = self.get(group) {
             return Some(existing);
         }
@@ -88,16 +88,8 @@ impl GroupTable {
         Some(config)
     }
 
-    pub fn len(&self) -> usize {
-        self.groups.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
     /// All groups with the data version they make up.
-    pub fn snapshot(&self) -> SubscriptionGroupWrapper {
+    pub(crate) fn snapshot(&self) -> SubscriptionGroupWrapper {
         let version = self.version.lock();
         SubscriptionGroupWrapper {
             data_version: *version,
@@ -114,7 +106,7 @@ impl GroupTable {
     ///
     /// # Errors
     /// [`GroupError`]. Java: `updateSubscriptionGroupConfigList`.
-    pub fn put_all(&self, wanted: Vec<SubscriptionGroupConfig>) -> Result<(), GroupError> {
+    pub(crate) fn put_all(&self, wanted: Vec<SubscriptionGroupConfig>) -> Result<(), GroupError> {
         let mut version = self.version.lock();
         let mut configs = Vec::with_capacity(wanted.len());
         for mut config in wanted {
@@ -135,7 +127,7 @@ impl GroupTable {
     ///
     /// # Errors
     /// [`GroupError::Save`]. Java: `deleteSubscriptionGroupConfig`.
-    pub fn delete(&self, group: &str) -> Result<bool, GroupError> {
+    pub(crate) fn delete(&self, group: &str) -> Result<bool, GroupError> {
         let mut version = self.version.lock();
         self.forbidden.remove(group);
         let Some((_, config)) = self.groups.remove(group) else { return Ok(false) };
@@ -147,7 +139,7 @@ impl GroupTable {
     }
 
     /// Whether the group was forbidden to read the topic. Java: `getForbidden` with `INDEX_PERM_READ`.
-    pub fn is_read_forbidden(&self, group: &str, topic: &str) -> bool {
+    pub(crate) fn is_read_forbidden(&self, group: &str, topic: &str) -> bool {
         // Asked for every pull, while hardly any broker forbids anything.
         !self.forbidden.is_empty()
             && self
@@ -158,7 +150,7 @@ impl GroupTable {
 
     /// # Errors
     /// [`GroupError::Save`]. Java: `updateForbidden`, which forgets a group's other topics when one becomes readable.
-    pub fn forbid_read(&self, group: &GroupName, topic: &TopicName, forbid: bool) -> Result<(), GroupError> {
+    pub(crate) fn forbid_read(&self, group: &GroupName, topic: &TopicName, forbid: bool) -> Result<(), GroupError> {
         let mut version = self.version.lock();
         if forbid {
             *self.forbidden.entry(group.clone()).or_default().entry(topic.clone()).or_default() |= FORBID_READ;
@@ -176,7 +168,7 @@ impl GroupTable {
         self.save()
     }
 
-    pub(super) fn store(&self, version: &mut DataVersion, config: Arc<SubscriptionGroupConfig>) {
+    fn store(&self, version: &mut DataVersion, config: Arc<SubscriptionGroupConfig>) {
         let old = self.groups.insert(config.group_name.clone(), Arc::clone(&config));
         tracing::info!(group = %config.group_name, ?config, ?old, "consumer group created or changed");
         self.step(version);

@@ -27,7 +27,7 @@ fn golden(name: &str) -> String {
 #[test]
 fn a_group_is_made_on_first_use() {
     let (folder, groups) = open(|_| {});
-    assert_eq!(groups.len(), 8);
+    assert_eq!(groups.snapshot().subscription_group_table.len(), 8);
     assert!(groups.get("TOOLS_CONSUMER").unwrap().consume_broadcast_enable);
     assert!(groups.get("G").is_none());
     assert_eq!(groups.find("G").unwrap().retry_max_times, 16);

@@ -32,7 +32,7 @@ use crate::context::Context;
 use crate::topic::TopicTable;
 
 /// Keeps all name servers informed.
-pub struct Registrar {
+pub(crate) struct Registrar {
     shared: Arc<Shared>,
     links: Mutex<BTreeMap<String, Arc<Link>>>,
     /// Owns the links.
@@ -55,7 +55,7 @@ const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Registrar {
     /// `router` answers what name servers ask of the broker over the connections made here.
-    pub fn new(ctx: Context, topics: Arc<TopicTable>, router: Arc<Router>) -> Arc<Self> {
+    pub(crate) fn new(ctx: Context, topics: Arc<TopicTable>, router: Arc<Router>) -> Arc<Self> {
         let stopping = ctx.stopping.child_token();
         // The connections must outlive the first moment of stopping, for the farewell.
         let client = Client::new(ClientConfig::default(), router, CancellationToken::new());
@@ -64,14 +64,14 @@ impl Registrar {
     }
 
     /// Registers now and from now on, with the name servers that the settings name at each time.
-    pub fn start(self: &Arc<Self>) {
+    pub(crate) fn start(self: &Arc<Self>) {
         self.follow(&self.shared.ctx.settings());
         let this = Arc::clone(self);
         self.tasks.spawn(async move { this.supervise().await });
     }
 
     /// Waits until every name server that answers knows the topics as they are now.
-    pub async fn register_now(&self) {
+    pub(crate) async fn register_now(&self) {
         let step = self.shared.topics.step();
         let links: Vec<_> = self.links.lock().values().map(Arc::clone).collect();
         let all = async {
@@ -85,7 +85,7 @@ impl Registrar {
     }
 
     /// Stops registering and takes the broker out of all routes.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;

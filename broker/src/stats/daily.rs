@@ -11,17 +11,17 @@ use super::Stats;
 
 /// Messages since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub put: u64,
-    pub get: u64,
+pub(crate) struct Totals {
+    pub(crate) put: u64,
+    pub(crate) get: u64,
 }
 
 /// Cumulative: a day's messages are the difference of two of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DailyTotals {
-    pub yesterday_morning: Totals,
-    pub today_morning: Totals,
-    pub now: Totals,
+pub(crate) struct DailyTotals {
+    pub(crate) yesterday_morning: Totals,
+    pub(crate) today_morning: Totals,
+    pub(crate) now: Totals,
 }
 
 /// What was counted at the last two midnights.

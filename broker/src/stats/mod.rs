@@ -9,7 +9,6 @@ mod tree;
 mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
 use remoting::connection::{ConnectionEvents, Peer};
@@ -17,13 +16,13 @@ use remoting::types::{GroupName, QueueId, Timestamp, TopicName};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::counter::{Counter, Span};
-pub use self::daily::DailyTotals;
+pub(crate) use self::daily::DailyTotals;
 use self::tree::{Flow, TopicStats};
 use crate::context::Context;
 use crate::topic::SystemTopics;
 
 /// All figures of a broker. Counting blocks nobody for long and is cheap enough for every batch.
-pub struct Stats {
+pub(crate) struct Stats {
     ctx: Context,
     system: SystemTopics,
     topics: DashMap<TopicName, Arc<TopicStats>>,
@@ -39,14 +38,12 @@ struct BrokerCounters {
     put_user: Counter,
     get_user: Counter,
     get_from_disk: Flow,
-    consumer_register_time: Counter,
-    producer_register_time: Counter,
     connections_opened: Counter,
     connections_closed: Counter,
 }
 
 impl Stats {
-    pub fn new(ctx: Context) -> Arc<Self> {
+    pub(crate) fn new(ctx: Context) -> Arc<Self> {
         Arc::new(Self {
             system: SystemTopics::of(&ctx),
             topics: DashMap::new(),
@@ -57,7 +54,7 @@ impl Stats {
     }
 
     /// Messages were stored in a queue, by so many requests.
-    pub fn put(&self, topic: &TopicName, queue_id: QueueId, requests: u64, messages: u64, bytes: u64) {
+    pub(crate) fn put(&self, topic: &TopicName, queue_id: QueueId, requests: u64, messages: u64, bytes: u64) {
         let stats = self.topic(topic);
         stats.put.add(messages, bytes, requests);
         if self.is_detailed() {
@@ -71,12 +68,12 @@ impl Stats {
     }
 
     /// Time from the arrival of requests to their confirmation, summed up over them.
-    pub fn put_latency(&self, topic: &TopicName, queue_id: QueueId, requests: u64, millis: u64) {
+    pub(crate) fn put_latency(&self, topic: &TopicName, queue_id: QueueId, requests: u64, millis: u64) {
         self.topic(topic).queues.get_or_make(&queue_id).latency.add(millis, requests);
     }
 
     /// A group was given messages of a queue.
-    pub fn get(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, messages: u64, bytes: u64) {
+    pub(crate) fn get(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, messages: u64, bytes: u64) {
         let stats = self.topic(topic).groups.get_or_make(group);
         stats.get.add(messages, bytes, 1);
         if self.is_detailed() {
@@ -89,7 +86,7 @@ impl Stats {
     }
 
     /// Time from the arrival of a pull to its answer.
-    pub fn get_latency(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, millis: u64) {
+    pub(crate) fn get_latency(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, millis: u64) {
         let stats = self.topic(topic).groups.get_or_make(group);
         if self.is_detailed() {
             stats.queues.get_or_make(&queue_id).latency.add(millis, 1);
@@ -99,79 +96,51 @@ impl Stats {
     }
 
     /// Of what a group was given, this was no longer in memory.
-    pub fn get_from_disk(&self, group: &GroupName, topic: &TopicName, messages: u64, bytes: u64) {
+    pub(crate) fn get_from_disk(&self, group: &GroupName, topic: &TopicName, messages: u64, bytes: u64) {
         self.topic(topic).groups.get_or_make(group).get_from_disk.add(messages, bytes, 1);
         self.broker.get_from_disk.add(messages, bytes, 1);
     }
 
-    /// How many bytes of the log lie between what a group was given and the end. Java: `recordDiskFallBehindSize`.
-    pub fn fall_behind(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, bytes: u64) {
-        let queue = self.topic(topic).groups.get_or_make(group).queues.get_or_make(&queue_id);
-        queue.behind_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Groups that were further behind than this at their last pull of some queue.
-    pub fn fallen_behind(&self, bytes_max: u64) -> Vec<GroupName> {
-        let mut slow = Vec::new();
-        for topic in self.all_topics() {
-            for (group, stats) in topic.groups.all() {
-                let is_slow = |queue: &tree::QueueGet| queue.behind_bytes.load(Ordering::Relaxed) > bytes_max;
-                if stats.queues.all().iter().any(|(_, queue)| is_slow(queue)) && !slow.contains(&group) {
-                    slow.push(group);
-                }
-            }
-        }
-        slow
-    }
-
     /// A consumer sent a message of the topic back.
-    pub fn send_back(&self, group: &GroupName, topic: &TopicName) {
+    pub(crate) fn send_back(&self, group: &GroupName, topic: &TopicName) {
         self.topic(topic).groups.get_or_make(group).send_back.add(1, 1);
     }
 
     /// A message of the topic went to the group's dead letters.
-    pub fn dead_letter(&self, group: &GroupName, topic: &TopicName) {
+    pub(crate) fn dead_letter(&self, group: &GroupName, topic: &TopicName) {
         self.topic(topic).groups.get_or_make(group).dead_letters.add(1, 1);
     }
 
-    pub fn consumer_registered(&self, millis: u64) {
-        self.broker.consumer_register_time.add(millis, 1);
-    }
-
-    pub fn producer_registered(&self, millis: u64) {
-        self.broker.producer_register_time.add(millis, 1);
-    }
-
     /// Messages per second into a topic over the last minute.
-    pub fn topic_put_tps(&self, topic: &str) -> f64 {
+    pub(crate) fn topic_put_tps(&self, topic: &str) -> f64 {
         self.topics.get(topic).map_or(0.0, |stats| stats.put.nums.tps())
     }
 
     /// Messages per second to a group out of a topic over the last minute.
-    pub fn group_get_tps(&self, group: &GroupName, topic: &str) -> f64 {
+    pub(crate) fn group_get_tps(&self, group: &GroupName, topic: &str) -> f64 {
         let stats = self.topics.get(topic).map(|stats| Arc::clone(stats.value()));
         stats.and_then(|stats| stats.groups.get(group)).map_or(0.0, |group| group.get.nums.tps())
     }
 
     /// Messages in and out since the start and at the last midnights, system topics left out.
-    pub fn daily_totals(&self) -> DailyTotals {
+    pub(crate) fn daily_totals(&self) -> DailyTotals {
         self.daily.totals(self.user_totals())
     }
 
     /// Forgets a deleted topic. Java: `onTopicDeleted`.
-    pub fn topic_deleted(&self, topic: &str) {
+    pub(crate) fn topic_deleted(&self, topic: &str) {
         self.topics.remove(topic);
     }
 
     /// Forgets a deleted group. Java: `onGroupDeleted`.
-    pub fn group_deleted(&self, group: &GroupName) {
+    pub(crate) fn group_deleted(&self, group: &GroupName) {
         for topic in self.all_topics() {
             topic.groups.remove(group);
         }
     }
 
     /// Samples until the broker stops.
-    pub fn start(self: &Arc<Self>) {
+    pub(crate) fn start(self: &Arc<Self>) {
         let this = Arc::clone(self);
         self.ctx.tasks.spawn(async move {
             let mut ticks = interval(Span::Minute.period());
@@ -240,8 +209,6 @@ impl BrokerCounters {
             &self.get_user,
             &self.get_from_disk.nums,
             &self.get_from_disk.size,
-            &self.consumer_register_time,
-            &self.producer_register_time,
             &self.connections_opened,
             &self.connections_closed,
         ] {

@@ -65,7 +65,6 @@ fn what_is_got_is_shown_under_javas_names() {
     fixture.stats.get_from_disk(&group, &topic, 5, 500);
     fixture.stats.send_back(&group, &topic);
     fixture.stats.dead_letter(&group, &topic);
-    fixture.stats.consumer_registered(3);
     fixture.tick();
     for (name, key, expect) in [
         ("GROUP_GET_NUMS", "T@G", (20, 2.0, 20.0)),
@@ -79,7 +78,6 @@ fn what_is_got_is_shown_under_javas_names() {
         ("SNDBCK2DLQ_TIMES", "null@T@G@SEND_BACK_TO_DLQ", (1, 0.1, 1.0)),
         ("BROKER_GET_NUMS", "cluster-a", (20, 2.0, 0.0)),
         ("BROKER_GET_FROM_DISK_NUMS", "cluster-a", (5, 0.5, 5.0)),
-        ("CONSUMER_REGISTER_TIME", "cluster-a", (3, 0.3, 3.0)),
     ] {
         assert_eq!(fixture.minute(name, key), Some(expect), "{name} {key}");
     }
@@ -156,20 +154,6 @@ fn the_deleted_are_forgotten() {
     fixture.stats.topic_deleted("T");
     assert!(!known("TOPIC_PUT_NUMS", "T") && !known("GROUP_GET_NUMS", "T@H") && known("TOPIC_PUT_NUMS", "U"));
     assert!(known("BROKER_PUT_NUMS", "cluster-a"));
-}
-
-#[test]
-fn groups_far_behind_are_found() {
-    let fixture = Fixture::new(|_| {});
-    let behind = |group: &str, queue, bytes| {
-        fixture.stats.fall_behind(&group.into(), &"T".into(), QueueId(queue), bytes);
-    };
-    behind("G", 0, 100);
-    behind("G", 1, 101);
-    behind("H", 0, 100);
-    assert_eq!(fixture.stats.fallen_behind(100), [GroupName::new("G")]);
-    behind("G", 1, 0);
-    assert!(fixture.stats.fallen_behind(100).is_empty());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use parking_lot::RwLock;
 use remoting::types::{GroupName, QueueId, Timestamp};
@@ -59,8 +58,6 @@ pub(super) struct GroupStats {
 pub(super) struct QueueGet {
     pub(super) get: Flow,
     pub(super) latency: Counter,
-    /// Bytes of log between the group and the end, at its last pull.
-    pub(super) behind_bytes: AtomicU64,
 }
 
 impl TopicStats {

@@ -13,7 +13,7 @@ impl Stats {
     /// A figure over the last minute, hour and day; `None` for a name or key under which nothing was counted.
     ///
     /// Topics and groups cannot hold an `@`, so keys are split at it.
-    pub fn view(&self, name: &str, key: &str) -> Option<BrokerStatsData> {
+    pub(crate) fn view(&self, name: &str, key: &str) -> Option<BrokerStatsData> {
         match name {
             "TOPIC_PUT_NUMS" => self.at(key)?.put.nums.data(),
             "TOPIC_PUT_SIZE" => self.at(key)?.put.size.data(),
@@ -58,8 +58,6 @@ impl Stats {
             "BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC" => Some(&counters.get_user),
             "BROKER_GET_FROM_DISK_NUMS" => Some(&counters.get_from_disk.nums),
             "BROKER_GET_FROM_DISK_SIZE" => Some(&counters.get_from_disk.size),
-            "CONSUMER_REGISTER_TIME" => Some(&counters.consumer_register_time),
-            "PRODUCER_REGISTER_TIME" => Some(&counters.producer_register_time),
             _ => None,
         }
     }

@@ -77,7 +77,7 @@ pub enum AttributeError {
 
 /// Changes by key, the sign included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AttributeChanges(BTreeMap<String, String>);
+pub(crate) struct AttributeChanges(BTreeMap<String, String>);
 
 impl AttributeChanges {
     /// Reads `+key=value,-key`.

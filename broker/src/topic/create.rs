@@ -22,7 +22,7 @@ impl TopicTable {
     /// [`TopicError::NotExist`] if there is no such template and the topic is no retry topic.
     ///
     /// Java: `AbstractSendMessageProcessor.msgCheck`, `TopicConfigManager.createTopicInSendMessageMethod`.
-    pub fn create_on_send(
+    pub(crate) fn create_on_send(
         &self,
         topic: &TopicName,
         template: &str,
@@ -66,7 +66,7 @@ impl TopicTable {
     /// does not know, says `None` and so leaves it alone.
     ///
     /// Java: `createTopicInSendMessageBackMethod`, where a send-back turns the flag off until the next heartbeat.
-    pub fn create_retry(
+    pub(crate) fn create_retry(
         &self,
         group: &str,
         queues: i32,
@@ -78,12 +78,18 @@ impl TopicTable {
     }
 
     /// The dead-letter topic of a group, created if need be.
-    pub fn create_dead_letter(&self, group: &str) -> Arc<TopicConfig> {
+    pub(crate) fn create_dead_letter(&self, group: &str) -> Arc<TopicConfig> {
         self.create_internal(&dead_letter_topic(group), 1, READ_WRITE, 0)
     }
 
     /// A topic that the broker itself needs, created if need be.
-    pub fn create_internal(&self, topic: &TopicName, queues: i32, perm: i32, topic_sys_flag: i32) -> Arc<TopicConfig> {
+    pub(crate) fn create_internal(
+        &self,
+        topic: &TopicName,
+        queues: i32,
+        perm: i32,
+        topic_sys_flag: i32,
+    ) -> Arc<TopicConfig> {
         self.ensure(topic.clone(), queues, perm, None, topic_sys_flag)
     }
 

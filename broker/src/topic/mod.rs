@@ -9,10 +9,11 @@ mod create;
 mod table;
 pub(crate) mod validate;
 
+pub(crate) use attributes::AttributeChanges;
+pub use attributes::AttributeError;
 pub(crate) use attributes::{Attribute, Rule};
-pub use attributes::{AttributeChanges, AttributeError};
-pub use table::TopicTable;
-pub use validate::{NameError, SystemTopics};
+pub(crate) use table::TopicTable;
+pub(crate) use validate::{NameError, SystemTopics};
 
 use remoting::config::SaveError;
 use remoting::types::TopicName;

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::persist::{self, TableFile};
 
 /// The topics of this broker. Reading takes no lock that is held for long; changes are on disk when a method returns.
-pub struct TopicTable {
+pub(crate) struct TopicTable {
     pub(super) ctx: Context,
     topics: DashMap<TopicName, Arc<TopicConfig>>,
     /// Held by whoever changes the table, so that versions and topics go together.
@@ -34,7 +34,7 @@ impl TopicTable {
     ///
     /// # Errors
     /// [`TopicError::Load`], [`TopicError::Save`].
-    pub fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, TopicError> {
+    pub(crate) fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, TopicError> {
         let path = config_dir.join("topics.json");
         let saved: TopicConfigWrapper = persist::load(&path)?.unwrap_or_else(|| TopicConfigWrapper {
             data_version: DataVersion::new(ctx.clock.now()),
@@ -60,43 +60,30 @@ impl TopicTable {
     }
 
     /// A topic as it is now. Java: `selectTopicConfig`.
-    pub fn get(&self, topic: &str) -> Option<Arc<TopicConfig>> {
+    pub(crate) fn get(&self, topic: &str) -> Option<Arc<TopicConfig>> {
         self.topics.get(topic).map(|found| Arc::clone(found.value()))
     }
 
-    pub fn len(&self) -> usize {
-        self.topics.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
-    }
-
     /// Whether the topic is one of the broker's own. Java: `TopicValidator.isSystemTopic`.
-    pub fn is_system(&self, topic: &str) -> bool {
+    pub(crate) fn is_system(&self, topic: &str) -> bool {
         self.system.contains(topic)
     }
 
-    pub fn system_topics(&self) -> &BTreeSet<TopicName> {
+    pub(crate) fn system_topics(&self) -> &BTreeSet<TopicName> {
         self.system.names()
     }
 
     /// All topics with the data version they make up.
-    pub fn snapshot(&self) -> TopicConfigWrapper {
+    pub(crate) fn snapshot(&self) -> TopicConfigWrapper {
         self.snapshot_with_step().1
     }
 
-    /// Names of all topics, in order.
-    pub fn names(&self) -> BTreeSet<TopicName> {
-        self.topics.iter().map(|topic| topic.key().clone()).collect()
-    }
-
-    pub fn version(&self) -> DataVersion {
+    pub(crate) fn version(&self) -> DataVersion {
         self.changes.lock().version
     }
 
     /// Counts changes; name servers are told when it moves.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
@@ -131,7 +118,11 @@ impl TopicTable {
     ///
     /// # Errors
     /// [`TopicError`]. Java: `AdminBrokerProcessor.updateAndCreateTopic`.
-    pub fn put(&self, config: TopicConfig, attributes: &AttributeChanges) -> Result<Arc<TopicConfig>, TopicError> {
+    pub(crate) fn put(
+        &self,
+        config: TopicConfig,
+        attributes: &AttributeChanges,
+    ) -> Result<Arc<TopicConfig>, TopicError> {
         let put = self.put_all(vec![(config, attributes.clone())])?;
         Ok(put.into_iter().next().expect("one went in"))
     }
@@ -140,7 +131,10 @@ impl TopicTable {
     ///
     /// # Errors
     /// [`TopicError`].
-    pub fn put_all(&self, wanted: Vec<(TopicConfig, AttributeChanges)>) -> Result<Vec<Arc<TopicConfig>>, TopicError> {
+    pub(crate) fn put_all(
+        &self,
+        wanted: Vec<(TopicConfig, AttributeChanges)>,
+    ) -> Result<Vec<Arc<TopicConfig>>, TopicError> {
         let mut changes = self.changes.lock();
         let mut configs = Vec::with_capacity(wanted.len());
         for (mut config, attributes) in wanted {
@@ -192,7 +186,7 @@ impl TopicTable {
     ///
     /// # Errors
     /// [`TopicError::Save`]. Java: `deleteTopicConfig`.
-    pub fn delete(&self, topic: &str) -> Result<bool, TopicError> {
+    pub(crate) fn delete(&self, topic: &str) -> Result<bool, TopicError> {
         let mut changes = self.changes.lock();
         let Some((_, config)) = self.topics.remove(topic) else { return Ok(false) };
         tracing::info!(topic, ?config, "topic deleted");

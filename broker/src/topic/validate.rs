@@ -161,12 +161,12 @@ impl OwnTopics {
 
 /// The topics that belong to the broker itself. Java: `TopicValidator.SYSTEM_TOPIC_SET`.
 #[derive(Clone, Debug)]
-pub struct SystemTopics {
+pub(crate) struct SystemTopics {
     names: BTreeSet<TopicName>,
 }
 
 impl SystemTopics {
-    pub fn of(ctx: &Context) -> Self {
+    pub(crate) fn of(ctx: &Context) -> Self {
         Self::new(&ctx.identity, &ctx.settings())
     }
 
@@ -181,11 +181,11 @@ impl SystemTopics {
     }
 
     /// Java: `TopicValidator.isSystemTopic`.
-    pub fn contains(&self, topic: &str) -> bool {
+    pub(crate) fn contains(&self, topic: &str) -> bool {
         topic.starts_with(SYSTEM_PREFIX) || self.names.contains(topic)
     }
 
-    pub fn names(&self) -> &BTreeSet<TopicName> {
+    pub(crate) fn names(&self) -> &BTreeSet<TopicName> {
         &self.names
     }
 }

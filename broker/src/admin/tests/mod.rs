@@ -70,7 +70,7 @@ impl Fixture {
         )
         .unwrap();
         let stats = Stats::new(ctx.clone());
-        let levels = Arc::new(Levels::of(&ctx.settings()).unwrap());
+        let levels = Arc::new(Levels::new(ctx.settings().delay_levels().unwrap()));
         let delays = Delays::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats), levels).unwrap();
         let registrar = Registrar::new(ctx.clone(), Arc::clone(&topics), Arc::default());
         let admin = Admin::new(Parts {
