@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use jiff::tz::TimeZone;
 use remoting::body::TopicConfig;
 use remoting::header::HeaderError;
 use remoting::protocol::RequestCode;
@@ -22,7 +23,7 @@ pub(crate) enum SendError {
     /// Java fails on it with a null pointer.
     #[error("the message has no body")]
     NoBody,
-    #[error("broker unable to service, until {until}")]
+    #[error("broker unable to service, until {}", human(*.until))]
     NotYet { until: Timestamp },
     /// Applies to order topics only, which must not get messages behind their back elsewhere.
     #[error("the broker[{ip}] sending message is forbidden")]
@@ -133,6 +134,12 @@ impl From<AppendError> for PutError {
     .0.order, attributes_text(.0)
 )]
 pub(crate) struct TopicText(pub(super) Box<TopicConfig>);
+
+/// Java: `UtilAll.timeMillisToHumanString2`.
+fn human(at: Timestamp) -> String {
+    let zoned = jiff::Timestamp::from_millisecond(at.0).map(|at| at.to_zoned(TimeZone::system()));
+    zoned.map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S,%3f").to_string())
+}
 
 fn perm_text(config: &TopicConfig) -> String {
     let mark = |set: bool, mark: char| if set { mark } else { '-' };
