@@ -59,7 +59,7 @@ impl Desk {
 }
 
 impl Sends {
-    pub(super) fn desk(&self) -> Box<Desk> {
+    pub(super) fn desk(&self) -> Desk {
         let settings = &self.ctx.settings();
         let kept = self.desks.lock().pop();
         match kept {
@@ -69,18 +69,18 @@ impl Sends {
                 }
                 desk
             }
-            None => Box::new(Desk {
+            None => Desk {
                 batch: self.store.batch(),
                 answers: Answers::default(),
                 tallies: Tallies::default(),
                 stamp: Arc::new(Stamp::new(&self.ctx.identity, settings)),
                 topic: None,
                 properties: String::new(),
-            }),
+            },
         }
     }
 
-    pub(super) fn give_back(&self, mut desk: Box<Desk>) {
+    pub(super) fn give_back(&self, mut desk: Desk) {
         desk.clear();
         let mut desks = self.desks.lock();
         if desks.len() < DESKS_KEPT {

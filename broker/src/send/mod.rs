@@ -51,7 +51,7 @@ pub(crate) struct Sends {
     levels: Arc<Levels>,
     unique_keys: UniqueKeys,
     /// Those not in use.
-    desks: Mutex<Vec<Box<Desk>>>,
+    desks: Mutex<Vec<Desk>>,
 }
 
 pub(crate) fn routes(sends: &Arc<Sends>, router: &mut Router) {
