@@ -25,7 +25,8 @@ impl Java {
         let name_server = format!(
             "listenPort={NAME_SERVER_PORT}\nbindAddress={BEHIND}\nkvConfigPath={home}/kv.json\nconfigStorePath={home}/namesrv.properties\n"
         );
-        let name_server = java(artifacts, scratch, "namesrv", "org.apache.rocketmq.namesrv.NamesrvStartup", &name_server)?;
+        let name_server =
+            java(artifacts, scratch, "namesrv", "org.apache.rocketmq.namesrv.NamesrvStartup", &name_server)?;
         up(NAME_SERVER_PORT).await?;
         let broker = format!(
             "brokerClusterName=golden\nbrokerName=golden-a\nbrokerIP1={PROXY}\nbindAddress={BEHIND}\nlistenPort={BROKER_PORT}\n\
@@ -57,7 +58,10 @@ fn java(artifacts: &Artifacts, scratch: &Path, name: &str, main: &str, settings:
         .args(["-Xmx512m", "-XX:+UseSerialGC"])
         .arg(format!("-Duser.home={}", scratch.display()))
         .arg(format!("-Drocketmq.home.dir={}", scratch.display()))
-        .args(["-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99", "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98"])
+        .args([
+            "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
+            "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98",
+        ])
         .args(["-cp", &artifacts.server_class_path(), main, "-c"])
         .arg(config)
         .stdin(Stdio::null())

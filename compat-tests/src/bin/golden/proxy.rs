@@ -47,7 +47,13 @@ impl Recorder {
         tokio::spawn(self.clone().forward(far_read, near_write, asked, false));
     }
 
-    async fn forward(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: Asked, towards_java: bool) -> Result<()> {
+    async fn forward(
+        self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        asked: Asked,
+        towards_java: bool,
+    ) -> Result<()> {
         loop {
             let mut length = [0; 4];
             from.read_exact(&mut length).await?;

@@ -21,25 +21,60 @@ pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
     let name_server = format!("{PROXY}:{NAME_SERVER_PORT}");
     let broker = format!("{PROXY}:{BROKER_PORT}");
     registered().await?;
-    mqadmin(artifacts, scratch, &name_server, &[format!("updateTopic -c golden -t golden_topic -r 4 -w 4"), format!("updateSubGroup -c golden -g golden_push")])
-        .await?;
+    mqadmin(
+        artifacts,
+        scratch,
+        &name_server,
+        &[
+            "updateTopic -c golden -t golden_topic -r 4 -w 4".to_owned(),
+            "updateSubGroup -c golden -g golden_push".to_owned(),
+        ],
+    )
+    .await?;
     messages(artifacts, scratch, &name_server, &[]).await?;
     messages(artifacts, scratch, &name_server, &["-Drocketmq.serialize.type=ROCKETMQ"]).await?;
     let lines = [
-        "topicList", "topicList -c", "topicRoute -t golden_topic", "topicRoute -t nothing_here", "topicClusterList -t golden_topic",
-        "topicStatus -t golden_topic", "statsAll", "clusterList", "consumerProgress -g golden_push", "consumerProgress",
-        "sendMessage -t golden_topic -p hello", "resetOffsetByTime -g golden_push -t golden_topic -s 0", "consumeMessage -t golden_topic -c 1",
-        "updateKvConfig -s space -k key -v value", "deleteKvConfig -s space -k key", "getNamesrvConfig",
-        "updateNamesrvConfig -k deleteTopicWithBrokerRegistration -v false", "wipeWritePerm -b golden-a", "addWritePerm -b golden-a",
-        "cloneGroupOffset -s golden_push -d golden_other -t golden_topic", "getConsumerConfig -g golden_push", "exportConfigs -c golden -f /dev/null",
-        "consumerConnection -g nobody_here", "producerConnection -g nobody_here -t golden_topic", "deleteSubGroup -c golden -g golden_other -r true",
+        "topicList",
+        "topicList -c",
+        "topicRoute -t golden_topic",
+        "topicRoute -t nothing_here",
+        "topicClusterList -t golden_topic",
+        "topicStatus -t golden_topic",
+        "statsAll",
+        "clusterList",
+        "consumerProgress -g golden_push",
+        "consumerProgress",
+        "sendMessage -t golden_topic -p hello",
+        "resetOffsetByTime -g golden_push -t golden_topic -s 0",
+        "consumeMessage -t golden_topic -c 1",
+        "updateKvConfig -s space -k key -v value",
+        "deleteKvConfig -s space -k key",
+        "getNamesrvConfig",
+        "updateNamesrvConfig -k deleteTopicWithBrokerRegistration -v false",
+        "wipeWritePerm -b golden-a",
+        "addWritePerm -b golden-a",
+        "cloneGroupOffset -s golden_push -d golden_other -t golden_topic",
+        "getConsumerConfig -g golden_push",
+        "exportConfigs -c golden -f /dev/null",
+        "consumerConnection -g nobody_here",
+        "producerConnection -g nobody_here -t golden_topic",
+        "deleteSubGroup -c golden -g golden_other -r true",
         "deleteTopic -c golden -t golden_gone",
     ];
     let mut commands: Vec<String> = lines.map(str::to_owned).into();
-    commands.extend(["brokerStatus", "getBrokerConfig", "brokerConsumeStats", "producer", "updateBrokerConfig -k flushConsumerOffsetInterval -v 5000"].map(|command| {
-        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
-        format!("{verb} -b {broker} {rest}")
-    }));
+    commands.extend(
+        [
+            "brokerStatus",
+            "getBrokerConfig",
+            "brokerConsumeStats",
+            "producer",
+            "updateBrokerConfig -k flushConsumerOffsetInterval -v 5000",
+        ]
+        .map(|command| {
+            let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+            format!("{verb} -b {broker} {rest}")
+        }),
+    );
     mqadmin(artifacts, scratch, &name_server, &commands).await?;
     by_hand().await
 }
@@ -60,9 +95,12 @@ async fn registered() -> Result<()> {
     .context("the broker did not register")?
 }
 
+/// Request code, header fields and body of a request no stock client sends.
+type Ask<'a> = (u16, &'a [(&'a str, &'a str)], String);
+
 /// Producers and consumers of every kind.
 async fn messages(artifacts: &Artifacts, scratch: &Path, name_server: &str, flags: &[&str]) -> Result<()> {
-    let start = |role: &str| role_of(artifacts, scratch, flags, &format!("{role} namesrv={name_server}"));
+    let start = async |role: &str| role_of(artifacts, scratch, flags, &format!("{role} namesrv={name_server}")).await;
     let mut producer = start("producer group=golden_producer instance=p").await?;
     for send in [
         "send mode=sync topic=golden_topic key=a tag=TagA",
@@ -115,7 +153,7 @@ async fn while_online() -> Result<()> {
 /// Requests that no stock peer sends by itself in this script.
 async fn by_hand() -> Result<()> {
     let queue = [("topic", "golden_topic"), ("queueId", "0")];
-    let broker: &[(u16, &[(&str, &str)], String)] = &[
+    let broker: &[Ask] = &[
         (14, &[("consumerGroup", "golden_new"), ("topic", "golden_topic"), ("queueId", "0"), ("setZeroIfNotFound", "false")], String::new()),
         (18, &[], json!({"topicConfigList": [{"topicName": "golden_list", "readQueueNums": 1, "writeQueueNums": 1, "perm": 6}]}).to_string()),
         (21, &[], String::new()),
@@ -150,10 +188,11 @@ async fn by_hand() -> Result<()> {
     for (code, fields, body) in broker {
         exchange(BROKER_PORT, &request(*code, fields, body.as_bytes())).await?;
     }
-    let member = [("clusterName", "golden"), ("brokerName", "golden-a"), ("brokerAddr", "127.0.0.2:30911"), ("brokerId", "0")];
+    let member =
+        [("clusterName", "golden"), ("brokerName", "golden-a"), ("brokerAddr", "127.0.0.2:30911"), ("brokerId", "0")];
     let version = json!({"counter": 1, "stateVersion": 0, "timestamp": 1}).to_string();
     let route = json!({"brokerDatas": [], "filterServerTable": {}, "queueDatas": []}).to_string();
-    let name_server: &[(u16, &[(&str, &str)], String)] = &[
+    let name_server: &[Ask] = &[
         (101, &[("namespace", "none"), ("key", "none")], String::new()),
         (217, &[("topic", "golden_registered")], route),
         (219, &[("namespace", "none")], String::new()),
@@ -188,7 +227,11 @@ async fn exchange(port: u16, request: &[u8]) -> Result<Vec<u8>> {
 
 async fn mqadmin(artifacts: &Artifacts, scratch: &Path, name_server: &str, commands: &[String]) -> Result<()> {
     let mut java = jvm(scratch);
-    java.arg(format!("-Drocketmq.namesrv.addr={name_server}")).args(["-cp", &artifacts.mqadmin_class_path(), "ferromq.Admin"]);
+    java.arg(format!("-Drocketmq.namesrv.addr={name_server}")).args([
+        "-cp",
+        &artifacts.mqadmin_class_path(),
+        "ferromq.Admin",
+    ]);
     let mut tool = Role::start(java).await?;
     for command in commands {
         tool.write(command).await?;
@@ -220,7 +263,8 @@ struct Role {
 
 impl Role {
     async fn start(mut java: Command) -> Result<Self> {
-        let mut child = java.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
+        let mut child =
+            java.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
         let stdin = child.stdin.take().context("stdin")?;
         let events = BufReader::new(child.stdout.take().context("stdout")?).lines();
         let mut role = Self { child, stdin, events };
@@ -253,7 +297,10 @@ impl Role {
 
     async fn quit(mut self) -> Result<()> {
         self.write("quit").await?;
-        timeout(STEP_MAX, self.child.wait()).await.context("the program does not end")?.context("wait for the program")?;
+        timeout(STEP_MAX, self.child.wait())
+            .await
+            .context("the program does not end")?
+            .context("wait for the program")?;
         Ok(())
     }
 }
