@@ -40,7 +40,7 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	$(tools) cargo machete --skip-target-dir
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
-	cargo test --locked --quiet --package ferromq --test docs
+	cargo test --locked --quiet --package ferromq docs
 
 fix: ## Mend what can be mended by machine: format, spelling, lints, generated files
 	scripts/install.sh check
@@ -52,7 +52,7 @@ fix: ## Mend what can be mended by machine: format, spelling, lints, generated f
 
 # The tests that compare the documents with the code write them when told to.
 codes: ## Write docs/requests.md and docs/config.md: every request and setting, and what becomes of it here
-	UPDATE_EXPECT=1 cargo test --quiet --package ferromq --test docs
+	UPDATE_EXPECT=1 cargo test --quiet --package ferromq docs
 
 golden: ## Record the golden bytes anew from the Java broker
 	scripts/install.sh compat

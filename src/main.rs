@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(test)]
+mod docs;
 mod run;
 mod settings;
 

@@ -34,6 +34,7 @@ use crate::topic::{TopicError, TopicTable};
 /// A running broker.
 pub struct Broker {
     identity: Arc<Identity>,
+    answered: Vec<RequestCode>,
     store: Arc<Store>,
     offsets: Arc<Offsets>,
     delays: Arc<Delays>,
@@ -96,12 +97,30 @@ impl Broker {
         let parts = Parts::open(&ctx, live, &store)?;
         let mut router = Router::default();
         parts.routes(&mut router);
+        let answered = router.codes();
 
         let (servers, stop_serving) = (TaskTracker::new(), CancellationToken::new());
         listeners.serve(router, &parts, &servers, &stop_serving);
         parts.start();
         let Parts { offsets, delays, registrar, .. } = parts;
-        Ok(Self { identity, store, offsets, delays, registrar, recovery, servers, stop_serving, tasks, stopping })
+        Ok(Self {
+            identity,
+            answered,
+            store,
+            offsets,
+            delays,
+            registrar,
+            recovery,
+            servers,
+            stop_serving,
+            tasks,
+            stopping,
+        })
+    }
+
+    /// The requests it answers on its listening port, for `docs/requests.md`.
+    pub fn answered(&self) -> &[RequestCode] {
+        &self.answered
     }
 
     pub fn identity(&self) -> &Identity {
@@ -263,9 +282,4 @@ impl Parts {
         self.delays.start();
         self.registrar.start();
     }
-}
-
-/// The requests that a broker answers, for `docs/requests.md`.
-pub fn answered() -> Vec<RequestCode> {
-    Vec::new()
 }
