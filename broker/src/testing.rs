@@ -49,6 +49,13 @@ impl Surroundings {
         Self { ctx, config, role, folder: tempfile::tempdir().unwrap() }
     }
 
+    /// With other settings than the defaults.
+    pub(crate) fn with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let surroundings = Self::new();
+        surroundings.set(change);
+        surroundings
+    }
+
     pub(crate) fn set(&self, change: impl FnOnce(&mut BrokerConfig)) {
         self.config.send_modify(|config| change(Arc::make_mut(config)));
     }

@@ -3,20 +3,19 @@ use std::sync::Arc;
 
 use remoting::body::SubscriptionGroupConfig;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::*;
 use crate::config::BrokerConfig;
-use crate::context::Context;
+use crate::testing::Surroundings;
 
-fn open(change: impl FnOnce(&mut BrokerConfig)) -> (TempDir, Arc<GroupTable>) {
-    let folder = tempfile::tempdir().unwrap();
-    let table = GroupTable::open(Context::for_tests(change).0, folder.path()).unwrap();
-    (folder, table)
+fn open(change: impl FnOnce(&mut BrokerConfig)) -> (Surroundings, Arc<GroupTable>) {
+    let surroundings = Surroundings::with(change);
+    let table = reopen(&surroundings);
+    (surroundings, table)
 }
 
-fn reopen(folder: &TempDir) -> Arc<GroupTable> {
-    GroupTable::open(Context::for_tests(|_| {}).0, folder.path()).unwrap()
+fn reopen(surroundings: &Surroundings) -> Arc<GroupTable> {
+    GroupTable::open(surroundings.ctx.clone(), surroundings.folder.path()).unwrap()
 }
 
 fn golden(name: &str) -> String {
@@ -26,23 +25,23 @@ fn golden(name: &str) -> String {
 
 #[test]
 fn a_group_is_made_on_first_use() {
-    let (folder, groups) = open(|_| {});
+    let (surroundings, groups) = open(|_| {});
     assert_eq!(groups.snapshot().subscription_group_table.len(), 8);
     assert!(groups.get("TOOLS_CONSUMER").unwrap().consume_broadcast_enable);
     assert!(groups.get("G").is_none());
     assert_eq!(groups.find("G").unwrap().retry_max_times, 16);
     assert_eq!(groups.find("G"), groups.get("G"));
     assert!(groups.find("a b").is_none() && groups.find("").is_none() && groups.find(&"g".repeat(121)).is_none());
-    assert_eq!(reopen(&folder).snapshot(), groups.snapshot());
+    assert_eq!(reopen(&surroundings).snapshot(), groups.snapshot());
     assert_eq!(groups.snapshot().data_version.counter, 1);
 }
 
 #[test]
 fn groups_are_made_only_where_that_is_on() {
-    let (_folder, groups) = open(|settings| settings.auto_create_subscription_group = false);
+    let (_surroundings, groups) = open(|settings| settings.auto_create_subscription_group = false);
     assert!(groups.find("G").is_none());
     assert!(groups.find("CID_RMQ_SYS_mine").is_some());
-    let (_folder, groups) = open(|settings| {
+    let (_surroundings, groups) = open(|settings| {
         settings.auto_create_subscription_group = false;
         settings.enable_create_sys_group = false;
     });
@@ -51,7 +50,7 @@ fn groups_are_made_only_where_that_is_on() {
 
 #[test]
 fn an_administrator_creates_changes_and_deletes_groups() {
-    let (folder, groups) = open(|_| {});
+    let (surroundings, groups) = open(|_| {});
     let group = |retries, attributes: &[(&str, &str)]| SubscriptionGroupConfig {
         retry_max_times: retries,
         attributes: attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
@@ -61,7 +60,7 @@ fn an_administrator_creates_changes_and_deletes_groups() {
     groups.put_all(vec![group(5, &[])]).unwrap();
     let now = groups.get("G").unwrap();
     assert_eq!((now.retry_max_times, now.attributes["priority.factor"].as_str()), (5, "50"));
-    assert_eq!(reopen(&folder).snapshot(), groups.snapshot());
+    assert_eq!(reopen(&surroundings).snapshot(), groups.snapshot());
 
     let refusal = |config| groups.put_all(vec![SubscriptionGroupConfig::new("new"), config]).unwrap_err().to_string();
     assert_eq!(refusal(group(1, &[("+colour", "red")])), "unsupported key: colour");
@@ -70,19 +69,19 @@ fn an_administrator_creates_changes_and_deletes_groups() {
 
     assert!(groups.delete("G").unwrap());
     assert!(!groups.delete("G").unwrap());
-    assert!(reopen(&folder).get("G").is_none());
+    assert!(reopen(&surroundings).get("G").is_none());
 }
 
 #[test]
 fn what_is_forbidden_is_kept_per_topic() {
-    let (folder, groups) = open(|_| {});
+    let (surroundings, groups) = open(|_| {});
     let forbid = |topic: &str, forbid| groups.forbid_read(&"G".into(), &topic.into(), forbid).unwrap();
     forbid("A", true);
     forbid("B", true);
     forbid("A", false);
     assert!(!groups.is_read_forbidden("G", "A") && groups.is_read_forbidden("G", "B"));
     assert!(!groups.is_read_forbidden("H", "B"));
-    let again = reopen(&folder);
+    let again = reopen(&surroundings);
     assert!(again.is_read_forbidden("G", "B"));
     assert_eq!(again.snapshot(), groups.snapshot());
     forbid("B", false);
@@ -94,24 +93,28 @@ fn what_is_forbidden_is_kept_per_topic() {
 
 #[test]
 fn groups_of_java_5_load_and_save_back_equal() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("subscriptionGroup.json");
+    let surroundings = Surroundings::new();
+    let path = surroundings.folder.path().join("subscriptionGroup.json");
     std::fs::write(&path, golden("java-5.5.0-subscriptionGroup.json")).unwrap();
-    let groups = reopen(&folder);
+    let groups = reopen(&surroundings);
     groups.find("one_more").unwrap();
     groups.delete("one_more").unwrap();
     let mut java: Value = serde_json::from_str(&golden("java-5.5.0-subscriptionGroup.json")).unwrap();
     let ours: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     java["dataVersion"]["counter"] = 8.into();
-    java["dataVersion"]["timestamp"] = 1_000_000.into();
+    java["dataVersion"]["timestamp"] = 1_700_000_000_000_i64.into();
     assert_eq!(ours, java);
 }
 
 #[test]
 fn groups_of_java_4_load() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("subscriptionGroup.json"), golden("java-4.9.7-subscriptionGroup.json")).unwrap();
-    let groups = reopen(&folder);
+    let surroundings = Surroundings::new();
+    std::fs::write(
+        surroundings.folder.path().join("subscriptionGroup.json"),
+        golden("java-4.9.7-subscriptionGroup.json"),
+    )
+    .unwrap();
+    let groups = reopen(&surroundings);
     let java: Value = serde_json::from_str(&golden("java-4.9.7-subscriptionGroup.json")).unwrap();
     for (group, config) in java["subscriptionGroupTable"].as_object().unwrap() {
         let ours = serde_json::to_value(&*groups.get(group).unwrap()).unwrap();

@@ -8,10 +8,10 @@ use remoting::protocol::register::{QueryDataVersion, QueryDataVersionReply, Regi
 use remoting::router::{Call, Handle, IntoResponse, Reply};
 use remoting::server::{Server, ServerConfig};
 use remoting::version::Version;
-use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
+use crate::testing::Surroundings;
 use crate::topic::AttributeChanges;
 
 /// A name server that notes what it is told.
@@ -57,7 +57,10 @@ impl Handle<RegisterBroker> for Heard {
         assert!(call.version >= Version::V5_0_0, "Java drops part of what older brokers send");
         let header = call.header;
         assert_eq!(header.body_crc32, Some((crc32fast::hash(&call.body) & 0x7FFF_FFFF) as i32));
-        assert_eq!((&*header.broker_name, &*header.cluster_name, header.broker_id.0), ("broker-a", "cluster-a", 0));
+        assert_eq!(
+            (&*header.broker_name, &*header.cluster_name, header.broker_id.0),
+            ("broker-a", "DefaultCluster", 0)
+        );
         assert_eq!((&*header.broker_addr, &*header.ha_server_addr), ("127.0.0.1:10911", "127.0.0.1:10912"));
         let body = RegisterBrokerBody::read(&call.body, header.compressed == Some(true), call.version).unwrap();
         let topics = body.topic_config_serialize_wrapper;
@@ -130,29 +133,23 @@ impl NameServer {
 }
 
 struct Broker {
-    _folder: TempDir,
-    config: watch::Sender<Arc<BrokerConfig>>,
+    surroundings: Surroundings,
     topics: Arc<TopicTable>,
     registrar: Arc<Registrar>,
 }
 
 impl Broker {
     fn new(name_servers: &[SocketAddr]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let list = name_servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(";");
-        let (ctx, config) = Context::for_tests(|settings| settings.namesrv_addr = Some(list));
-        let topics = TopicTable::open(ctx.clone(), folder.path()).unwrap();
-        let registrar = Registrar::new(ctx, Arc::clone(&topics), Arc::new(Router::default()));
+        let surroundings = Surroundings::with(|settings| settings.namesrv_addr = Some(list));
+        let topics = TopicTable::open(surroundings.ctx.clone(), surroundings.folder.path()).unwrap();
+        let registrar = Registrar::new(surroundings.ctx.clone(), Arc::clone(&topics), Arc::new(Router::default()));
         registrar.start();
-        Self { _folder: folder, config, topics, registrar }
+        Self { surroundings, topics, registrar }
     }
 
     fn put(&self, topic: &str) {
         self.topics.put(TopicConfig::new(topic, 4, 6), &AttributeChanges::default()).unwrap();
-    }
-
-    fn change(&self, change: impl FnOnce(&mut BrokerConfig)) {
-        self.config.send_modify(|settings| change(Arc::make_mut(settings)));
     }
 }
 
@@ -235,11 +232,11 @@ async fn settings_change_while_it_runs() {
     let broker = Broker::new(&[servers[0].addr]);
     broker.put("MyA");
     broker.registrar.register_now().await;
-    broker.change(|settings| settings.broker_permission = 4);
+    broker.surroundings.set(|settings| settings.broker_permission = 4);
     broker.topics.touch();
     broker.registrar.register_now().await;
     assert_eq!(servers[0].lines().last().unwrap(), "all v2 MyA:4");
-    broker.change(|settings| settings.namesrv_addr = Some(servers[1].addr.to_string()));
+    broker.surroundings.set(|settings| settings.namesrv_addr = Some(servers[1].addr.to_string()));
     assert_eq!(servers[1].line(0).await, "all v2 MyA:4");
     let before = servers[0].lines().len();
     broker.put("MyB");
@@ -266,12 +263,12 @@ async fn topics_ordered_by_the_name_server_are_marked() {
 async fn a_version_that_is_known_need_not_be_registered() {
     let server = NameServer::anywhere();
     let broker = Broker::new(&[server.addr]);
-    broker.change(|settings| settings.force_register = false);
+    broker.surroundings.set(|settings| settings.force_register = false);
     broker.registrar.register_now().await;
     let link = Arc::clone(broker.registrar.links.lock().values().next().unwrap());
     link.register(&broker.registrar.shared, true).await.unwrap();
     assert_eq!(server.lines(), ["all v0 ", "version?"]);
-    broker.change(|settings| settings.force_register = true);
+    broker.surroundings.set(|settings| settings.force_register = true);
     link.register(&broker.registrar.shared, true).await.unwrap();
     assert_eq!(server.lines(), ["all v0 ", "version?", "all v0 "]);
     broker.registrar.close().await;

@@ -1,6 +1,5 @@
-use std::net::SocketAddr;
-
 use super::*;
+use crate::testing::{Surroundings, peer};
 
 struct Fixture {
     stats: Arc<Stats>,
@@ -9,8 +8,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(change: impl FnOnce(&mut crate::config::BrokerConfig)) -> Self {
-        let (ctx, _) = Context::for_tests(change);
-        Self { stats: Stats::new(ctx), ticks: 0 }
+        Self { stats: Stats::new(Surroundings::with(change).ctx), ticks: 0 }
     }
 
     /// 10 s pass.
@@ -48,8 +46,8 @@ fn what_is_put_is_shown_under_javas_names() {
         ("QUEUE_PUT_NUMS", "T@3", (10, 1.0, 5.0)),
         ("QUEUE_PUT_SIZE", "T@3", (5000, 500.0, 2500.0)),
         ("TOPIC_PUT_LATENCY", "3@T", (8, 0.8, 4.0)),
-        ("BROKER_PUT_NUMS", "cluster-a", (11, 1.1, 0.0)),
-        ("BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC", "cluster-a", (10, 1.0, 0.0)),
+        ("BROKER_PUT_NUMS", "DefaultCluster", (11, 1.1, 0.0)),
+        ("BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC", "DefaultCluster", (10, 1.0, 0.0)),
     ] {
         assert_eq!(fixture.minute(name, key), Some(expect), "{name} {key}");
     }
@@ -76,8 +74,8 @@ fn what_is_got_is_shown_under_javas_names() {
         ("GROUP_GET_FROM_DISK_SIZE", "T@G", (500, 50.0, 500.0)),
         ("SNDBCK_PUT_NUMS", "T@G", (1, 0.1, 1.0)),
         ("SNDBCK2DLQ_TIMES", "null@T@G@SEND_BACK_TO_DLQ", (1, 0.1, 1.0)),
-        ("BROKER_GET_NUMS", "cluster-a", (20, 2.0, 0.0)),
-        ("BROKER_GET_FROM_DISK_NUMS", "cluster-a", (5, 0.5, 5.0)),
+        ("BROKER_GET_NUMS", "DefaultCluster", (20, 2.0, 0.0)),
+        ("BROKER_GET_FROM_DISK_NUMS", "DefaultCluster", (5, 0.5, 5.0)),
     ] {
         assert_eq!(fixture.minute(name, key), Some(expect), "{name} {key}");
     }
@@ -101,7 +99,7 @@ fn what_was_never_counted_does_not_exist() {
         ("SNDBCK2DLQ_TIMES", "T@G"),
         ("BROKER_PUT_NUMS", "cluster-b"),
         ("CHANNEL_ACTIVITY", "CONNECT"),
-        ("CHANNEL_ACTIVITY", "cluster-a"),
+        ("CHANNEL_ACTIVITY", "DefaultCluster"),
         ("TOPIC_PUT_NUMSE", "T"),
     ] {
         assert_eq!(fixture.stats.view(name, key), None, "{name} {key}");
@@ -153,13 +151,13 @@ fn the_deleted_are_forgotten() {
     assert!(!known("GROUP_GET_NUMS", "T@G") && !known("GROUP_GET_NUMS", "U@G") && known("GROUP_GET_NUMS", "T@H"));
     fixture.stats.topic_deleted("T");
     assert!(!known("TOPIC_PUT_NUMS", "T") && !known("GROUP_GET_NUMS", "T@H") && known("TOPIC_PUT_NUMS", "U"));
-    assert!(known("BROKER_PUT_NUMS", "cluster-a"));
+    assert!(known("BROKER_PUT_NUMS", "DefaultCluster"));
 }
 
 #[test]
 fn connections_are_counted() {
     let mut fixture = Fixture::new(|_| {});
-    let peer = Peer::detached(SocketAddr::from(([127, 0, 0, 1], 5)));
+    let peer = peer(5);
     fixture.stats.opened(&peer);
     fixture.stats.opened(&peer);
     fixture.stats.closed(&peer);
@@ -172,7 +170,7 @@ fn connections_are_counted() {
 fn totals_leave_out_system_topics() {
     let fixture = Fixture::new(|_| {});
     fixture.put("T", 0, 1, 5, 1);
-    fixture.put("cluster-a", 0, 1, 5, 1);
+    fixture.put("DefaultCluster", 0, 1, 5, 1);
     fixture.put("rmq_sys_x", 0, 1, 5, 1);
     fixture.get("G", "T", 0, 3, 1);
     assert_eq!(fixture.stats.daily_totals().now, daily::Totals { put: 5, get: 3 });

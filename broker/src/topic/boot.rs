@@ -1,6 +1,6 @@
 //! The topics every broker has from its first start. Java: `TopicConfigManager.init`.
 
-use super::permission::READ_WRITE;
+use super::READ_WRITE;
 use super::validate::{
     BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC, OwnTopics, ROCKSDB_HALF_TOPIC,
     ROCKSDB_OP_HALF_TOPIC, SCHEDULE_TOPIC, SELF_TEST_TOPIC, TEMPLATE_TOPIC, TIMER_TOPIC,

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use remoting::body::TopicConfig;
 use remoting::types::TopicName;
 
-use super::permission::READ_WRITE;
 use super::validate::{RETRY_PREFIX, TEMPLATE_TOPIC, dead_letter_topic, retry_topic};
-use super::{TopicError, TopicTable};
+use super::{READ_WRITE, TopicError, TopicTable};
 
 /// Bits of a topic's sys flag. Java: `TopicSysFlag`.
 const UNIT: i32 = 1;

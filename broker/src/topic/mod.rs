@@ -9,32 +9,18 @@ mod create;
 mod table;
 pub(crate) mod validate;
 
-pub(crate) use attributes::AttributeChanges;
-pub use attributes::AttributeError;
-pub(crate) use attributes::{Attribute, Rule};
+pub(crate) use attributes::{Attribute, AttributeChanges, AttributeError, Rule};
 pub(crate) use table::TopicTable;
 pub(crate) use validate::{NameError, SystemTopics};
 
+use remoting::body::TopicConfig;
 use remoting::config::SaveError;
 use remoting::types::TopicName;
 
 use crate::persist::LoadError;
 
-/// What a topic's or broker's permission bits allow. Java: `PermName`.
-pub(crate) mod permission {
-    use remoting::body::TopicConfig;
-
-    pub(crate) const READ_WRITE: i32 = TopicConfig::READ | TopicConfig::WRITE;
-
-    pub(crate) fn is_readable(perm: i32) -> bool {
-        perm & TopicConfig::READ != 0
-    }
-
-    pub(crate) fn is_writable(perm: i32) -> bool {
-        perm & TopicConfig::WRITE != 0
-    }
-}
-
+/// What a topic allows unless somebody says otherwise.
+const READ_WRITE: i32 = TopicConfig::READ | TopicConfig::WRITE;
 /// Queues of one topic on this broker: tools walk over them one by one.
 const QUEUES_MAX: i32 = 100_000;
 

@@ -2,29 +2,27 @@ use std::path::Path;
 
 use remoting::body::{TopicConfig, TopicConfigWrapper};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::*;
 use crate::config::BrokerConfig;
 use crate::context::{Context, Identity};
+use crate::testing::Surroundings;
 
 struct Fixture {
-    folder: TempDir,
-    ctx: Context,
+    surroundings: Surroundings,
     table: std::sync::Arc<TopicTable>,
 }
 
 impl Fixture {
     fn new(change: impl FnOnce(&mut BrokerConfig)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (ctx, _) = Context::for_tests(change);
-        let table = TopicTable::open(ctx.clone(), folder.path()).unwrap();
-        Self { folder, ctx, table }
+        let surroundings = Surroundings::with(change);
+        let table = open(&surroundings, surroundings.ctx.clone());
+        Self { surroundings, table }
     }
 
     /// What a restart would find.
     fn reopened(&self) -> TopicConfigWrapper {
-        TopicTable::open(self.ctx.clone(), self.folder.path()).unwrap().snapshot()
+        open(&self.surroundings, self.surroundings.ctx.clone()).snapshot()
     }
 
     fn put(&self, config: TopicConfig, attributes: &str) -> Result<std::sync::Arc<TopicConfig>, String> {
@@ -38,7 +36,13 @@ impl Fixture {
     }
 }
 
-fn in_fix_cluster(mut ctx: Context) -> Context {
+fn open(surroundings: &Surroundings, ctx: Context) -> std::sync::Arc<TopicTable> {
+    TopicTable::open(ctx, surroundings.folder.path()).unwrap()
+}
+
+/// Of the name that the golden files are of.
+fn in_fix_cluster(surroundings: &Surroundings) -> Context {
+    let mut ctx = surroundings.ctx.clone();
     ctx.identity = Identity { cluster: "FixCluster".into(), ..Identity::clone(&ctx.identity) }.into();
     ctx
 }
@@ -55,12 +59,12 @@ fn a_first_start_makes_javas_topics() {
     let shape = |topic: &str| topics.get(topic).map(|topic| (topic.write_queue_nums, topic.perm));
     assert_eq!(shape("TBW102"), Some((8, 7)));
     assert_eq!(shape("BenchmarkTest"), Some((1024, 6)));
-    assert_eq!(shape("cluster-a"), Some((16, 7)));
+    assert_eq!(shape("DefaultCluster"), Some((16, 7)));
     assert_eq!(shape("broker-a"), Some((1, 7)));
     assert_eq!(shape("SCHEDULE_TOPIC_XXXX"), Some((18, 6)));
-    assert_eq!(shape("rmq_sys_REVIVE_LOG_cluster-a"), Some((8, 6)));
+    assert_eq!(shape("rmq_sys_REVIVE_LOG_DefaultCluster"), Some((8, 6)));
     assert_eq!(shape("rmq_sys_SYNC_BROKER_MEMBER_broker-a"), Some((1, 1)));
-    assert_eq!(shape("cluster-a_REPLY_TOPIC"), Some((1, 6)));
+    assert_eq!(shape("DefaultCluster_REPLY_TOPIC"), Some((1, 6)));
     assert_eq!(shape("RMQ_SYS_TRACE_TOPIC"), None);
     assert_eq!(topics.len(), 15);
     assert_eq!(fixture.reopened(), fixture.table.snapshot());
@@ -71,7 +75,7 @@ fn a_first_start_makes_javas_topics() {
         settings.trace_topic_enable = true;
     });
     assert!(fixture.table.get("TBW102").is_none());
-    assert_eq!(fixture.table.get("cluster-a").unwrap().perm, 1);
+    assert_eq!(fixture.table.get("DefaultCluster").unwrap().perm, 1);
     assert!(fixture.table.is_system("RMQ_SYS_TRACE_TOPIC"));
 }
 
@@ -97,11 +101,11 @@ fn a_topic_is_made_of_its_template_when_sent_to() {
 #[test]
 fn no_topic_is_made_by_sending_if_that_is_off() {
     let fixture = Fixture::new(|_| {});
-    let (off, _) = Context::for_tests(|settings| settings.auto_create_topic_enable = false);
     // The template is still there from before.
-    let table = TopicTable::open(off, fixture.folder.path()).unwrap();
+    fixture.surroundings.set(|settings| settings.auto_create_topic_enable = false);
+    let table = open(&fixture.surroundings, fixture.surroundings.ctx.clone());
     assert!(table.create_on_send(&"A".into(), "TBW102", 4, false).is_err());
-    assert!(table.create_on_send(&"A".into(), "cluster-a", 4, false).is_ok(), "other templates serve on");
+    assert!(table.create_on_send(&"A".into(), "DefaultCluster", 4, false).is_ok(), "other templates serve on");
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn an_administrator_is_refused_in_javas_words() {
     check("", "", "The specified topic is blank.");
     check("TBW102", "", "The topic[TBW102] is conflict with system topic.");
     check("rmq_sys_x", "", "The topic[rmq_sys_x] is conflict with system topic.");
-    check("cluster-a", "", "The topic[cluster-a] is conflict with system topic.");
+    check("DefaultCluster", "", "The topic[DefaultCluster] is conflict with system topic.");
     check("A", "+message.type=MIXED", "MIXED message type is not supported.");
     check("A", "+reserve.time=1", "Update topic reserveTime not supported");
     check("A", "+a=b", "unsupported key: a");
@@ -191,28 +195,26 @@ fn name_servers_are_told_what_changed() {
 
 #[test]
 fn topics_of_java_5_load_and_save_back_equal() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("topics.json");
+    let surroundings = Surroundings::new();
+    let path = surroundings.folder.path().join("topics.json");
     std::fs::write(&path, golden("java-5.5.0-topics.json")).unwrap();
-    let ctx = in_fix_cluster(Context::for_tests(|_| {}).0);
-    let table = TopicTable::open(ctx, folder.path()).unwrap();
+    let table = open(&surroundings, in_fix_cluster(&surroundings));
     table.touch();
     let mut java: Value = serde_json::from_str(&golden("java-5.5.0-topics.json")).unwrap();
     let ours: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     // One change, at our clock's time.
     java["dataVersion"]["counter"] = 28.into();
-    java["dataVersion"]["timestamp"] = 1_000_000.into();
+    java["dataVersion"]["timestamp"] = 1_700_000_000_000_i64.into();
     assert_eq!(ours, java);
     assert_eq!(std::fs::read_to_string(path.with_extension("json.bak")).unwrap(), golden("java-5.5.0-topics.json"));
 }
 
 #[test]
 fn topics_of_java_4_load_and_gain_what_5_has() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("topics.json");
+    let surroundings = Surroundings::new();
+    let path = surroundings.folder.path().join("topics.json");
     std::fs::write(&path, golden("java-4.9.7-topics.json")).unwrap();
-    let ctx = in_fix_cluster(Context::for_tests(|_| {}).0);
-    let table = TopicTable::open(ctx, folder.path()).unwrap();
+    let table = open(&surroundings, in_fix_cluster(&surroundings));
     let java: Value = serde_json::from_str(&golden("java-4.9.7-topics.json")).unwrap();
     let ours: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     for (topic, config) in java["topicConfigTable"].as_object().unwrap() {
@@ -228,7 +230,8 @@ fn topics_of_java_4_load_and_gain_what_5_has() {
 #[test]
 fn a_damaged_table_stops_the_start() {
     let fixture = Fixture::new(|_| {});
-    std::fs::write(fixture.folder.path().join("topics.json"), "{\"topicConfigTable\":").unwrap();
-    let _ = std::fs::remove_file(fixture.folder.path().join("topics.json.bak"));
-    assert!(matches!(TopicTable::open(fixture.ctx, fixture.folder.path()), Err(TopicError::Load(_))));
+    let folder = fixture.surroundings.folder.path();
+    std::fs::write(folder.join("topics.json"), "{\"topicConfigTable\":").unwrap();
+    let _ = std::fs::remove_file(folder.join("topics.json.bak"));
+    assert!(matches!(TopicTable::open(fixture.surroundings.ctx.clone(), folder), Err(TopicError::Load(_))));
 }
