@@ -8,7 +8,9 @@ use remoting::body::SubscriptionData;
 use remoting::types::{GroupName, TopicName};
 use tokio::time::{Duration, Instant};
 
-/// Bounded by the groups and topics that exist, as a pull names only such. Java: `ConsumerManager.consumerCompensationTable`.
+/// Bounded by the groups and topics that exist, as a pull names only such.
+///
+/// Java: `ConsumerManager.consumerCompensationTable`.
 #[derive(Default)]
 pub(crate) struct Attached {
     groups: DashMap<GroupName, HashMap<TopicName, Kept>>,

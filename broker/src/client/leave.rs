@@ -50,7 +50,7 @@ impl Clients {
         let settings = self.ctx.settings();
         let mut silent = self.producers.expire(PRODUCER_TIMEOUT);
         for (group, member) in self.consumers.expire(*settings.channel_expired_timeout) {
-            tracing::warn!(%group, client_id = %member.client_id, remote = %member.peer.remote(), "a consumer's heartbeats stopped");
+            tracing::warn!(%group, client_id = %member.client_id, "a consumer's heartbeats stopped");
             self.notifier.changed(&group);
             silent.push(member);
         }

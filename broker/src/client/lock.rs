@@ -55,7 +55,7 @@ impl Locks {
             let full = locks.len() >= QUEUES_MAX;
             match locks.get_mut(&queue) {
                 Some(lock) if lock.holder != *client && !lock.is_expired() => {
-                    tracing::debug!(%group, %client, holder = %lock.holder, ?queue, "queue is locked by another client");
+                    tracing::debug!(%group, %client, holder = %lock.holder, ?queue, "another client has locked the queue");
                     continue;
                 }
                 Some(lock) => *lock = Lock { holder: client.clone(), renewed: Instant::now() },

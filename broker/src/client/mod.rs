@@ -1,8 +1,8 @@
 //! Clients and their groups: who is connected, what groups subscribe to, which queues they hold.
 //!
-//! Clients send a heartbeat every 30 s that names their groups. A client is a member of a group until it says so, its
-//! connection closes or its heartbeats stop; members of a consumer group are told when it changes, and divide the queues
-//! among themselves by rules of their own.
+//! Clients send a heartbeat every 30 s that names their groups. A client is a member of a group until it leaves it, its
+//! connection closes or its heartbeats stop. Members of a consumer group are told when it changes, and divide the
+//! queues among themselves by rules of their own.
 
 mod attached;
 mod check;

@@ -24,6 +24,7 @@ pub(crate) struct Producers {
 
 impl Producers {
     /// A live connection of the group, another one each time.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for transaction checks, which come with transactions"))]
     pub(crate) fn any(&self, group: &str) -> Option<Peer> {
         let members = self.groups.get(group)?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -32,6 +33,7 @@ impl Producers {
     }
 
     /// The connection on which a client last joined a group.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for replies to requests, which come with request-reply"))]
     pub(crate) fn client(&self, client_id: &str) -> Option<Peer> {
         self.clients.get(client_id).map(|peer| peer.clone())
     }

@@ -70,7 +70,7 @@ impl Offsets {
         self.store.min_offset(topic, queue).unwrap_or_default()
     }
 
-    /// Where in each queue the first message lies that is not older than `at`; the end of the queue for a negative time.
+    /// Where in each queue the first message lies that is not older than `at`; its end for a negative time.
     ///
     /// # Errors
     /// [`OffsetError::Task`].

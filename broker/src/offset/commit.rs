@@ -43,7 +43,7 @@ impl Offsets {
         match self.commit(&consumer_group, &topic, queue_id, commit_offset) {
             Commit::Done => Ok(None),
             Commit::ResetPending => {
-                tracing::info!(group = %consumer_group, %topic, %queue_id, "a commit is dropped: a reset waits for its pull");
+                tracing::info!(group = %consumer_group, %topic, %queue_id, "a commit is dropped: a reset is pending");
                 Ok(Some("Offset has been previously reset"))
             }
             Commit::TooManyQueues => Err(OffsetError::TooManyQueues(topic)),

@@ -27,7 +27,7 @@ impl Handle<CloneGroupOffset> for Offsets {
             if self.topics.get(&topic).is_none() {
                 tracing::warn!(%topic, "offsets of a topic that does not exist are not copied");
             } else if offline != Some(true) && !self.consumes(&src_group, &topic) {
-                tracing::warn!(%topic, group = %src_group, "offsets of a topic that the group no longer consumes are not copied");
+                tracing::warn!(%topic, group = %src_group, "offsets are not copied: the group no longer consumes the topic");
             } else if let Some(source) = self.table.find(&src_group, &topic) {
                 self.progress(&dest_group, &topic).copy_from(&source);
                 self.changed();
@@ -40,8 +40,8 @@ impl Handle<CloneGroupOffset> for Offsets {
 impl Handle<QueryCorrectionOffset> for Offsets {
     type Error = OffsetError;
 
-    /// Java: `AdminBrokerProcessor.queryCorrectionOffset`. Java also deletes the offsets of the groups left out, in all topics;
-    /// a question deletes nothing here.
+    /// Java: `AdminBrokerProcessor.queryCorrectionOffset`, which also deletes all offsets of the groups left out, in all
+    /// topics. A question deletes nothing here.
     async fn handle(&self, call: Call<QueryCorrectionOffset>) -> Result<Reply<NoHeader>, OffsetError> {
         let QueryCorrectionOffset { filter_groups, compare_group, topic } = call.header;
         let left_out: HashSet<&str> = filter_groups.as_deref().unwrap_or_default().split(',').collect();

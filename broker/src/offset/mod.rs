@@ -16,7 +16,7 @@ mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use progress::{Commit, Progress, Start};
+pub(crate) use progress::{Commit, Progress};
 use remoting::config::SaveError;
 use remoting::header::HeaderError;
 use remoting::protocol::RequestCode;

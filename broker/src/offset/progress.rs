@@ -32,8 +32,8 @@ pub(crate) struct Start {
     pub(crate) cold: bool,
 }
 
-/// Queues of one topic that a group can have offsets of; commits beyond are refused. Java has no bound, and neither checks
-/// that a committed queue exists.
+/// Queues of one topic that a group can have offsets of; commits beyond are refused. Java has no bound, and like Java we
+/// do not check that a committed queue exists.
 const QUEUES_MAX: usize = 100_000;
 
 /// What became of a commit.
@@ -75,8 +75,8 @@ impl Progress {
         })
     }
 
-    /// After a pull: where the next one will start, what the group commits along with it, and whether it read messages that
-    /// are no longer in memory.
+    /// After a pull: where the next one will start, what the group commits along with it, and whether it read messages
+    /// that are no longer in memory.
     pub(crate) fn pull(&self, queue: QueueId, next: QueueOffset, commit: Option<QueueOffset>, cold: bool) {
         self.change(queue, |place| {
             place.pulled = Some(next);

@@ -16,8 +16,9 @@ const NO_OFFSET: QueueOffset = QueueOffset(-1);
 impl Handle<ResetOffset> for Offsets {
     type Error = OffsetError;
 
-    /// The broker works out the target itself and keeps it until the group's next pull of the queue, which is answered with
-    /// it; until then commits of the group are dropped. Java: `AdminBrokerProcessor.resetOffset`, `resetOffsetInner`.
+    /// The broker works out the target itself and keeps it until the group's next pull of the queue, which is answered
+    /// with it; until then commits of the group are dropped. Java: `AdminBrokerProcessor.resetOffset`,
+    /// `resetOffsetInner`.
     async fn handle(&self, call: Call<ResetOffset>) -> Result<Reply<NoHeader>, OffsetError> {
         tracing::info!(by = %call.peer.remote(), request = ?call.header, "a reset of offsets begins");
         if !self.ctx.settings().use_server_side_reset_offset {

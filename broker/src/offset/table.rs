@@ -9,8 +9,8 @@ use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
 
 use super::progress::Progress;
 
-/// Group, then topic, then queue. Java keeps one table by `topic@group`; by group first, nothing is joined to look something
-/// up, and a group goes in one step.
+/// Group, then topic, then queue. Java keeps one table by `topic@group`; by group first, nothing is joined to look
+/// something up, and a group goes in one step.
 #[derive(Default)]
 pub(crate) struct Table {
     groups: DashMap<GroupName, Arc<Topics>>,

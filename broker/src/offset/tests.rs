@@ -12,6 +12,7 @@ use std::fs;
 use store::StoreConfig;
 use store::message::Message;
 
+use super::progress::Start;
 use super::*;
 use crate::context::Role;
 use crate::testing::{Surroundings, call, command, peer};
@@ -408,7 +409,8 @@ async fn a_reset_is_refused_where_it_makes_no_sense() {
 
 async fn join(fixture: &Fixture, peer: &Peer, topic: &str) {
     let body = format!(
-        r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"g","subscriptionDataSet":[{{"topic":"{topic}","subString":"*","subVersion":1}}]}}]}}"#
+        r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"g",
+            "subscriptionDataSet":[{{"topic":"{topic}","subString":"*","subVersion":1}}]}}]}}"#
     );
     fixture.offsets.clients.handle(call(Heartbeat {}, body, peer)).await.unwrap();
 }
@@ -434,7 +436,8 @@ async fn without_server_side_resets_members_are_told_to_set_their_offsets() {
         sent.iter().all(|sent| sent.is_one_way() && sent.request_code() == RequestCode::RESET_CONSUMER_CLIENT_OFFSET)
     );
     // The form that Go cuts by hand.
-    let expect = r#"{"offsetTable":{{"brokerName":"broker-a","queueId":0,"topic":"T"}:5,{"brokerName":"broker-a","queueId":1,"topic":"T"}:0}}"#;
+    let queue = |id| format!(r#"{{"brokerName":"broker-a","queueId":{id},"topic":"T"}}"#);
+    let expect = format!(r#"{{"offsetTable":{{{}:5,{}:0}}}}"#, queue(0), queue(1));
     assert_eq!(std::str::from_utf8(&sent[0].body).unwrap(), expect);
     assert_eq!(fixture.get("g", "T", 0), Some(3), "the members commit by themselves");
 }

@@ -63,8 +63,8 @@ impl Answer {
     }
 }
 
-/// Only a slave could take over from a master that is asked for old messages, and slaves do not serve pulls: the master's
-/// id is always suggested.
+/// Only a slave could take over from a master that is asked for old messages, and slaves do not serve pulls: the
+/// master's id is always suggested.
 fn reply(
     admitted: &Admitted,
     next: QueueOffset,

@@ -12,7 +12,7 @@ use crate::client::ConsumerGroup;
 use crate::config::BrokerConfig;
 use crate::context::Role;
 use crate::filter;
-use crate::topic::validate;
+use crate::topic::{permission, validate};
 
 /// What the checks looked up and the read needs.
 pub(super) struct Admitted {
@@ -44,7 +44,7 @@ impl Reader {
         if *self.ctx.role.borrow() == Role::Slave {
             return Err(PullError::Slave);
         }
-        if settings.broker_permission & TopicConfig::READ == 0 {
+        if !permission::is_readable(settings.broker_permission) {
             return Err(PullError::BrokerForbidden(host));
         }
         if pull.code == RequestCode::LITE_PULL_MESSAGE && !settings.lite_pull_message_enable {
@@ -59,7 +59,7 @@ impl Reader {
         let Some(topic) = self.topics.get(&header.topic) else {
             return Err(PullError::UnknownTopic(header.topic.clone()));
         };
-        if topic.perm & TopicConfig::READ == 0 {
+        if !topic.is_readable() {
             return Err(PullError::TopicForbidden(header.topic.clone()));
         }
         let (queue, queues) = (header.queue_id, topic.read_queue_nums);

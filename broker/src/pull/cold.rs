@@ -19,8 +19,8 @@ pub(super) const READERS_MAX: usize = 16;
 const PAGE_BYTES: usize = 4096;
 
 impl Reader {
-    /// Reads on a blocking thread, and only answers once the messages are in memory: otherwise writing them to the socket
-    /// would wait for the disk, and with it all connections of that worker.
+    /// Reads on a blocking thread, and only answers once the messages are in memory: otherwise writing them to the
+    /// socket would wait for the disk, and with it all connections of that worker.
     pub(super) fn serve_cold(self: &Arc<Self>, pull: Pull, admitted: Admitted) {
         let this = Arc::clone(self);
         let busy = pull.peer.busy();

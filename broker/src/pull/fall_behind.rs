@@ -1,7 +1,8 @@
 //! Groups that read so far behind that they would cost the others their memory.
 
-use remoting::body::SubscriptionGroupConfig;
 use std::collections::BTreeMap;
+
+use remoting::body::SubscriptionGroupConfig;
 use store::ReadOutcome;
 use store::message::StoredMessage;
 
@@ -9,8 +10,8 @@ use super::reader::Reader;
 use super::request::Pull;
 
 impl Reader {
-    /// With `disableConsumeIfConsumerReadSlowly`, a group behind by more than `consumerFallbehindThreshold` may no longer
-    /// consume until an administrator lets it. Java: `BrokerController.protectBroker`.
+    /// With `disableConsumeIfConsumerReadSlowly`, a group behind by more than `consumerFallbehindThreshold` may no
+    /// longer consume until an administrator lets it. Java: `BrokerController.protectBroker`.
     pub(super) fn watch_fall_behind(&self, pull: &Pull, outcome: &ReadOutcome) {
         if !self.ctx.config.borrow().disable_consume_if_consumer_read_slowly {
             return;

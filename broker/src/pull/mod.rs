@@ -59,6 +59,7 @@ impl Pulls {
     }
 
     /// Pulls that wait for a message now.
+    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.reader.waiting()
     }

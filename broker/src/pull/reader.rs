@@ -134,7 +134,8 @@ impl Reader {
     /// The group goes on elsewhere. What the pull would commit is from before the reset, and is not.
     pub(super) fn hand_out_reset(&self, pull: &Pull, admitted: &Admitted, progress: &Progress, to: QueueOffset) {
         let header = &pull.header;
-        tracing::info!(group = %header.consumer_group, topic = %header.topic, queue = %header.queue_id, %to, "a reset is handed out");
+        let (group, topic, queue) = (&header.consumer_group, &header.topic, header.queue_id);
+        tracing::info!(%group, %topic, %queue, %to, "a reset is handed out");
         progress.pull(header.queue_id, to, None, false);
         Answer::reset(admitted, to, self.bounds(pull)).send(pull, ());
     }

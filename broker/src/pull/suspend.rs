@@ -16,11 +16,12 @@ use super::request::Pull;
 /// A single connection is bounded before: it is not read any further while too many of its calls wait.
 pub(super) const WAITING_MAX: usize = 100_000;
 
-/// How long a pull goes on waiting once messages came that it does not want: so long, at most, is the group's offset behind
-/// what was looked through. Java looks at every waiting pull this often.
+/// How long a pull goes on waiting once messages came that it does not want: so long, at most, is the group's offset
+/// behind what was looked through. Java looks at every waiting pull this often.
 const UNWANTED_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Reader {
+    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         WAITING_MAX - self.waiting.available_permits()
     }
@@ -67,7 +68,8 @@ impl Reader {
         }
     }
 
-    /// Checks, reads and answers once more. Gives the pull back, to wait on, if messages came and it wants none of them.
+    /// Checks, reads and answers once more. Gives the pull back, to wait on, if messages came and it wants none of
+    /// them.
     fn serve_again(self: &Arc<Self>, mut pull: Pull, arrived: bool) -> Option<Pull> {
         pull.began = Instant::now();
         let settings = self.ctx.settings();
