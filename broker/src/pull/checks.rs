@@ -12,7 +12,7 @@ use crate::client::ConsumerGroup;
 use crate::config::BrokerConfig;
 use crate::context::Role;
 use crate::filter;
-use crate::topic::{permission, validate};
+use crate::topic::validate;
 
 /// What the checks looked up and the read needs.
 pub(super) struct Admitted {
@@ -44,7 +44,7 @@ impl Reader {
         if *self.ctx.role.borrow() == Role::Slave {
             return Err(PullError::Slave);
         }
-        if !permission::is_readable(settings.broker_permission) {
+        if settings.broker_permission & TopicConfig::READ == 0 {
             return Err(PullError::BrokerForbidden(host));
         }
         if pull.code == RequestCode::LITE_PULL_MESSAGE && !settings.lite_pull_message_enable {
