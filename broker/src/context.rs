@@ -11,7 +11,7 @@ use crate::config::BrokerConfig;
 
 /// Cheap to clone; all clones are the same broker.
 #[derive(Clone)]
-pub struct Context {
+pub(crate) struct Context {
     pub identity: Arc<Identity>,
     /// The settings in force; replaced as a whole by `updateBrokerConfig`.
     pub config: watch::Receiver<Arc<BrokerConfig>>,
@@ -25,7 +25,7 @@ pub struct Context {
 
 impl Context {
     /// The settings of this moment; hold them for one request, not longer.
-    pub fn settings(&self) -> Arc<BrokerConfig> {
+    pub(crate) fn settings(&self) -> Arc<BrokerConfig> {
         Arc::clone(&self.config.borrow())
     }
 }
@@ -51,7 +51,7 @@ impl Identity {
 
 /// What this broker may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Takes writes and runs what only one member of a broker set may run.
     Master,
     Slave,

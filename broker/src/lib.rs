@@ -23,3 +23,4 @@ mod testing;
 mod topic;
 
 pub use assemble::{Broker, StartError};
+pub use context::Identity;
