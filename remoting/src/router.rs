@@ -355,8 +355,13 @@ impl Unsupported {
         let key = if full { RequestCode(i32::MAX) } else { code };
         let count = counts.entry(key).or_default();
         *count += 1;
-        if *count == 1 {
-            tracing::warn!(%code, "a request that is not supported");
+        if *count > 1 {
+            return;
+        }
+        match code.name() {
+            // `docs/requests.md` says why; the caller was told.
+            Some(_) => tracing::info!(%code, "a request that is not answered here"),
+            None => tracing::warn!(%code, "a request that RocketMQ does not have"),
         }
     }
 
