@@ -12,10 +12,13 @@ use compat_tests::target::Flush;
 use crate::check;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    scenario!(acknowledged_messages_survive_kill_9).alone(),
+    scenario!(acknowledged_messages_survive_kill_9).alone().allowing(&KILLED),
     scenario!(acknowledged_messages_survive_kill_9_with_sync_flush)
-        .alone_with(Layout { flush: Flush::Sync, ..Layout::SMALL }),
+        .alone_with(Layout { flush: Flush::Sync, ..Layout::SMALL })
+        .allowing(&KILLED),
 ];
+
+const KILLED: [(&str, &str); 1] = [("lost a broker's connection", "the name server tells of the kill")];
 
 async fn acknowledged_messages_survive_kill_9(run: Run) -> Result<()> {
     kill_in_the_middle_of_sends(run).await

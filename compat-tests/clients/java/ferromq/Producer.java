@@ -20,6 +20,8 @@ final class Producer implements Main.Role {
         producer = new DefaultMQProducer(arguments.text("group"));
         producer.setNamesrvAddr(arguments.text("namesrv"));
         producer.setInstanceName(arguments.text("instance"));
+        // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
+        producer.setMqClientApiTimeout(15000);
         producer.setSendMsgTimeout(arguments.small("timeout", 15000));
         producer.setRetryTimesWhenSendFailed(arguments.small("retries", 2));
         producer.setMaxMessageSize(arguments.small("maxSize", 4 * 1024 * 1024));

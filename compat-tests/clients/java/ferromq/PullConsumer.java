@@ -21,6 +21,8 @@ final class PullConsumer implements Main.Role {
         consumer = new DefaultLitePullConsumer(arguments.text("group"));
         consumer.setNamesrvAddr(arguments.text("namesrv"));
         consumer.setInstanceName(arguments.text("instance"));
+        // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
+        consumer.setMqClientApiTimeout(15000);
         consumer.setAutoCommit(false);
         consumer.setPullBatchSize(arguments.small("batch", 10));
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);

@@ -32,6 +32,8 @@ final class PushConsumer implements Main.Role {
         consumer = new DefaultMQPushConsumer(arguments.text("group"));
         consumer.setNamesrvAddr(arguments.text("namesrv"));
         consumer.setInstanceName(arguments.text("instance"));
+        // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
+        consumer.setMqClientApiTimeout(15000);
         consumer.setPollNameServerInterval(arguments.small("poll", 1000));
         consumer.setHeartbeatBrokerInterval(arguments.small("heartbeat", 5000));
         consumer.setPersistConsumerOffsetInterval(arguments.small("persist", 1000));
