@@ -106,7 +106,7 @@ impl ConsumerGroup {
         match self.place_of(member.connection()) {
             // The client on this connection goes by another name now. Java: only logged.
             Ok(at) if self.members[at].client_id != member.client_id => self.members[at] = Arc::clone(member),
-            Ok(_) => {}
+            Ok(at) => self.members[at].touch(member.last_heartbeat()),
             Err(at) => {
                 self.members.insert(at, Arc::clone(member));
                 changed = true;

@@ -253,6 +253,19 @@ async fn silent_clients_are_forgotten_after_120_s() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn members_that_disagree_on_what_to_consume_stay_members() {
+    let fixture = Fixture::new();
+    let (a, b) = (peer(1), peer(2));
+    for _ in 0..10 {
+        fixture.consume(&a, "g", vec![to("T", 1)]).await;
+        fixture.consume(&b, "g", vec![to("U", 1)]).await;
+        advance(Duration::from_secs(30)).await;
+        fixture.clients.expire();
+    }
+    assert_eq!(fixture.list("g").await.unwrap(), [id(&a), id(&b)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_silent_in_one_group_keeps_its_connection_for_the_others() {
     let fixture = Fixture::new();
     let a = peer(1);
