@@ -13,7 +13,7 @@
 //! | [`clients`] | stock Java and Go clients and mqadmin as typed handles |
 //! | [`wire`] | the few questions the harness itself asks a server |
 //! | [`logs`] | lines a healthy server does not write; keeping logs of failures |
-//! | [`scenario`] | what a scenario is and what it is given |
+//! | [`mod@scenario`] | what a scenario is and what it is given |
 //! | [`suite`] | scenarios × clients × targets as tests, and the matrix at the end |
 
 pub mod artifacts;

@@ -17,7 +17,7 @@ use crate::target::Target;
 /// The steps of a scenario. Each test blocks a thread of its own, so they need not be `Send`.
 pub type Steps = fn(Run) -> Pin<Box<dyn Future<Output = Result<()>>>>;
 
-/// A promise to users, checked with stock clients. Made by [`scenario!`](crate::scenario).
+/// A promise to users, checked with stock clients. Made by [`scenario!`](macro@crate::scenario).
 #[derive(Clone, Copy)]
 pub struct Scenario {
     /// The promise, as a function name.
