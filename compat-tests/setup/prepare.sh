@@ -26,7 +26,7 @@ check_tools() {
     need javac openjdk-17-jdk-headless
     need jar openjdk-17-jdk-headless
     need mvn maven
-    need go "golang, or https://go.dev/dl for 1.22 or later"
+    need go "golang, or https://go.dev/dl for 1.19 or later"
     need debootstrap debootstrap
     if ((${#missing[@]})); then
         printf 'compat: missing: %s\n' "${missing[@]}" >&2

@@ -1,6 +1,6 @@
 module ferromq/compat/client
 
-go 1.22
+go 1.19
 
 require github.com/apache/rocketmq-client-go/v2 v2.1.2
 

@@ -61,7 +61,7 @@ func (l line) number(key string, otherwise int) int {
 func (l line) under(prefix string) map[string]string {
 	found := map[string]string{}
 	for key, value := range l.values {
-		if rest, ok := strings.CutPrefix(key, prefix); ok {
+		if rest := strings.TrimPrefix(key, prefix); rest != key {
 			found[rest] = value
 		}
 	}

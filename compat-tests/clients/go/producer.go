@@ -80,6 +80,7 @@ func (s *sender) send(l line) error {
 	case "async":
 		var answered sync.WaitGroup
 		for _, message := range made {
+			message := message // The answer comes when the loop is further on.
 			answered.Add(1)
 			err := s.producer.SendAsync(context.Background(), func(_ context.Context, result *primitive.SendResult, err error) {
 				report([]string{message.GetKeys()}, result, err)

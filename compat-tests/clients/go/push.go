@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -110,7 +110,7 @@ func reported() consumer.AllocateStrategy {
 		mutex.Lock()
 		defer mutex.Unlock()
 		topic := all[0].Topic
-		if before, known := last[topic]; !known || !slices.Equal(before, ids) {
+		if before, known := last[topic]; !known || !reflect.DeepEqual(before, ids) {
 			last[topic] = ids
 			of("assigned").put("topic", topic).put("queues", ids).put("members", len(clients)).send()
 		}
