@@ -458,7 +458,7 @@ async fn groups_and_topics_take_their_offsets_with_them() {
 }
 
 #[tokio::test]
-async fn a_group_takes_over_anothers_offsets() {
+async fn a_group_takes_over_the_offsets_of_another() {
     let fixture = Fixture::new();
     fixture.commit("g", "T", 0, 4);
     let copy = async |topic: Option<&str>, offline| {
