@@ -34,6 +34,8 @@ impl Janitor {
         loop {
             let interval = *self.config.now().scan_not_active_broker_interval;
             tokio::select! {
+                // First: the connections that our own stop closes are no loss.
+                biased;
                 () = stopping.cancelled() => return,
                 () = self.disconnected.notified() => {}
                 () = tokio::time::sleep(interval) => {}

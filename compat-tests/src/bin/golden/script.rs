@@ -115,9 +115,9 @@ async fn messages(artifacts: &Artifacts, scratch: &Path, name_server: &str, flag
     }
     let mut failing = start("push group=golden_push instance=c1 topic=golden_topic fail=1 maxReconsume=1").await?;
     failing.seen("received", 6).await?;
-    let mut orderly = start("push group=golden_orderly instance=c2 topic=golden_topic orderly=true").await?;
+    let mut orderly = start("push group=golden_orderly instance=c2 topic=golden_topic order=orderly").await?;
     orderly.seen("received", 6).await?;
-    let second = start("push group=golden_orderly instance=c3 topic=golden_topic orderly=true").await?;
+    let second = start("push group=golden_orderly instance=c3 topic=golden_topic order=orderly").await?;
     let mut pull = start("pull group=golden_pull instance=c4 topic=golden_topic").await?;
     pull.command("poll count=5 timeout=10000").await?;
     pull.command("commit").await?;
