@@ -54,9 +54,8 @@ fix: ## Mend what can be mended by machine: format, spelling, lints, generated f
 codes: ## Write docs/requests.md and docs/config.md: every request and setting, and what becomes of it here
 	UPDATE_EXPECT=1 cargo test --quiet --package ferromq docs
 
-golden: ## Record the golden bytes anew from the Java broker
-	scripts/install.sh compat
-	scripts/with-docker.sh cargo run --package compat-tests --bin golden
+golden: prepared ## Record the golden frames anew from the Java name server and broker
+	cargo run --package compat-tests --bin golden
 
 bench: prepared ## Measure ours and the Java broker in one run, with the same load, and print the ratios
 	bench/run.sh

@@ -9,6 +9,8 @@ pub(crate) struct Frame {
     pub(crate) opaque: i64,
     pub(crate) response: bool,
     pub(crate) one_way: bool,
+    /// Header fields, and one for a body.
+    pub(crate) fullness: usize,
 }
 
 impl Frame {
@@ -17,23 +19,42 @@ impl Frame {
         let word = bytes.get(4..8).context("a frame without a header length")?;
         let length = usize::from(word[1]) << 16 | usize::from(word[2]) << 8 | usize::from(word[3]);
         let header = bytes.get(8..8 + length).context("a frame without its header")?;
-        let (code, opaque, flag) = match word[0] {
+        let (code, opaque, flag, fields) = match word[0] {
             0 => {
                 let json: Value = serde_json::from_slice(header).context("a JSON header")?;
                 let number = |key: &str| json[key].as_i64().with_context(|| format!("a header without {key}"));
-                (number("code")?, number("opaque")?, number("flag")?)
+                let fields = json["extFields"].as_object().map_or(0, serde_json::Map::len);
+                (number("code")?, number("opaque")?, number("flag")?, fields)
             }
             _ => {
-                let number = |at: usize, size: usize| -> Result<i64> {
-                    let bytes = header.get(at..at + size).context("a short binary header")?;
-                    let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
-                    Ok(bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte)))
-                };
-                (number(0, 2)?, number(5, 4)?, number(9, 4)?)
+                let number = |at: usize, size: usize| number(header, at, size).context("a short binary header");
+                (number(0, 2)?, number(5, 4)?, number(9, 4)?, binary_fields(header).context("binary header fields")?)
             }
         };
-        Ok(Self { binary: word[0] != 0, code, opaque, response: flag & 1 != 0, one_way: flag & 2 != 0 })
+        let fullness = fields + usize::from(bytes.len() > 8 + length);
+        Ok(Self { binary: word[0] != 0, code, opaque, response: flag & 1 != 0, one_way: flag & 2 != 0, fullness })
     }
+}
+
+fn number(bytes: &[u8], at: usize, size: usize) -> Option<i64> {
+    let bytes = bytes.get(at..at + size)?;
+    let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
+    Some(bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte)))
+}
+
+/// How many fields follow the remark of a binary header.
+fn binary_fields(header: &[u8]) -> Option<usize> {
+    let size = |at: usize, size: usize| number(header, at, size).and_then(|size| usize::try_from(size).ok());
+    let mut at = 17 + size(13, 4)?;
+    let end = at + 4 + size(at, 4)?;
+    at += 4;
+    let mut fields = 0;
+    while at < end {
+        at += 2 + size(at, 2)?;
+        at += 4 + size(at, 4)?;
+        fields += 1;
+    }
+    Some(fields)
 }
 
 /// A request as a Java 5.5.0 peer would write it.

@@ -20,17 +20,17 @@ pub(crate) struct Java {
 const START_MAX: Duration = Duration::from_secs(60);
 
 impl Java {
+    /// Paths are relative to the scratch folder, as some are told in answers.
     pub(crate) async fn start(artifacts: &Artifacts, scratch: &Path) -> Result<Self> {
-        let home = scratch.display();
         let name_server = format!(
-            "listenPort={NAME_SERVER_PORT}\nbindAddress={BEHIND}\nkvConfigPath={home}/kv.json\nconfigStorePath={home}/namesrv.properties\n"
+            "listenPort={NAME_SERVER_PORT}\nbindAddress={BEHIND}\nkvConfigPath=kv.json\nnotifyMinBrokerIdChanged=true\n"
         );
         let name_server =
             java(artifacts, scratch, "namesrv", "org.apache.rocketmq.namesrv.NamesrvStartup", &name_server)?;
         up(NAME_SERVER_PORT).await?;
         let broker = format!(
             "brokerClusterName=golden\nbrokerName=golden-a\nbrokerIP1={PROXY}\nbindAddress={BEHIND}\nlistenPort={BROKER_PORT}\n\
-             namesrvAddr={PROXY}:{NAME_SERVER_PORT}\nstorePathRootDir={home}/store\nmappedFileSizeCommitLog=67108864\n\
+             namesrvAddr={PROXY}:{NAME_SERVER_PORT}\nstorePathRootDir=store\nmappedFileSizeCommitLog=67108864\n\
              maxHashSlotNum=5000\nmaxIndexNum=20000\nenableSlaveActingMaster=true\ndiskMaxUsedSpaceRatio=95\n"
         );
         let broker = java(artifacts, scratch, "broker", "org.apache.rocketmq.broker.BrokerStartup", &broker)?;
@@ -51,14 +51,15 @@ impl Java {
 }
 
 fn java(artifacts: &Artifacts, scratch: &Path, name: &str, main: &str, settings: &str) -> Result<Child> {
-    let config = scratch.join(name).with_extension("conf");
-    fs::write(&config, settings).context("write settings")?;
+    let config = format!("{name}.conf");
+    fs::write(scratch.join(&config), settings).context("write settings")?;
     let log = File::create(scratch.join(name).with_extension("log")).context("create a log")?;
     Command::new("java")
         .args(["-Xmx512m", "-XX:+UseSerialGC"])
-        .arg(format!("-Duser.home={}", scratch.display()))
-        .arg(format!("-Drocketmq.home.dir={}", scratch.display()))
+        .current_dir(scratch)
         .args([
+            "-Duser.home=.",
+            "-Drocketmq.home.dir=.",
             "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
             "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98",
         ])

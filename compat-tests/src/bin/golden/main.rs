@@ -1,9 +1,10 @@
 //! Records golden frames: stock clients, mqadmin and a few hand-made requests talk to the Java name server and broker
-//! through a proxy, which keeps the first request of each kind and Java's answer to it, byte for byte.
+//! through a proxy, which keeps one request of each kind and one of each kind of answer, byte for byte.
 //!
-//! They are written to `compat-tests/golden/frames/<code>[.binary].{request,response}`; `remoting/tests/golden.rs` reads them.
+//! They are written to `compat-tests/golden/frames`, named as the README there says; `remoting/tests/golden.rs` reads them.
 #![expect(clippy::print_stdout, reason = "says what it recorded")]
 
+mod by_hand;
 mod frame;
 mod java;
 mod proxy;
@@ -20,8 +21,9 @@ use self::proxy::Recorder;
 /// Where stock peers connect: the proxy's side. Java itself listens on the same ports of 127.0.0.1.
 const PROXY: &str = "127.0.0.2";
 const BEHIND: &str = "127.0.0.1";
-const NAME_SERVER_PORT: u16 = 39876;
-const BROKER_PORT: u16 = 30911;
+/// Below the ports that outgoing connections take.
+const NAME_SERVER_PORT: u16 = 19876;
+const BROKER_PORT: u16 = 21911;
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
@@ -45,6 +47,9 @@ async fn record() -> Result<()> {
     java.stop().await?;
 
     let frames = artifacts.workspace.join("compat-tests/golden/frames");
+    if frames.exists() {
+        fs::remove_dir_all(&frames).context("clear the last frames")?;
+    }
     fs::create_dir_all(&frames).context("create the folder of frames")?;
     let kept = recorder.kept();
     for (name, bytes) in &kept {

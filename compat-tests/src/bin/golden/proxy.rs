@@ -1,4 +1,4 @@
-//! Forwards frames between stock peers and Java, and keeps what is new.
+//! Forwards frames between stock peers and Java, and keeps what is new or says more.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,12 @@ use crate::{BEHIND, PROXY};
 /// Request codes by connection, direction and opaque, until the answer comes.
 type Asked = Arc<Mutex<HashMap<(bool, i64), String>>>;
 
+/// A frame and its fullness.
+type Kept = (usize, Vec<u8>);
+
 #[derive(Clone, Default)]
 pub(crate) struct Recorder {
-    frames: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    frames: Arc<Mutex<BTreeMap<String, Kept>>>,
 }
 
 impl Recorder {
@@ -37,7 +40,8 @@ impl Recorder {
 
     /// Recorded frames by file name.
     pub(crate) fn kept(&self) -> BTreeMap<String, Vec<u8>> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.iter().map(|(name, (_, bytes))| (name.clone(), bytes.clone())).collect()
     }
 
     fn connect(&self, near: TcpStream, far: TcpStream) {
@@ -70,7 +74,7 @@ impl Recorder {
         let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
         if !frame.response {
             let kind = format!("{}{}", frame.code, if frame.binary { ".binary" } else { "" });
-            self.keep(format!("{kind}.request"), bytes);
+            self.keep(format!("{kind}.request"), frame.fullness, bytes);
             if !frame.one_way {
                 asked.insert((towards_java, frame.opaque), kind);
             }
@@ -78,12 +82,16 @@ impl Recorder {
             // One answer of success and one of each other code: a route that does not exist is as telling as one that does.
             let refused = if frame.code == 0 { String::new() } else { format!(".code{}", frame.code) };
             let binary = if frame.binary && !kind.ends_with(".binary") { ".in-binary" } else { "" };
-            self.keep(format!("{kind}{refused}{binary}.response"), bytes);
+            self.keep(format!("{kind}{refused}{binary}.response"), frame.fullness, bytes);
         }
         Ok(())
     }
 
-    fn keep(&self, name: String, bytes: &[u8]) {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert_with(|| bytes.to_vec());
+    /// The first frame of a name stays, unless a later one has more fields.
+    fn keep(&self, name: String, fullness: usize, bytes: &[u8]) {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if frames.get(&name).is_none_or(|(kept, _)| *kept < fullness) {
+            frames.insert(name, (fullness, bytes.to_vec()));
+        }
     }
 }

@@ -1,21 +1,27 @@
 //! What the peers say, so that every request we answer is said once.
 
+use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use compat_tests::artifacts::Artifacts;
-use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::by_hand::{self, exchange};
 use crate::frame::request;
 use crate::{BROKER_PORT, NAME_SERVER_PORT, PROXY};
 
 const STEP_MAX: Duration = Duration::from_secs(60);
+
+/// Makes a stock peer write binary headers.
+const BINARY: &str = "-Drocketmq.serialize.type=ROCKETMQ";
+/// Makes a stock producer send with long field names.
+const LONG_NAMES: &str = "-Dorg.apache.rocketmq.client.sendSmartMsg=false";
 
 pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
     let name_server = format!("{PROXY}:{NAME_SERVER_PORT}");
@@ -32,7 +38,8 @@ pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
     )
     .await?;
     messages(artifacts, scratch, &name_server, &[]).await?;
-    messages(artifacts, scratch, &name_server, &["-Drocketmq.serialize.type=ROCKETMQ"]).await?;
+    messages(artifacts, scratch, &name_server, &[BINARY]).await?;
+    lists(scratch)?;
     let lines = [
         "topicList",
         "topicList -c",
@@ -69,6 +76,8 @@ pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
             "brokerConsumeStats",
             "producer",
             "updateBrokerConfig -k flushConsumerOffsetInterval -v 5000",
+            "updateTopicList -f topics.json",
+            "updateSubGroupList -f groups.json",
         ]
         .map(|command| {
             let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
@@ -76,7 +85,17 @@ pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
         }),
     );
     mqadmin(artifacts, scratch, &name_server, &commands).await?;
-    by_hand().await
+    by_hand::run().await
+}
+
+/// Writes the files that mqadmin makes many topics and groups of.
+fn lists(scratch: &Path) -> Result<()> {
+    let topics = json!([{"topicName": "golden_list_1", "perm": 6}, {"topicName": "golden_list_2", "readQueueNums": 1}]);
+    let groups = json!([{"groupName": "golden_list_1"}, {"groupName": "golden_list_2", "consumeEnable": false}]);
+    for (name, list) in [("topics.json", topics), ("groups.json", groups)] {
+        fs::write(scratch.join(name), list.to_string()).with_context(|| format!("write {name}"))?;
+    }
+    Ok(())
 }
 
 /// Waits until the broker's topics are routed.
@@ -95,13 +114,16 @@ async fn registered() -> Result<()> {
     .context("the broker did not register")?
 }
 
-/// Request code, header fields and body of a request no stock client sends.
-type Ask<'a> = (u16, &'a [(&'a str, &'a str)], String);
-
 /// Producers and consumers of every kind.
 async fn messages(artifacts: &Artifacts, scratch: &Path, name_server: &str, flags: &[&str]) -> Result<()> {
     let start = async |role: &str| role_of(artifacts, scratch, flags, &format!("{role} namesrv={name_server}")).await;
     let mut producer = start("producer group=golden_producer instance=p").await?;
+    let mut long_names = flags.to_vec();
+    long_names.push(LONG_NAMES);
+    let role = format!("producer namesrv={name_server} group=golden_producer instance=long");
+    let mut with_long_names = role_of(artifacts, scratch, &long_names, &role).await?;
+    with_long_names.command("send mode=sync topic=golden_topic key=h tag=TagA").await?;
+    with_long_names.quit().await?;
     for send in [
         "send mode=sync topic=golden_topic key=a tag=TagA",
         "send mode=async topic=golden_topic key=b count=4",
@@ -121,108 +143,61 @@ async fn messages(artifacts: &Artifacts, scratch: &Path, name_server: &str, flag
     let mut pull = start("pull group=golden_pull instance=c4 topic=golden_topic").await?;
     pull.command("poll count=5 timeout=10000").await?;
     pull.command("commit").await?;
-    if flags.is_empty() {
-        let broker = format!("{PROXY}:{BROKER_PORT}");
-        let online = [
-            "consumerConnection -g golden_orderly".to_owned(),
-            "consumerStatus -g golden_orderly -s".to_owned(),
-            "producerConnection -g golden_producer -t golden_topic".to_owned(),
-            "consumerProgress -g golden_orderly -s true".to_owned(),
-            format!("producer -b {broker}"),
-        ];
-        mqadmin(artifacts, scratch, name_server, &online).await?;
-        while_online().await?;
-    }
+    online(artifacts, scratch, name_server, flags).await?;
     for role in [failing, orderly, second, pull, producer] {
         role.quit().await?;
     }
     Ok(())
 }
 
-/// Hand-made requests that need clients.
-async fn while_online() -> Result<()> {
+/// What needs clients.
+async fn online(artifacts: &Artifacts, scratch: &Path, name_server: &str, flags: &[&str]) -> Result<()> {
+    let broker = format!("{PROXY}:{BROKER_PORT}");
+    let mut commands = vec!["consumerStatus -g golden_orderly".to_owned()];
+    if flags.is_empty() {
+        commands.extend([
+            "consumerConnection -g golden_orderly".to_owned(),
+            "producerConnection -g golden_producer -t golden_topic".to_owned(),
+            "consumerProgress -g golden_orderly -s true".to_owned(),
+            format!("producer -b {broker}"),
+        ]);
+    }
+    mqadmin(artifacts, scratch, name_server, &commands).await?;
     let group_topic = [("topic", "golden_topic"), ("group", "golden_orderly")];
     exchange(BROKER_PORT, &request(223, &group_topic, b"")).await?;
     exchange(BROKER_PORT, &request(303, &group_topic, b"")).await?;
     exchange(BROKER_PORT, &request(300, &[("topic", "golden_topic")], b"")).await?;
     exchange(BROKER_PORT, &request(343, &[("group", "golden_orderly")], b"")).await?;
     exchange(BROKER_PORT, &request(345, &group_topic, b"")).await?;
-    Ok(())
+
+    let members = exchange(BROKER_PORT, &request(38, &[("consumerGroup", "golden_push")], b"")).await?;
+    let members: Value = serde_json::from_slice(body(&members)?).context("the members of a group")?;
+    let member = members["consumerIdList"][0].as_str().context("a member")?;
+    // The first message of all: the broker's address and port, and physical offset 0.
+    let message = format!("7F000002{BROKER_PORT:08X}{:016X}", 0);
+    let directly = [
+        ("consumerGroup", "golden_push"),
+        ("clientId", member),
+        ("msgId", &message),
+        ("topic", "golden_topic"),
+        ("brokerName", "golden-a"),
+    ];
+    exchange(BROKER_PORT, &request(309, &directly, b"")).await?;
+
+    // With this off, the broker tells the members.
+    let reset = [
+        format!("updateBrokerConfig -b {broker} -k useServerSideResetOffset -v false"),
+        "resetOffsetByTime -g golden_orderly -t golden_topic -s 0".to_owned(),
+        format!("updateBrokerConfig -b {broker} -k useServerSideResetOffset -v true"),
+    ];
+    mqadmin(artifacts, scratch, name_server, &reset).await
 }
 
-/// Requests that no stock peer sends by itself in this script.
-async fn by_hand() -> Result<()> {
-    let queue = [("topic", "golden_topic"), ("queueId", "0")];
-    let broker: &[Ask] = &[
-        (14, &[("consumerGroup", "golden_new"), ("topic", "golden_topic"), ("queueId", "0"), ("setZeroIfNotFound", "false")], String::new()),
-        (18, &[], json!({"topicConfigList": [{"topicName": "golden_list", "readQueueNums": 1, "writeQueueNums": 1, "perm": 6}]}).to_string()),
-        (21, &[], String::new()),
-        (29, &[("topic", "golden_topic"), ("queueId", "0"), ("timestamp", "0")], String::new()),
-        (30, &queue, String::new()),
-        (31, &queue, String::new()),
-        (32, &queue, String::new()),
-        (33, &[("offset", "0")], String::new()),
-        (33, &[("offset", "99999999999")], String::new()),
-        (43, &[], String::new()),
-        (45, &[], String::new()),
-        (201, &[], String::new()),
-        (225, &[], json!({"groupConfigList": [{"groupName": "golden_list"}]}).to_string()),
-        (305, &[], String::new()),
-        (306, &[], String::new()),
-        (308, &[("compareGroup", "golden_push"), ("topic", "golden_topic")], String::new()),
-        (314, &[("srcGroup", "golden_push"), ("destGroup", "golden_clone"), ("topic", "golden_topic"), ("offline", "true")], String::new()),
-        (315, &[("statsName", "TOPIC_PUT_NUMS"), ("statsKey", "golden_topic")], String::new()),
-        (316, &[], String::new()),
-        (321, &[("topic", "golden_topic"), ("queueId", "0"), ("index", "0"), ("count", "2")], String::new()),
-        (329, &[], String::new()),
-        (351, &[("topic", "golden_topic")], String::new()),
-        (352, &[("group", "golden_push")], String::new()),
-        (353, &[("group", "golden_push"), ("topic", "golden_topic")], String::new()),
-        (361, &[
-            ("consumerGroup", "golden_pull"), ("topic", "golden_topic"), ("queueId", "0"), ("queueOffset", "0"), ("maxMsgNums", "1"),
-            ("sysFlag", "20"), ("commitOffset", "0"), ("suspendTimeoutMillis", "0"), ("subscription", "*"), ("subVersion", "0"),
-        ], String::new()),
-        (46, &[], json!({"clientId": "c", "group": "g", "subscriptionData": {"topic": "golden_topic", "subString": "a > 1", "expressionType": "SQL92"}}).to_string()),
-        (4711, &[], String::new()),
-    ];
-    for (code, fields, body) in broker {
-        exchange(BROKER_PORT, &request(*code, fields, body.as_bytes())).await?;
-    }
-    let member =
-        [("clusterName", "golden"), ("brokerName", "golden-a"), ("brokerAddr", "127.0.0.2:30911"), ("brokerId", "0")];
-    let version = json!({"counter": 1, "stateVersion": 0, "timestamp": 1}).to_string();
-    let route = json!({"brokerDatas": [], "filterServerTable": {}, "queueDatas": []}).to_string();
-    let name_server: &[Ask] = &[
-        (101, &[("namespace", "none"), ("key", "none")], String::new()),
-        (217, &[("topic", "golden_registered")], route),
-        (219, &[("namespace", "none")], String::new()),
-        (224, &[("cluster", "golden")], String::new()),
-        (304, &[], String::new()),
-        (311, &[], String::new()),
-        (312, &[], String::new()),
-        (313, &[], String::new()),
-        (322, &member, version),
-        (901, &member, String::new()),
-        (904, &member, String::new()),
-        (4711, &[], String::new()),
-    ];
-    for (code, fields, body) in name_server {
-        exchange(NAME_SERVER_PORT, &request(*code, fields, body.as_bytes())).await?;
-    }
-    Ok(())
-}
-
-/// Sends a request through the proxy; the answer's frame without its length.
-async fn exchange(port: u16, request: &[u8]) -> Result<Vec<u8>> {
-    let answer = async {
-        let mut stream = TcpStream::connect((PROXY, port)).await?;
-        stream.write_all(request).await?;
-        let length = stream.read_u32().await?;
-        let mut answer = vec![0; length as usize];
-        stream.read_exact(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    timeout(STEP_MAX, answer).await.context("no answer")?.context("an answer")
+/// The body of a frame without its length.
+fn body(frame: &[u8]) -> Result<&[u8]> {
+    let word = frame.get(..4).context("a frame without a header length")?;
+    let header = usize::from(word[1]) << 16 | usize::from(word[2]) << 8 | usize::from(word[3]);
+    frame.get(4 + header..).context("a frame without its header")
 }
 
 async fn mqadmin(artifacts: &Artifacts, scratch: &Path, name_server: &str, commands: &[String]) -> Result<()> {
@@ -249,8 +224,9 @@ async fn role_of(artifacts: &Artifacts, scratch: &Path, flags: &[&str], role: &s
 fn jvm(scratch: &Path) -> Command {
     let mut java = Command::new("java");
     java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
-        .arg(format!("-Duser.home={}", scratch.display()))
-        .arg(format!("-Drocketmq.home.dir={}", scratch.display()));
+        .args(["-Duser.home=.", "-Drocketmq.home.dir=."])
+        // Some commands of mqadmin leave files where they run.
+        .current_dir(scratch);
     java
 }
 

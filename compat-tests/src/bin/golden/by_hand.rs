@@ -1,0 +1,179 @@
+//! Requests that no stock peer sends in the script.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::frame::request;
+use crate::{BROKER_PORT, NAME_SERVER_PORT, PROXY};
+
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// Request code, header fields and body of a request no stock client sends.
+type Ask<'a> = (u16, &'a [(&'a str, &'a str)], String);
+
+pub(crate) async fn run() -> Result<()> {
+    let queue = [("topic", "golden_topic"), ("queueId", "0")];
+    let broker: &[Ask] = &[
+        (
+            14,
+            &[
+                ("consumerGroup", "golden_new"),
+                ("topic", "golden_topic"),
+                ("queueId", "0"),
+                ("setZeroIfNotFound", "false"),
+            ],
+            String::new(),
+        ),
+        (
+            15,
+            &[("consumerGroup", "golden_push"), ("topic", "golden_topic"), ("queueId", "0"), ("commitOffset", "1")],
+            String::new(),
+        ),
+        (21, &[], String::new()),
+        (29, &[("topic", "golden_topic"), ("queueId", "0"), ("timestamp", "0")], String::new()),
+        (30, &queue, String::new()),
+        (31, &queue, String::new()),
+        (32, &queue, String::new()),
+        (33, &[("offset", "0")], String::new()),
+        (33, &[("offset", "99999999999")], String::new()),
+        (43, &[], String::new()),
+        (45, &[], String::new()),
+        (201, &[], String::new()),
+        (305, &[], String::new()),
+        (306, &[], String::new()),
+        (308, &[("compareGroup", "golden_push"), ("topic", "golden_topic")], String::new()),
+        (
+            314,
+            &[
+                ("srcGroup", "golden_push"),
+                ("destGroup", "golden_clone"),
+                ("topic", "golden_topic"),
+                ("offline", "true"),
+            ],
+            String::new(),
+        ),
+        (315, &[("statsName", "TOPIC_PUT_NUMS"), ("statsKey", "golden_topic")], String::new()),
+        (316, &[], String::new()),
+        (321, &[("topic", "golden_topic"), ("queueId", "0"), ("index", "0"), ("count", "2")], String::new()),
+        (329, &[], String::new()),
+        (351, &[("topic", "golden_topic")], String::new()),
+        (352, &[("group", "golden_push")], String::new()),
+        (353, &[("group", "golden_push"), ("topic", "golden_topic")], String::new()),
+        (
+            361,
+            &[
+                ("consumerGroup", "golden_pull"),
+                ("topic", "golden_topic"),
+                ("queueId", "0"),
+                ("queueOffset", "0"),
+                ("maxMsgNums", "1"),
+                ("sysFlag", "20"),
+                ("commitOffset", "0"),
+                ("suspendTimeoutMillis", "0"),
+                ("subscription", "*"),
+                ("subVersion", "0"),
+            ],
+            String::new(),
+        ),
+        (46, &[], subscription("a > 1", "SQL92")),
+        (46, &[], subscription("*", "TAG")),
+        (4711, &[], String::new()),
+    ];
+    for (code, fields, body) in broker {
+        exchange(BROKER_PORT, &request(*code, fields, body.as_bytes())).await?;
+    }
+    let address = format!("{PROXY}:{BROKER_PORT}");
+    let member = [("clusterName", "golden"), ("brokerName", "golden-a"), ("brokerAddr", &address), ("brokerId", "0")];
+    let beats = [
+        &member[..],
+        &[
+            ("heartbeatTimeoutMills", "10000"),
+            ("epoch", "1"),
+            ("maxOffset", "2"),
+            ("confirmOffset", "1"),
+            ("electionPriority", "3"),
+        ],
+    ]
+    .concat();
+    let set = [("clusterName", "golden"), ("brokerName", "golden-a")];
+    let version = json!({"counter": 1, "stateVersion": 0, "timestamp": 1}).to_string();
+    let route = json!({"brokerDatas": [], "filterServerTable": {}, "queueDatas": []}).to_string();
+    let name_server: &[Ask] = &[
+        (101, &[("namespace", "none"), ("key", "none")], String::new()),
+        (217, &[("topic", "golden_registered")], route),
+        (219, &[("namespace", "none")], String::new()),
+        (100, &[("namespace", "space"), ("key", "key"), ("value", "value")], String::new()),
+        (101, &[("namespace", "space"), ("key", "key")], String::new()),
+        (219, &[("namespace", "space")], String::new()),
+        (224, &[("cluster", "golden")], String::new()),
+        (304, &[], String::new()),
+        (311, &[], String::new()),
+        (312, &[], String::new()),
+        (313, &[], String::new()),
+        (322, &member, version),
+        (901, &set, String::new()),
+        (904, &beats, String::new()),
+        (4711, &[], String::new()),
+    ];
+    for (code, fields, body) in name_server {
+        exchange(NAME_SERVER_PORT, &request(*code, fields, body.as_bytes())).await?;
+    }
+    broker_set().await
+}
+
+fn subscription(text: &str, kind: &str) -> String {
+    let subscription = json!({
+        "classFilterMode": false, "codeSet": [], "expressionType": kind, "subString": text, "subVersion": 1,
+        "tagsSet": [], "topic": "golden_topic",
+    });
+    json!({"clientId": "c", "group": "g", "subscriptionData": subscription}).to_string()
+}
+
+/// A slave registers, then its master, of which the slave is told at the real broker's address; then the slave again,
+/// to learn its master and the order topics.
+async fn broker_set() -> Result<()> {
+    let order = [("namespace", "ORDER_TOPIC_CONFIG"), ("key", "golden_order"), ("value", "golden-b:4")];
+    exchange(NAME_SERVER_PORT, &request(100, &order, b"")).await?;
+    let slave = format!("{PROXY}:{BROKER_PORT}");
+    let topics = json!({"dataVersion": {"counter": 0, "stateVersion": 0, "timestamp": 1}, "topicConfigTable": {}});
+    let body = json!({"filterServerList": [], "topicConfigSerializeWrapper": topics}).to_string();
+    // One connection, as a broker whose connection ends is forgotten.
+    let mut stream = TcpStream::connect((PROXY, NAME_SERVER_PORT)).await.context("connect")?;
+    for (id, address) in [("1", slave.as_str()), ("0", "127.0.0.2:1"), ("1", &slave)] {
+        let member = [
+            ("clusterName", "golden"),
+            ("brokerName", "golden-b"),
+            ("brokerId", id),
+            ("brokerAddr", address),
+            ("haServerAddr", "127.0.0.2:2"),
+            ("enableActingMaster", "true"),
+        ];
+        timeout(ANSWER_MAX, ask(&mut stream, &request(103, &member, body.as_bytes()))).await.context("no answer")??;
+    }
+    Ok(())
+}
+
+/// Sends a request through the proxy; the answer's frame without its length.
+pub(crate) async fn exchange(port: u16, request: &[u8]) -> Result<Vec<u8>> {
+    let answer = async {
+        let mut stream = TcpStream::connect((PROXY, port)).await?;
+        ask(&mut stream, request).await
+    };
+    timeout(ANSWER_MAX, answer).await.context("no answer")?
+}
+
+async fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<Vec<u8>> {
+    let answer = async {
+        stream.write_all(request).await?;
+        let length = stream.read_u32().await?;
+        let mut answer = vec![0; length as usize];
+        stream.read_exact(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    answer.await.context("an answer")
+}
