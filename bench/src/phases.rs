@@ -11,7 +11,7 @@ use remoting::types::QueueOffset;
 
 use crate::consume::{Consume, ends};
 use crate::figures::Usage;
-use crate::produce::{Produce, Produced};
+use crate::produce::Produce;
 use crate::report::{Figure, Report};
 use crate::target::{BROKER, Kind, NAME_SERVER, Programs, Target};
 use crate::wire::Wire;
@@ -46,13 +46,14 @@ pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Pat
     note(Figure::IdleOwn, idle.own_mib);
 
     // The JVM compiles what it runs often: the figures are of a warm broker, for both.
-    produce(load, load.messages / 4, None).run().await?;
+    produce(load, load.messages, None).run().await?;
 
     let before = target.broker_usage()?;
     let mut sent = produce(load, load.messages, None).run().await?;
     note(Figure::SendRate, load.messages as f64 / sent.elapsed.as_secs_f64());
     note(Figure::SendMib, (load.messages * load.body_bytes) as f64 / sent.elapsed.as_secs_f64() / 1048576.0);
-    note(Figure::SendCpu, cpu_per_million(before, target.broker_usage()?, load.messages));
+    let send_cpu = cpu_per_million(before, target.broker_usage()?, load.messages);
+    note(Figure::SendCpu, send_cpu);
     let [p50, p99, p999, max] = sent.latencies.shares([0.5, 0.99, 0.999, 1.0]);
     for (figure, value) in
         [(Figure::SendP50, p50), (Figure::SendP99, p99), (Figure::SendP999, p999), (Figure::SendMax, max)]
@@ -70,13 +71,17 @@ pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Pat
         note(figure, value);
     }
 
-    // The same sends with consumers at the tail: what the broker uses more is the reading.
-    let tail = Consume { from: ends(BROKER, TOPIC, QUEUES).await?, messages: paced_messages, ..consume("bench_tail") };
-    let before = target.broker_usage()?;
-    let (sent, read) = tokio::join!(both(load, paced_messages), tail.run());
-    sent?;
-    read?;
-    note(Figure::TailCpu, cpu_per_million(before, target.broker_usage()?, paced_messages) - paced_cpu);
+    // Sends with consumers at the tail. What the reads cost is what the broker uses more than for the sends alone, just
+    // before and just after: a JVM still gets faster meanwhile.
+    let rate = Some(load.paced_per_second);
+    let both = tail(&target, load, paced_messages, rate).await?;
+    let after = sends(&target, load, paced_messages, rate).await?;
+    note(Figure::PacedBothCpu, both);
+    note(Figure::TailCpu, both - (paced_cpu + after) / 2.0);
+    let both = tail(&target, load, load.messages, None).await?;
+    let after = sends(&target, load, load.messages, None).await?;
+    note(Figure::BothCpu, both);
+    note(Figure::FullTailCpu, both - (send_cpu + after) / 2.0);
 
     let from = vec![QueueOffset(0); QUEUES];
     let backlog = Consume { from, messages: load.messages, ..consume("bench_backlog") };
@@ -96,10 +101,27 @@ pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Pat
     target.check()
 }
 
-async fn both(load: &Load, messages: usize) -> Result<Produced> {
-    // The consumers' first pulls wait at the tail before the first message comes.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    produce(load, messages, Some(load.paced_per_second)).run().await
+/// CPU seconds of the broker per million messages that are sent.
+async fn sends(target: &Target, load: &Load, messages: usize, per_second: Option<usize>) -> Result<f64> {
+    let before = target.broker_usage()?;
+    produce(load, messages, per_second).run().await?;
+    Ok(cpu_per_million(before, target.broker_usage()?, messages))
+}
+
+/// CPU seconds of the broker per million messages that are sent and read at the tail.
+async fn tail(target: &Target, load: &Load, messages: usize, per_second: Option<usize>) -> Result<f64> {
+    let from = ends(BROKER, TOPIC, QUEUES).await?;
+    let tail = Consume { from, messages, ..consume("bench_tail") };
+    let before = target.broker_usage()?;
+    let sends = async {
+        // The consumers' first pulls wait at the tail before the first message comes.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        produce(load, messages, per_second).run().await
+    };
+    let (sent, read) = tokio::join!(sends, tail.run());
+    sent?;
+    read?;
+    Ok(cpu_per_million(before, target.broker_usage()?, messages))
 }
 
 fn produce(load: &Load, messages: usize, per_second: Option<usize>) -> Produce {

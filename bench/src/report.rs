@@ -41,7 +41,10 @@ figures! {
     PacedP50 "send latency p50, paced, µs" 0;
     PacedP99 "send latency p99, paced, µs" 0;
     PacedP999 "send latency p99.9, paced, µs" 0;
-    TailCpu "broker CPU s per million tail reads, paced" 2;
+    PacedBothCpu "broker CPU s per million sends with tail reads, paced" 2;
+    TailCpu "broker CPU s per million tail reads alone, paced" 2;
+    BothCpu "broker CPU s per million sends with tail reads, closed loop" 2;
+    FullTailCpu "broker CPU s per million tail reads alone, closed loop" 2;
     BacklogRate "backlog reads per second" 0;
     BacklogCpu "broker CPU s per million backlog reads" 2;
     StockRate "stock Java producer, sync sends per second" 0;

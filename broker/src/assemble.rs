@@ -279,6 +279,7 @@ impl Parts {
         self.stats.start();
         self.clients.start();
         self.offsets.start();
+        self.pulls.start();
         self.delays.start();
         self.registrar.start();
     }

@@ -141,6 +141,9 @@ impl Dispatch {
                         "entry lies ahead of its queue, left out");
                 }
                 *progress = Progress { last: run.last, end: run.end, timestamp: run.timestamp };
+                if applied.report {
+                    queues.reports.push(Arc::clone(&run.queue));
+                }
                 if applied.list {
                     queues.list_unwritten(run.queue);
                 }

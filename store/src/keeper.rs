@@ -1,4 +1,5 @@
-//! The background thread that brings queues and checkpoint to disk, so that no append and no reader waits for that.
+//! The background thread that brings queues and checkpoint to disk, so that no append and no reader waits for that, and keeps
+//! the process small.
 //!
 //! Java: `ConsumeQueueStore.FlushConsumeQueueService`.
 
@@ -62,6 +63,9 @@ impl Keeper {
     }
 
     fn turn(&mut self) {
+        if self.shared.residency.take() {
+            self.shared.log.release_pages();
+        }
         let progress = self.shared.dispatch.progress();
         self.write_out();
         let config = &self.shared.config;

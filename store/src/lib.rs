@@ -27,6 +27,7 @@ mod mmap;
 mod presence;
 mod read;
 mod recovery;
+mod residency;
 mod segments;
 mod shared;
 mod signal;

@@ -116,6 +116,9 @@ pub(crate) fn read(shared: &Shared, request: &ReadRequest<'_>, filter: &dyn Entr
         None => ReadOutcome::nothing(ReadStatus::NoMatchedQueue, QueueOffset(0), (0, 0)),
     };
     shared.stats.get(outcome.count, began.elapsed());
+    if shared.residency.read(outcome.bytes as u64) {
+        shared.keeper_signal.raise();
+    }
     outcome
 }
 

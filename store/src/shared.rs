@@ -16,6 +16,7 @@ use crate::dispatch::Dispatch;
 use crate::error::AppendError;
 use crate::figures::Stats;
 use crate::io::Files;
+use crate::residency::Residency;
 use crate::signal::Signal;
 use crate::watermark::Watermark;
 
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) dispatch: Dispatch,
     pub(crate) checkpoint: CheckpointFile,
     pub(crate) stats: Stats,
+    pub(crate) residency: Residency,
     pub(crate) flush_signal: Signal,
     pub(crate) keeper_signal: Signal,
     /// Wakes the thread that ends waits which took too long.

@@ -26,6 +26,7 @@ use crate::keeper::Keeper;
 use crate::presence::{self, Presence};
 use crate::read::{self, EntryFilter, ReadOutcome, ReadRequest};
 use crate::recovery::{self, RecoveryReport};
+use crate::residency::Residency;
 use crate::shared::{self, Shared};
 use crate::signal::Signal;
 use crate::watermark::{Confirmation, Watermark};
@@ -85,6 +86,7 @@ impl Store {
             dispatch: Dispatch::new(end, opened.progress),
             checkpoint: checkpoint_file,
             stats: Stats::new(clock.now()),
+            residency: Residency::default(),
             flush_signal: Signal::default(),
             keeper_signal: Signal::default(),
             deadline_signal: Signal::default(),
@@ -97,6 +99,8 @@ impl Store {
             clock,
             config,
         });
+        // What recovery has read.
+        shared.log.release_pages();
         let wrote_queues = !clean || opened.report.rebuilt_entries > 0 || opened.report.cut_entries > 0;
         let keeper = Keeper::new(Arc::clone(&shared), checkpoint, wrote_queues);
         let background = Background::start(&shared, keeper);
@@ -281,7 +285,16 @@ impl Store {
 
     /// For waiting until a queue grows; it need not exist yet.
     pub fn arrivals(&self, topic: &TopicName, queue_id: QueueId) -> Arrivals {
-        Arrivals { queue: self.shared.queues.get_or_create(topic, queue_id) }
+        let queues = &self.shared.queues;
+        Arrivals { queue: queues.get_or_create(topic, queue_id), reports: Arc::clone(&queues.reports) }
+    }
+
+    /// Waits until queues have grown of which [that was asked](Arrivals::report_past), and tells which. Each report is
+    /// given once: for one task. Cancel-safe.
+    pub async fn grown(&self) -> Vec<Arrivals> {
+        let reports = &self.shared.queues.reports;
+        let told = |queue| Arrivals { queue, reports: Arc::clone(reports) };
+        reports.take().await.into_iter().map(told).collect()
     }
 
     /// Forgets the queues of a topic; its records stay in the log until that is cleaned. Says whether there were any.

@@ -14,6 +14,7 @@ mod fall_behind;
 mod reader;
 mod request;
 mod suspend;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -58,10 +59,9 @@ impl Pulls {
         Arc::new(Self { reader: Arc::new(Reader::new(ctx, store, topics, groups, clients, offsets, stats)) })
     }
 
-    /// Pulls that wait for a message now.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.reader.waiting()
+    /// Begins to serve the pulls that wait.
+    pub(crate) fn start(&self) {
+        self.reader.ctx.tasks.spawn(Arc::clone(&self.reader).serve_waiting());
     }
 }
 

@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 
 use super::answer::{self, Answer};
 use super::checks::Admitted;
+use super::cold;
 use super::request::Pull;
-use super::{cold, suspend};
+use super::waiting::Waiting;
 use crate::client::Clients;
 use crate::context::Context;
 use crate::filter::TagFilter;
@@ -28,8 +29,8 @@ pub(super) struct Reader {
     pub(super) clients: Arc<Clients>,
     pub(super) offsets: Arc<Offsets>,
     pub(super) stats: Arc<Stats>,
-    /// Places for pulls that wait.
-    pub(super) waiting: Arc<Semaphore>,
+    /// Pulls that wait for a message.
+    pub(super) waiting: Waiting,
     /// Places for reads that may wait for the disk.
     pub(super) cold: Semaphore,
 }
@@ -53,8 +54,7 @@ impl Reader {
         offsets: Arc<Offsets>,
         stats: Arc<Stats>,
     ) -> Self {
-        let waiting = Arc::new(Semaphore::new(suspend::WAITING_MAX));
-        let cold = Semaphore::new(cold::READERS_MAX);
+        let (waiting, cold) = (Waiting::default(), Semaphore::new(cold::READERS_MAX));
         Self { ctx, store, topics, groups, clients, offsets, stats, waiting, cold }
     }
 

@@ -1,62 +1,40 @@
-//! Pulls that wait for a message. Java: `PullRequestHoldService`.
+//! Serves the pulls that wait for a message. Java: `PullRequestHoldService`.
+//!
+//! One task serves all of them, those of all queues that grew meanwhile in one turn: a waiting pull costs no task and no
+//! timer of its own.
 
-use std::pin::pin;
 use std::sync::Arc;
 
-use store::ReadStatus;
-use tokio::time::{Duration, Instant, sleep};
+use store::{Arrivals, ReadStatus};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval};
 
 use super::PullError;
 use super::answer::{self, Answer};
 use super::reader::{Reader, Turn};
 use super::request::Pull;
-
-/// Pulls that may wait at a time, each a task of about a kilobyte. One more is told to come again later.
-///
-/// A single connection is bounded before: it is not read any further while too many of its calls wait.
-pub(super) const WAITING_MAX: usize = 100_000;
+use super::waiting::Waiter;
 
 /// How long a pull goes on waiting once messages came that it does not want: so long, at most, is the group's offset
 /// behind what was looked through. Java looks at every waiting pull this often.
 const UNWANTED_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often deadlines and closed connections are looked for; a pull waits so much too long at most. Java: 5 s.
+pub(super) const LOOK_PERIOD: Duration = Duration::from_millis(100);
+
 impl Reader {
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        WAITING_MAX - self.waiting.available_permits()
-    }
-
-    pub(super) fn suspend(self: &Arc<Self>, pull: Pull) {
-        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            return answer::refuse(&pull.peer, pull.to, &PullError::TooManyWaiting);
-        };
-        let this = Arc::clone(self);
+    pub(super) fn suspend(&self, pull: Pull) {
+        let now = Instant::now();
+        // Beyond all time there is no deadline; a year will do.
+        let deadline = now.checked_add(self.patience(&pull)).unwrap_or(now + Duration::from_secs(365 * 86_400));
         let busy = pull.peer.busy();
-        self.ctx.tasks.spawn(async move {
-            this.wait(pull).await;
-            drop((place, busy));
-        });
+        self.add(Waiter { pull, deadline, busy });
     }
 
-    async fn wait(self: &Arc<Self>, mut pull: Pull) {
-        let mut deadline = pin!(sleep(self.patience(&pull)));
-        loop {
-            // Asked for anew each time, because those of a deleted topic never come.
-            let arrivals = self.store.arrivals(&pull.header.topic, pull.header.queue_id);
-            let arrived = tokio::select! {
-                biased;
-                () = pull.peer.closed() => return self.give_up(&pull),
-                () = arrivals.past(pull.from) => true,
-                () = &mut deadline => false,
-            };
-            match self.serve_again(pull, arrived) {
-                Some(unserved) => pull = unserved,
-                None => return,
-            }
-            let soon = Instant::now() + UNWANTED_PATIENCE;
-            if deadline.deadline() > soon {
-                deadline.as_mut().reset(soon);
-            }
+    fn add(&self, waiter: Waiter) {
+        // Asked for anew each time: those of a deleted topic never come.
+        let queue = self.store.arrivals(&waiter.pull.header.topic, waiter.pull.header.queue_id);
+        if let Some(Waiter { pull, .. }) = self.waiting.add(queue, waiter) {
+            answer::refuse(&pull.peer, pull.to, &PullError::TooManyWaiting);
         }
     }
 
@@ -68,32 +46,61 @@ impl Reader {
         }
     }
 
-    /// Checks, reads and answers once more. Gives the pull back, to wait on, if messages came and it wants none of
-    /// them.
-    fn serve_again(self: &Arc<Self>, mut pull: Pull, arrived: bool) -> Option<Pull> {
+    /// Serves waiting pulls until the broker stops.
+    pub(super) async fn serve_waiting(self: Arc<Self>) {
+        let mut look = interval(LOOK_PERIOD);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.ctx.stopping.cancelled() => return,
+                queues = self.store.grown() => queues.iter().for_each(|queue| self.serve_grown(queue)),
+                _ = look.tick(), if self.waiting.len() > 0 => self.end_waits(),
+                () = self.waiting.begun() => {}
+            }
+        }
+    }
+
+    fn serve_grown(self: &Arc<Self>, queue: &Arrivals) {
+        for waiter in self.waiting.take(queue) {
+            self.serve_again(waiter, true);
+        }
+    }
+
+    fn end_waits(self: &Arc<Self>) {
+        for waiter in self.waiting.take_over(Instant::now()) {
+            if waiter.pull.peer.is_closed() {
+                self.give_up(&waiter.pull);
+            } else {
+                self.serve_again(waiter, false);
+            }
+        }
+    }
+
+    /// Checks, reads and answers once more. If messages came and the pull wants none of them, it goes on waiting.
+    fn serve_again(self: &Arc<Self>, waiter: Waiter, arrived: bool) {
+        let Waiter { mut pull, deadline, busy } = waiter;
         pull.began = Instant::now();
         let settings = self.ctx.settings();
         let admitted = match self.check(&pull, &settings) {
             Ok(admitted) => admitted,
-            Err(err) => {
-                answer::refuse(&pull.peer, pull.to, &err);
-                return None;
-            }
+            Err(err) => return answer::refuse(&pull.peer, pull.to, &err),
         };
         let header = &pull.header;
         let progress = self.offsets.progress(&header.consumer_group, &header.topic);
         let start = progress.begin(header.queue_id);
         if let Some(to) = start.reset.filter(|_| settings.use_server_side_reset_offset) {
-            self.hand_out_reset(&pull, &admitted, &progress, to);
-            return None;
+            return self.hand_out_reset(&pull, &admitted, &progress, to);
         }
         let outcome = self.read(&pull, &admitted);
-        if arrived && outcome.status == ReadStatus::NoMatched {
+        // Told too early, or of messages it does not want.
+        if arrived && matches!(outcome.status, ReadStatus::NoMatched | ReadStatus::OffsetOverflowOne) {
+            let moved_on = outcome.status == ReadStatus::NoMatched;
+            let deadline = if moved_on { deadline.min(pull.began + UNWANTED_PATIENCE) } else { deadline };
             pull.from = outcome.next_offset;
-            return Some(pull);
+            return self.add(Waiter { pull, deadline, busy });
         }
         self.finish(pull, &admitted, &progress, outcome, Turn::Last);
-        None
     }
 
     /// The connection is closing, ours or theirs: an answer leaves if it still can.

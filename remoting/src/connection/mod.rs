@@ -7,15 +7,19 @@ mod outbound;
 mod peer;
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::io::IoSlice;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Decoder;
+use tokio_util::io::poll_read_buf;
 use tokio_util::task::TaskTracker;
 
 pub use outbound::{Body, Replies, ReplyTo};
@@ -114,17 +118,29 @@ async fn serve(
 ) -> Result<(), FrameError> {
     let mut codec = FrameCodec::default();
     let mut commands = Vec::new();
-    let mut idle_until = Instant::now() + limits.idle;
+    let mut active = Instant::now();
+    // All of these outlive a turn: most turns end by other means, and setting them up anew costs more than the turn.
+    let mut idle = pin!(sleep_until(active + limits.idle));
+    let mut closed = pin!(peer.closed());
+    let mut pushed = pin!(peer.outbound().pushed());
     loop {
         let blocked = wire.write(peer)?;
         let may_read = peer.running() < limits.running_max && peer.outbound().unsent_bytes() <= limits.unsent_bytes_max;
         let turn = tokio::select! {
             biased;
-            () = peer.closed() => Turn::Closed,
-            ready = wire.stream.writable(), if blocked => { ready?; Turn::Written }
-            ready = wire.stream.readable(), if may_read => { ready?; Turn::Read }
-            () = peer.outbound().pushed() => Turn::Written,
-            () = sleep_until(idle_until) => {
+            () = &mut closed => Turn::Closed,
+            ready = poll_fn(|cx| wire.stream.poll_write_ready(cx)), if blocked => { ready?; Turn::Written }
+            ready = poll_fn(|cx| wire.stream.poll_read_ready(cx)), if may_read => { ready?; Turn::Read }
+            () = &mut pushed => {
+                pushed.set(peer.outbound().pushed());
+                Turn::Written
+            }
+            () = &mut idle => {
+                let until = active + limits.idle;
+                if until > Instant::now() {
+                    idle.as_mut().reset(until);
+                    continue;
+                }
                 tracing::debug!(remote = %peer.remote(), "closing an idle connection");
                 Turn::Closed
             }
@@ -132,7 +148,7 @@ async fn serve(
         match turn {
             Turn::Closed => return Ok(()),
             Turn::Written => {}
-            Turn::Read => match wire.read() {
+            Turn::Read => match poll_fn(|cx| Poll::Ready(wire.read(cx))).await {
                 Ok(0) => return Ok(()),
                 Ok(_) => {
                     let outcome = decode(&mut codec, &mut wire.buffer, &mut commands);
@@ -144,7 +160,7 @@ async fn serve(
                 Err(err) => return Err(err.into()),
             },
         }
-        idle_until = Instant::now() + limits.idle;
+        active = Instant::now();
     }
 }
 
@@ -183,10 +199,14 @@ struct Wire {
 
 impl Wire {
     /// Reads what is there, once.
-    fn read(&mut self) -> io::Result<usize> {
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
         self.buffer.reserve(self.read_bytes);
         let room = self.buffer.capacity() - self.buffer.len();
-        let count = self.stream.try_read_buf(&mut self.buffer)?;
+        // Unlike `try_read_buf`, a read that leaves room notes that nothing is left, which saves the next one.
+        let count = match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer) {
+            Poll::Ready(count) => count?,
+            Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
+        };
         if count == room {
             self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
         } else if count < self.read_bytes / 4 {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{ExtFields, FrameError, RemotingCommand};
 use crate::language::LanguageCode;
@@ -13,7 +13,9 @@ use crate::types::Opaque;
 use crate::version::Version;
 
 pub(super) fn read(header: &[u8]) -> Result<RemotingCommand, FrameError> {
-    let mut json = serde_json::Deserializer::from_slice(header);
+    // Checked as a whole once, not text by text.
+    let text = std::str::from_utf8(header).map_err(serde_json::Error::custom)?;
+    let mut json = serde_json::Deserializer::from_str(text);
     let command = json.deserialize_map(Header { bytes: header.len() })?;
     json.end()?;
     Ok(command)

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use remoting::types::Timestamp;
+use tracing::warn;
 
 use crate::io::Files;
 use crate::mmap::{MappedFile, Writer};
@@ -105,6 +106,16 @@ impl CommitLog {
     /// Stops appends while held.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock()
+    }
+
+    /// Lets go of the pages that reads have mapped into the process.
+    pub(crate) fn release_pages(&self) {
+        let segments = self.segments.read().clone();
+        for file in segments.iter() {
+            if let Err(error) = file.release_pages() {
+                warn!(path = %file.path().display(), %error, "let go of mapped pages");
+            }
+        }
     }
 
     /// Removes the file that was made ahead and holds nothing, as Java does at a clean stop.

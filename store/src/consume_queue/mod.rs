@@ -6,12 +6,14 @@ mod by_time;
 mod entry;
 mod files;
 mod queue;
+mod reports;
 
 pub use by_time::Boundary;
 pub(crate) use by_time::offset_by_time;
 pub use entry::Entry;
 pub(crate) use entry::{EXTENSION_ADDRESS_MAX, UNIT_BYTES, Unit};
 pub(crate) use queue::{Gap, Queue};
+pub(crate) use reports::Reports;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,6 +41,7 @@ pub(crate) struct Queues {
     topics: DashMap<TopicName, Arc<TopicQueues>>,
     /// Queues with units that are not in files yet; the keeper's list.
     unwritten: Mutex<Vec<Arc<Queue>>>,
+    pub(crate) reports: Arc<Reports>,
     /// Held for reading while files are created, for writing while the folder of a topic goes away.
     folders: RwLock<()>,
     /// Makes names of folders on their way out unique.
@@ -59,6 +62,7 @@ impl Queues {
             file_bytes,
             topics: DashMap::new(),
             unwritten: Mutex::default(),
+            reports: Arc::default(),
             folders: RwLock::default(),
             trash_number: AtomicU64::new(0),
         };
@@ -150,7 +154,11 @@ impl Queues {
     /// Returns whether the topic was there.
     pub(crate) fn forget(&self, topic: &str) -> bool {
         let Some((_, queues)) = self.topics.remove(topic) else { return false };
-        queues.read().values().for_each(|queue| queue.remove());
+        for queue in queues.read().values() {
+            if queue.remove() {
+                self.reports.push(Arc::clone(queue));
+            }
+        }
         true
     }
 

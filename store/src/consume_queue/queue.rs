@@ -36,6 +36,8 @@ pub(crate) struct Queue {
     /// Tasks inside [`Self::grown_past`], so that nobody is woken in vain.
     waiting: AtomicUsize,
     grown: Notify,
+    /// Somebody asked to be told when it grows.
+    report: AtomicBool,
 }
 
 /// The units that are not in files yet, and some that are.
@@ -75,6 +77,8 @@ pub(crate) struct Applied {
     pub(crate) gap: bool,
     /// The queue has to be put in the keeper's list.
     pub(crate) list: bool,
+    /// Its growth has to be [reported](super::Reports).
+    pub(crate) report: bool,
 }
 
 impl Queue {
@@ -90,6 +94,7 @@ impl Queue {
             removed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             grown: Notify::new(),
+            report: AtomicBool::new(false),
         }
     }
 
@@ -145,6 +150,7 @@ impl Queue {
             self.max.store(tail.end(), Ordering::SeqCst);
             drop(tail);
             self.wake();
+            done.report = self.take_report();
         }
         done
     }
@@ -199,10 +205,24 @@ impl Queue {
         }
     }
 
-    /// Marks the queue as deleted; what is applied or written out from now on is lost.
-    pub(crate) fn remove(&self) {
+    /// Asks for one report once there is an entry at `offset` or behind it, or the queue is removed. True if that is so
+    /// already and nobody else reports it.
+    pub(crate) fn ask_report(&self, offset: i64) -> bool {
+        // Asked before the queue is looked at, so growth in between is not missed.
+        self.report.store(true, Ordering::SeqCst);
+        (self.max() > offset || self.is_removed()) && self.take_report()
+    }
+
+    /// Whether it is on the caller to report.
+    fn take_report(&self) -> bool {
+        self.report.load(Ordering::SeqCst) && self.report.swap(false, Ordering::SeqCst)
+    }
+
+    /// Marks the queue as deleted; what is applied or written out from now on is lost. True if the caller has to report it.
+    pub(crate) fn remove(&self) -> bool {
         self.removed.store(true, Ordering::SeqCst);
         self.grown.notify_waiters();
+        self.take_report()
     }
 
     /// Reads up to `count` units from offset `from` on into `out`; fewer at the end or where a file cannot be read.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
 
 use crate::io::Files;
 
@@ -60,6 +60,16 @@ impl MappedFile {
     /// What may be read, from the first byte on.
     pub(crate) fn readable(&self) -> &[u8] {
         &self.map[..self.readable.load(Ordering::Acquire)]
+    }
+
+    /// Lets go of the pages that reads have mapped into the process; the page cache keeps them.
+    ///
+    /// # Errors
+    /// Failing `madvise`; nothing has changed.
+    pub(crate) fn release_pages(&self) -> io::Result<()> {
+        // SAFETY: The mapping is shared and of a file: what is read next, through slices that exist already too, comes
+        // from the same pages of the page cache again.
+        unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) }
     }
 }
 
