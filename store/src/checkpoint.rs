@@ -13,6 +13,8 @@ use std::path::Path;
 
 use remoting::types::Timestamp;
 
+use crate::io::Files;
+
 const FILE_BYTES: u64 = 4096;
 const FIELDS: usize = 6;
 
@@ -76,16 +78,17 @@ impl CheckpointFile {
     }
 
     /// Returns once the checkpoint is on disk. The fields lie in one sector, so a crash leaves the old or the new ones.
-    pub(crate) fn write(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+    pub(crate) fn write(&self, disk: &dyn Files, checkpoint: &Checkpoint) -> io::Result<()> {
         let bytes: Vec<u8> = checkpoint.fields().iter().flat_map(|field| field.to_be_bytes()).collect();
-        self.0.write_all_at(&bytes, 0)?;
-        self.0.sync_data()
+        disk.write_at(&self.0, &bytes, 0)?;
+        disk.sync_data(&self.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::RealFiles;
 
     #[test]
     fn a_checkpoint_is_read_back_and_starts_empty() {
@@ -101,7 +104,7 @@ mod tests {
             confirm_phy_offset: 5,
             logics_physical_offset: 6,
         };
-        file.write(&written).expect("written");
+        file.write(&RealFiles, &written).expect("written");
         let (_, found) = CheckpointFile::open(&path).expect("opened");
         assert_eq!(found, written);
         assert_eq!(found.min_timestamp(), Timestamp(1000));

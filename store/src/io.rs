@@ -1,4 +1,4 @@
-//! The few disk operations whose failure the store must survive, behind a trait so that tests can make them fail.
+//! The disk operations that must survive a crash or a failure, behind a trait so that tests can make them fail, and forget.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
@@ -15,6 +15,26 @@ pub(crate) trait Files: Debug + Send + Sync {
 
     /// Returns once the written bytes of `file` are on disk.
     fn sync_data(&self, file: &File) -> io::Result<()>;
+
+    /// As [`create_sized`].
+    fn create_sized(&self, path: &Path, bytes: u64, reserve: bool) -> io::Result<File> {
+        create_sized(path, bytes, reserve)
+    }
+
+    /// As [`zero_range`].
+    fn zero_range(&self, file: &File, from: u64, end: u64) -> io::Result<()> {
+        zero_range(file, from, end)
+    }
+
+    /// As [`remove_file`].
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        remove_file(path)
+    }
+
+    /// As [`sync_dir`].
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        sync_dir(dir)
+    }
 }
 
 /// The machine's disk.

@@ -162,7 +162,7 @@ impl Keeper {
         }
         next.physic_msg_timestamp = self.shared.log.flushed_timestamp();
         if next != self.checkpoint {
-            self.shared.checkpoint.write(&next)?;
+            self.shared.checkpoint.write(&*self.shared.disk, &next)?;
             self.checkpoint = next;
         }
         Ok(())

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::io::{create_sized, sync_dir};
+use crate::io::Files;
 use crate::mmap::Writer;
 use crate::segments;
 use crate::signal::Signal;
@@ -16,6 +17,7 @@ use crate::signal::Signal;
 pub(crate) struct Allocator {
     dir: PathBuf,
     file_bytes: u64,
+    disk: Arc<dyn Files>,
     /// Held while a file is made: an append that comes too early waits for it instead of making another.
     ready: Mutex<Option<Writer>>,
     /// Start of the file to make; negative: none.
@@ -24,8 +26,8 @@ pub(crate) struct Allocator {
 }
 
 impl Allocator {
-    pub(crate) fn new(dir: PathBuf, file_bytes: u64) -> Self {
-        Self { dir, file_bytes, ready: Mutex::default(), wanted: AtomicI64::new(-1), signal: Signal::default() }
+    pub(crate) fn new(dir: PathBuf, file_bytes: u64, disk: Arc<dyn Files>) -> Self {
+        Self { dir, file_bytes, disk, ready: Mutex::default(), wanted: AtomicI64::new(-1), signal: Signal::default() }
     }
 
     pub(crate) fn file_bytes(&self) -> usize {
@@ -75,8 +77,8 @@ impl Allocator {
 
     fn create(&self, start: i64) -> io::Result<Writer> {
         let path = segments::path_of(&self.dir, start);
-        let file = create_sized(&path, self.file_bytes, true)?;
-        sync_dir(&self.dir)?;
+        let file = self.disk.create_sized(&path, self.file_bytes, true)?;
+        self.disk.sync_dir(&self.dir)?;
         Writer::new(&path, start, file, 0)
     }
 }

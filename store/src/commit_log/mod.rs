@@ -8,7 +8,6 @@ mod append;
 mod flush;
 mod read;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,7 +67,7 @@ impl CommitLog {
         let end = found.tail.end();
         let segments = found.sealed.into_iter().chain([Arc::clone(found.tail.file())]).collect();
         Self {
-            allocator: Allocator::new(dir.clone(), file_bytes),
+            allocator: Allocator::new(dir.clone(), file_bytes, Arc::clone(&files)),
             dir,
             files,
             segments: RwLock::new(segments),
@@ -121,7 +120,7 @@ impl CommitLog {
     /// Removes the file that was made ahead and holds nothing, as Java does at a clean stop.
     pub(crate) fn remove_preallocated(&self) -> io::Result<()> {
         match self.allocator.take_ready() {
-            Some(writer) => fs::remove_file(writer.file().path()),
+            Some(writer) => self.files.remove_file(writer.file().path()),
             None => Ok(()),
         }
     }

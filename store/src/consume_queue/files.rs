@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::entry::UNIT_BYTES;
-use crate::io::{self as disk, Files};
+use crate::io::Files;
 use crate::segments;
 
 /// Files of one queue, addressed by byte. Written by one thread at a time, read by many.
@@ -69,7 +69,7 @@ impl QueueFiles {
     pub(crate) fn write(&mut self, files: &dyn Files, mut at: i64, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             while self.span().is_none_or(|(_, end)| end <= at) {
-                self.create_next(at)?;
+                self.create_next(files, at)?;
             }
             let index = self.index_of(at).ok_or(io::ErrorKind::NotFound)?;
             let (file, within, left) = self.locate(at)?;
@@ -82,11 +82,11 @@ impl QueueFiles {
         Ok(())
     }
 
-    fn create_next(&mut self, at: i64) -> io::Result<()> {
+    fn create_next(&mut self, files: &dyn Files, at: i64) -> io::Result<()> {
         let start = self.span().map_or(at - at.rem_euclid(self.file_bytes), |(_, end)| end);
         fs::create_dir_all(&self.dir)?;
         let path = segments::path_of(&self.dir, start);
-        let file = disk::create_sized(&path, self.file_bytes as u64, false)?;
+        let file = files.create_sized(&path, self.file_bytes as u64, false)?;
         self.list.push(QueueFile { start, file: Some(Arc::new(file)), dirty: false });
         self.new_entries = true;
         Ok(())
@@ -118,15 +118,15 @@ impl QueueFiles {
     /// Removes files wholly behind byte `at` and zeroes the rest of the one that holds it.
     ///
     /// Java leaves the old units in place, where a later recovery takes them for entries.
-    pub(crate) fn truncate(&mut self, at: i64) -> io::Result<()> {
+    pub(crate) fn truncate(&mut self, files: &dyn Files, at: i64) -> io::Result<()> {
         while let Some(last) = self.list.last().filter(|last| last.start >= at) {
-            disk::remove_file(&segments::path_of(&self.dir, last.start))?;
+            files.remove_file(&segments::path_of(&self.dir, last.start))?;
             self.list.pop();
             self.new_entries = true;
         }
         if let Some(index) = self.index_of(at) {
             let file = self.open(index)?;
-            disk::zero_range(&file, (at - self.list[index].start) as u64, self.file_bytes as u64)?;
+            files.zero_range(&file, (at - self.list[index].start) as u64, self.file_bytes as u64)?;
             self.list[index].dirty = true;
         }
         Ok(())
@@ -134,8 +134,8 @@ impl QueueFiles {
 }
 
 /// Makes new folders and files of a queue durable: its own entries, its topic's and the root's.
-pub(crate) fn sync_dirs(queue_dir: &Path) -> io::Result<()> {
-    queue_dir.ancestors().take(3).try_for_each(disk::sync_dir)
+pub(crate) fn sync_dirs(files: &dyn Files, queue_dir: &Path) -> io::Result<()> {
+    queue_dir.ancestors().take(3).try_for_each(|dir| files.sync_dir(dir))
 }
 
 /// Fills `buffer` from `file`; fewer bytes than asked for are an error.

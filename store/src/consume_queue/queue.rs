@@ -61,10 +61,10 @@ impl Tail {
 }
 
 /// What to do with an entry that lies ahead of the queue's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gap {
-    /// Put blanks before it.
-    Fill,
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Gap<'a> {
+    /// Put blanks before it; files of an earlier life of the queue go.
+    Fill(&'a dyn Files),
     /// Leave it.
     Refuse,
 }
@@ -119,7 +119,7 @@ impl Queue {
     ///
     /// Idempotent: entries of records that the queue already points at or behind are skipped.
     /// Java: `ConsumeQueue.putMessagePositionInfo`.
-    pub(crate) fn apply(&self, mut offset: i64, units: impl IntoIterator<Item = Unit>, gap: Gap) -> Applied {
+    pub(crate) fn apply(&self, mut offset: i64, units: impl IntoIterator<Item = Unit>, gap: Gap<'_>) -> Applied {
         let mut done = Applied::default();
         let mut tail = self.tail.lock();
         for unit in units {
@@ -127,12 +127,14 @@ impl Queue {
                 offset += 1;
                 continue;
             }
-            if self.is_another_life(&tail, offset) && gap == Gap::Fill {
-                self.start_over(&mut tail, offset);
+            if let Gap::Fill(files) = gap
+                && self.is_another_life(&tail, offset)
+            {
+                self.start_over(files, &mut tail, offset);
             }
             if offset < tail.end() {
                 warn!(topic = %self.topic, queue_id = %self.queue_id, offset, "queue already holds another entry here");
-            } else if offset > tail.end() && gap == Gap::Refuse {
+            } else if offset > tail.end() && matches!(gap, Gap::Refuse) {
                 done.gap = true;
                 break;
             } else {
@@ -163,9 +165,9 @@ impl Queue {
     }
 
     /// Drops all entries and starts with the file that holds `offset`, blanks before it. Java: `ConsumeQueue.fillPreBlank`.
-    fn start_over(&self, tail: &mut Tail, offset: i64) {
+    fn start_over(&self, disk: &dyn Files, tail: &mut Tail, offset: i64) {
         let mut files = self.files.lock();
-        if let Err(error) = files.truncate(0) {
+        if let Err(error) = files.truncate(disk, 0) {
             warn!(topic = %self.topic, queue_id = %self.queue_id, %error, "remove files of an outlived queue");
         }
         tail.units.clear();
@@ -309,7 +311,7 @@ impl Queue {
         }
         let (dirty, new_entries) = self.files.lock().take_dirty();
         let synced = dirty.iter().try_for_each(|file| disk.sync_data(file));
-        let synced = synced.and_then(|()| new_entries.as_deref().map_or(Ok(()), files::sync_dirs));
+        let synced = synced.and_then(|()| new_entries.as_deref().map_or(Ok(()), |dir| files::sync_dirs(disk, dir)));
         // A topic deleted meanwhile has no folders to sync.
         if synced.is_err() && self.is_removed() {
             return Ok(());

@@ -20,7 +20,7 @@ use crate::config::StoreConfig;
 use crate::consume_queue::{Queues, Unit};
 use crate::dispatch::Progress;
 use crate::error::StoreError;
-use crate::io::{self as disk, Files};
+use crate::io::Files;
 use crate::mmap::{MappedFile, Writer};
 use crate::segments;
 use rebuild::Rebuild;
@@ -100,7 +100,7 @@ pub(crate) fn open(
     rebuild.write_out().map_err(queue_io("write"))?;
     let log_min = log.first().map_or(0, |file| file.start());
     for queue in queues.all() {
-        report.cut_entries += queue.truncate(scanned.end, clean).map_err(queue_io("cut"))?;
+        report.cut_entries += queue.truncate(files, scanned.end, clean).map_err(queue_io("cut"))?;
         queue.correct_min(log_min);
         queue.restart();
     }
@@ -146,7 +146,7 @@ fn settle_log(
 ) -> Result<Recovered, StoreError> {
     let end = scanned.end;
     while let Some(file) = log.pop_if(|file| file.start() > end) {
-        std::fs::remove_file(file.path()).map_err(StoreError::io("remove", file.path()))?;
+        files.remove_file(file.path()).map_err(StoreError::io("remove", file.path()))?;
     }
     if !clean {
         for file in &log[log.partition_point(|file| file.start() + file.len() as i64 <= scanned.from)..] {
@@ -163,7 +163,8 @@ fn settle_log(
             let file = open().map_err(StoreError::io("open", &path))?;
             let written = (end - start) as usize;
             if !clean {
-                disk::zero_range(&file, written as u64, config.commit_log_file_bytes)
+                files
+                    .zero_range(&file, written as u64, config.commit_log_file_bytes)
                     .and_then(|()| files.sync_data(&file))
                     .map_err(StoreError::io("clear the end of", &path))?;
             }
@@ -171,14 +172,15 @@ fn settle_log(
         }
         None => {
             let path = segments::path_of(dir, end);
-            disk::create_sized(&path, config.commit_log_file_bytes, true)
-                .and_then(|file| disk::sync_dir(dir).map(|()| file))
+            files
+                .create_sized(&path, config.commit_log_file_bytes, true)
+                .and_then(|file| files.sync_dir(dir).map(|()| file))
                 .and_then(|file| Writer::new(&path, end, file, 0))
                 .map_err(StoreError::io("create", path))?
         }
     };
     if !clean {
-        disk::sync_dir(dir).map_err(StoreError::io("flush", dir))?;
+        files.sync_dir(dir).map_err(StoreError::io("flush", dir))?;
     }
     let timestamp = scanned.timestamp.unwrap_or(Timestamp(0));
     Ok(Recovered { sealed: log, tail, timestamp })

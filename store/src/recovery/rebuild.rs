@@ -62,7 +62,7 @@ impl<'a> Rebuild<'a> {
             code: code_of(Code::of(message.topic, message.properties), message.store_timestamp, self.config),
         };
         let queue = self.queues.get_or_create(&topic, message.queue_id);
-        let gap = if from_start { Gap::Fill } else { Gap::Refuse };
+        let gap = if from_start { Gap::Fill(self.files) } else { Gap::Refuse };
         let applied = queue.apply(message.queue_offset.0, [unit], gap);
         self.added += applied.added as u64;
         self.unwritten += applied.added;

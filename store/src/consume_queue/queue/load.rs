@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Queue, Tail};
 use crate::consume_queue::{UNIT_BYTES, Unit};
+use crate::io::Files;
 
 impl Queue {
     /// Finds the end of the entries in the files. Java: `ConsumeQueue.recover`.
@@ -73,7 +74,7 @@ impl Queue {
     ///
     /// Everything must be written out. After a crash (`!clean`) old units behind the end are zeroed in any case.
     /// Java: `ConsumeQueue.truncateDirtyLogicFiles`.
-    pub(crate) fn truncate(&self, log_end: i64, clean: bool) -> io::Result<u64> {
+    pub(crate) fn truncate(&self, disk: &dyn Files, log_end: i64, clean: bool) -> io::Result<u64> {
         let (start, max) = (self.min(), self.max());
         let kept = {
             let mut kept = max;
@@ -88,7 +89,7 @@ impl Queue {
         if kept == max && clean {
             return Ok(0);
         }
-        self.files.lock().truncate(kept * UNIT_BYTES as i64)?;
+        self.files.lock().truncate(disk, kept * UNIT_BYTES as i64)?;
         let mut tail = self.tail.lock();
         *tail = Tail { from: kept, written: kept, max_physical, ..Tail::default() };
         self.max.store(kept, Ordering::SeqCst);
