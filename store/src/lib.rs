@@ -46,4 +46,6 @@ pub use store::Store;
 pub use watermark::Confirmation;
 
 #[cfg(test)]
+mod crash_model;
+#[cfg(test)]
 mod tests;

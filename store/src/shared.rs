@@ -92,9 +92,15 @@ impl Shared {
             Ok(_) => {}
             Err(error) => {
                 error!(%error, "flush of the commit log failed: no messages are taken until the store is reopened");
-                self.poisoned.store(true, Ordering::Release);
-                self.watermark.fail();
+                self.poison();
             }
+        }
+    }
+
+    /// A sync failed: nothing is taken, and nothing more confirmed, until the store is reopened.
+    pub(crate) fn poison(&self) {
+        if !self.poisoned.swap(true, Ordering::AcqRel) {
+            self.watermark.fail();
         }
     }
 

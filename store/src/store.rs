@@ -38,7 +38,7 @@ use crate::watermark::{Confirmation, Watermark};
 /// for the disk when its bytes are used.
 #[derive(Debug)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
 }
 
@@ -167,6 +167,9 @@ impl Store {
                 Err(Refused::QueueGone) => {}
                 Err(Refused::Error(error)) => {
                     shared.stats.put_failed.fetch_add(1, Ordering::Relaxed);
+                    if matches!(error, AppendError::Poisoned) {
+                        shared.poison();
+                    }
                     return Err(error);
                 }
             }

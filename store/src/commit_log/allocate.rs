@@ -66,11 +66,6 @@ impl Allocator {
         }
     }
 
-    /// Gives back a file that was taken and not used.
-    pub(crate) fn put_back(&self, writer: Writer) {
-        *self.ready.lock() = Some(writer);
-    }
-
     pub(crate) fn take_ready(&self) -> Option<Writer> {
         self.ready.lock().take()
     }
@@ -78,7 +73,11 @@ impl Allocator {
     fn create(&self, start: i64) -> io::Result<Writer> {
         let path = segments::path_of(&self.dir, start);
         let file = self.disk.create_sized(&path, self.file_bytes, true)?;
-        self.disk.sync_dir(&self.dir)?;
-        Writer::new(&path, start, file, 0)
+        let made = self.disk.sync_dir(&self.dir).and_then(|()| Writer::new(&path, start, file, 0));
+        if made.is_err() {
+            // A file that nothing leads up to would keep the store from opening.
+            let _ = self.disk.remove_file(&path);
+        }
+        made
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use remoting::types::{Clock, PhysicalOffset, QueueOffset, Timestamp};
+use tracing::warn;
 
 use super::{CommitLog, Tail};
 use crate::batch::{AppendBatch, Code, Encoded, Position, QueueSlot};
@@ -12,6 +13,7 @@ use crate::config::StoreConfig;
 use crate::consume_queue::{Queue, Unit};
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
+use crate::io::Files;
 use crate::message::{BLANK_BYTES, MAGIC_BLANK};
 use crate::mmap::Writer;
 
@@ -40,14 +42,15 @@ impl CommitLog {
         if batch.queues.iter().any(|slot| slot.queue.as_ref().is_some_and(|queue| queue.is_removed())) {
             return Err(Refused::QueueGone);
         }
+        tail.clear(&*self.files).map_err(Refused::Error)?;
         let now = clock.now();
         let mut written = Written { tail: &mut tail, log: self, before: Vec::new() };
         match written.write(batch, now) {
             Ok(()) => {}
             Err(error) => {
-                written.take_back();
+                let cleared = written.take_back(batch.bytes.len());
                 give_offsets_back(batch);
-                return Err(Refused::Error(error.into()));
+                return Err(Refused::Error(cleared.err().unwrap_or(error.into())));
             }
         }
         written.publish();
@@ -121,6 +124,18 @@ pub(crate) fn code_of(code: Code, stored: Timestamp, config: &StoreConfig) -> i6
     }
 }
 
+impl Tail {
+    /// Clears what a failed write may have left behind the end. A failed sync may have lost what was written before as well.
+    fn clear(&mut self, files: &dyn Files) -> Result<(), AppendError> {
+        let Some(torn_to) = self.torn_to else { return Ok(()) };
+        let file = self.writer.file().file();
+        files.zero_range(file, self.writer.position() as u64, torn_to as u64)?;
+        files.sync_data(file).map_err(|_| AppendError::Poisoned)?;
+        self.torn_to = None;
+        Ok(())
+    }
+}
+
 /// A batch being written: the tail and the files it has left behind, all of it still to be taken back.
 struct Written<'a> {
     tail: &'a mut Tail,
@@ -188,13 +203,25 @@ impl Written<'_> {
         }
     }
 
-    fn take_back(mut self) {
-        // Back to the file that the batch began in. The one behind it is used next time; more of them are made again.
+    /// `bytes`: of the batch. Fails if the store can no longer be used.
+    fn take_back(mut self, bytes: usize) -> Result<(), AppendError> {
+        // Back to the file that the batch began in. Those behind it are made again when they are needed.
         while let Some(before) = self.before.pop() {
-            let mut unused = std::mem::replace(&mut self.tail.writer, before);
-            unused.take_back();
-            self.log.allocator.put_back(unused);
+            let unused = std::mem::replace(&mut self.tail.writer, before);
+            let path = unused.file().path();
+            if let Err(error) = self.log.files.remove_file(path) {
+                warn!(path = %path.display(), %error, "remove a commit log file that was not used");
+            }
         }
         self.tail.writer.take_back();
+        let torn_to = self.tail.writer.position() + bytes + BLANK_BYTES;
+        self.tail.torn_to = Some(torn_to.min(self.tail.writer.file().len()));
+        match self.tail.clear(&*self.log.files) {
+            Err(AppendError::Io(error)) => {
+                warn!(%error, "clear what a failed write left in the commit log; tried again before the next");
+                Ok(())
+            }
+            cleared => cleared,
+        }
     }
 }

@@ -51,6 +51,9 @@ pub(crate) struct Tail {
     writer: Writer,
     /// The file behind this one was asked for.
     asked_for_next: bool,
+    /// A write failed: up to here the file may hold bytes of messages that were refused. A crash could make them part of the
+    /// log again, in the place of newer ones, so nothing is written before they are cleared.
+    torn_to: Option<usize>,
 }
 
 /// How the log was found by recovery.
@@ -71,7 +74,7 @@ impl CommitLog {
             dir,
             files,
             segments: RwLock::new(segments),
-            tail: Mutex::new(Tail { writer: found.tail, asked_for_next: false }),
+            tail: Mutex::new(Tail { writer: found.tail, asked_for_next: false, torn_to: None }),
             end: AtomicI64::new(end),
             end_timestamp: AtomicI64::new(found.timestamp.0),
             flushed: AtomicI64::new(end),

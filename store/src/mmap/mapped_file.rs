@@ -98,6 +98,11 @@ impl Writer {
         self.file.start + self.position as i64
     }
 
+    /// Where the next write goes, in the file.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
     /// Bytes left in the file.
     pub(crate) fn left(&self) -> usize {
         self.file.len() - self.position

@@ -85,6 +85,10 @@ pub(crate) fn open(
         }
     }
     let from = scan::start(&log, newest, checkpoint, clean);
+    if !clean {
+        let vouched = from.offset(&log);
+        all.iter().try_for_each(|queue| queue.distrust(vouched)).map_err(queue_io("read"))?;
+    }
     let mut rebuild = Rebuild::new(config, files, &queues);
     let scanned =
         scan::walk(&log, from, config.check_crc_on_recover, |message| rebuild.apply(message, from.is_start()))

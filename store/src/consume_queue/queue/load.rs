@@ -30,6 +30,20 @@ impl Queue {
         Ok(last)
     }
 
+    /// Forgets the entries of records at `log_offset` and behind, which no sync may have kept: they are made again, over what
+    /// the files hold there. Java keeps what it finds, blank or not.
+    pub(crate) fn distrust(&self, log_offset: i64) -> io::Result<()> {
+        let (start, max) = (self.min(), self.max());
+        let kept = self.partition(start, max, |unit| unit.is_written() && unit.physical < log_offset)?;
+        if kept < max {
+            let last = if kept > start { self.must_read(kept - 1)?.filter(|unit| !unit.is_blank()) } else { None };
+            let max_physical = last.map_or(0, Unit::end);
+            *self.tail.lock() = Tail { from: kept, written: kept, max_physical, ..Tail::default() };
+            self.max.store(kept, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
     fn walk(&self, from: i64, end: i64) -> io::Result<i64> {
         const CHUNK_UNITS: usize = 3276;
         let (mut at, mut last_end) = (from, 0);
