@@ -37,7 +37,7 @@ pub struct RecoveryReport {
     pub scanned_from: PhysicalOffset,
     pub scanned_bytes: u64,
     pub scanned_records: u64,
-    /// Entries added to queues that were behind.
+    /// Queue entries made again from the log: those that were missing and, after a crash, those that no checkpoint vouched for.
     pub rebuilt_entries: u64,
     /// Queues that lacked entries before the place where the scan began, and were made again from the start of the log.
     pub rebuilt_queues: usize,
