@@ -7,7 +7,7 @@ use remoting::types::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName
 use crate::consume_queue::Queue;
 use crate::error::IllegalMessage;
 use crate::message::properties::{self, name};
-use crate::message::{self, MAX_PROPERTIES_BYTES, MAX_TOPIC_BYTES, Message, Patch, SCHEDULE_TOPIC, sys_flag};
+use crate::message::{self, MAX_PROPERTIES_BYTES, MAX_TOPIC_BYTES, Message, Patch, SCHEDULE_TOPIC, Trailer, sys_flag};
 
 /// Buffers above this are given back after use: batches live as long as connections.
 const KEPT_BYTES: usize = 256 << 10;
@@ -24,6 +24,8 @@ pub struct AppendBatch {
     /// Where the last queue was found; producers go round their queues, so the next one is probably the one behind it.
     last_queue: usize,
     max_message_bytes: usize,
+    /// Records end with a checksum over all of them. Java: `enabledAppendPropCRC`.
+    record_crc: bool,
     /// The store that looked up the queues; 0: none yet.
     pub(crate) store: u64,
     /// Stored already: the next push starts afresh.
@@ -40,8 +42,9 @@ pub(crate) struct Encoded {
     pub(crate) queue: usize,
     pub(crate) patch: Patch,
     pub(crate) code: Code,
-    /// Prepared and rolled back records take no place in their queue.
-    pub(crate) takes_queue_offset: bool,
+    /// Places it takes in its queue: one, as many as there are messages in an inner batch, or none if it is prepared or
+    /// rolled back.
+    pub(crate) places: u16,
     /// Goes into the same file as the record before it.
     pub(crate) joined: bool,
 }
@@ -59,6 +62,8 @@ pub(crate) enum Code {
 pub(crate) struct QueueSlot {
     pub(crate) topic: TopicName,
     pub(crate) queue_id: QueueId,
+    /// Takes inner batches.
+    pub(crate) batches: bool,
     pub(crate) queue: Option<Arc<Queue>>,
 }
 
@@ -66,7 +71,8 @@ pub(crate) struct QueueSlot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     pub physical_offset: PhysicalOffset,
-    /// 0 for prepared and rolled back messages, which take no place in their queue.
+    /// Of the first message, if the record is an inner batch. 0 for prepared and rolled back messages, which take no place
+    /// in their queue.
     pub queue_offset: QueueOffset,
     pub store_timestamp: Timestamp,
     /// Bytes of the stored record.
@@ -91,12 +97,18 @@ impl AppendBatch {
             positions: Vec::new(),
             last_queue: 0,
             max_message_bytes,
+            record_crc: false,
             store: 0,
             spent: false,
         }
     }
 
-    /// Messages waiting in the batch.
+    /// The records get a checksum over all of them as their last property.
+    pub(crate) fn with_record_crc(self, record_crc: bool) -> Self {
+        Self { record_crc, ..self }
+    }
+
+    /// Records waiting in the batch.
     pub fn len(&self) -> usize {
         if self.spent { 0 } else { self.records.len() }
     }
@@ -127,10 +139,38 @@ impl AppendBatch {
     /// # Errors
     /// The message can never be stored; the batch is as it was.
     pub fn push(&mut self, message: &Message<'_>) -> Result<(), IllegalMessage> {
-        self.check(message)?;
+        let trailer = Trailer { inner_batch: None, crc: self.record_crc };
+        self.check(message, trailer)?;
         self.start_afresh();
-        self.encode(message, false);
+        self.encode(message, trailer, false);
         Ok(())
+    }
+
+    /// Adds a client batch as one record, for a queue that takes such: its body stays as it is, and the messages in it get
+    /// consecutive queue offsets. Returns their number.
+    ///
+    /// # Errors
+    /// The batch can never be stored; nothing was added.
+    ///
+    /// Java: `SendMessageProcessor.sendBatchMessage`, `BatchConsumeQueue.assignQueueOffset`.
+    pub fn push_inner_batch(&mut self, message: &Message<'_>) -> Result<usize, IllegalMessage> {
+        let mut count = 0;
+        for element in message::batch_elements(message.body) {
+            element.map_err(|_| IllegalMessage::BadBatch { index: usize::from(count) })?;
+            // The number is an `i16` in the queue.
+            let next = Some(count + 1).filter(|count| *count <= i16::MAX as u16);
+            count = next.ok_or(IllegalMessage::BadBatch { index: usize::from(count) })?;
+        }
+        if count == 0 {
+            return Err(IllegalMessage::BadBatch { index: 0 });
+        }
+        let trailer = Trailer { inner_batch: Some(count), crc: self.record_crc };
+        let flags = message.sys_flag | sys_flag::INNER_BATCH | sys_flag::NEED_UNWRAP;
+        let message = Message { sys_flag: flags, ..*message };
+        self.check(&message, trailer)?;
+        self.start_afresh();
+        self.encode(&message, trailer, false);
+        Ok(usize::from(count))
     }
 
     /// Adds the elements of a client batch, which get consecutive queue offsets and lie in one file.
@@ -143,12 +183,13 @@ impl AppendBatch {
     ///
     /// Java: `MessageExtEncoder.encode(MessageExtBatch, …)`.
     pub fn push_client_batch(&mut self, common: &Message<'_>, batch_body: &[u8]) -> Result<usize, IllegalMessage> {
-        self.check(&Message { body: batch_body, properties: "", ..*common })?;
+        let trailer = Trailer { inner_batch: None, crc: self.record_crc };
+        self.check(&Message { body: batch_body, properties: "", ..*common }, trailer)?;
         let mut count = 0;
         // Elements are checked before the first is added, so that a bad one leaves nothing behind.
         for element in message::batch_elements(batch_body) {
             let element = element.map_err(|_| IllegalMessage::BadBatch { index: count })?;
-            self.check(&Message { body: element.body, properties: element.properties, ..*common })?;
+            self.check(&Message { body: element.body, properties: element.properties, ..*common }, trailer)?;
             count += 1;
         }
         self.start_afresh();
@@ -160,17 +201,17 @@ impl AppendBatch {
                 prepared_transaction_offset: 0,
                 ..*common
             };
-            self.encode(&message, index > 0);
+            self.encode(&message, trailer, index > 0);
         }
         Ok(count)
     }
 
-    fn check(&self, message: &Message<'_>) -> Result<(), IllegalMessage> {
+    fn check(&self, message: &Message<'_>, trailer: Trailer) -> Result<(), IllegalMessage> {
         let bytes = message.body.len();
         if bytes > self.max_message_bytes {
             return Err(IllegalMessage::BodyTooLarge { bytes, max: self.max_message_bytes });
         }
-        let bytes = message.properties.len();
+        let bytes = trailer.properties_len(message.properties);
         if bytes > MAX_PROPERTIES_BYTES {
             return Err(IllegalMessage::PropertiesTooLarge { bytes, max: MAX_PROPERTIES_BYTES });
         }
@@ -190,28 +231,34 @@ impl AppendBatch {
         }
     }
 
-    fn encode(&mut self, message: &Message<'_>, joined: bool) {
-        let queue = self.queue_slot(message.topic, message.queue_id);
+    fn encode(&mut self, message: &Message<'_>, trailer: Trailer, joined: bool) {
+        // Java takes a checksum that came with the message away; there may be one only.
+        let cleaned = trailer.crc && properties::get(message.properties, name::CRC32).is_some();
+        let cleaned = cleaned.then(|| properties::remove(message.properties, name::CRC32));
+        let message = &Message { properties: cleaned.as_deref().unwrap_or(message.properties), ..*message };
+        let batches = trailer.inner_batch.is_some();
+        let queue = self.queue_slot(message.topic, message.queue_id, batches);
         let start = self.bytes.len();
-        let patch = message::encode(&mut self.bytes, message);
+        let patch = message::encode(&mut self.bytes, message, trailer);
+        let places = if sys_flag::takes_queue_offset(message.sys_flag) { trailer.inner_batch.unwrap_or(1) } else { 0 };
         self.records.push(Encoded {
             start,
             len: self.bytes.len() - start,
             queue,
             patch,
             code: Code::of(message.topic, message.properties),
-            takes_queue_offset: sys_flag::takes_queue_offset(message.sys_flag),
+            places,
             joined,
         });
     }
 
-    fn queue_slot(&mut self, topic: &TopicName, queue_id: QueueId) -> usize {
-        let is_it = |slot: &QueueSlot| slot.queue_id == queue_id && slot.topic == *topic;
+    fn queue_slot(&mut self, topic: &TopicName, queue_id: QueueId, batches: bool) -> usize {
+        let is_it = |slot: &QueueSlot| slot.queue_id == queue_id && slot.batches == batches && slot.topic == *topic;
         let count = self.queues.len();
         let from_last = (self.last_queue..count).chain(0..self.last_queue.min(count));
         let found = from_last.take(KEPT_QUEUES).find(|&at| is_it(&self.queues[at]));
         let at = found.unwrap_or_else(|| {
-            self.queues.push(QueueSlot { topic: topic.clone(), queue_id, queue: None });
+            self.queues.push(QueueSlot { topic: topic.clone(), queue_id, batches, queue: None });
             count
         });
         self.last_queue = at;

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::consume_queue::UNIT_BYTES;
+use crate::consume_queue::{BATCH_UNIT_BYTES, UNIT_BYTES};
 use crate::error::StoreError;
 
 /// When a message counts as stored.
@@ -28,6 +28,9 @@ pub struct StoreConfig {
     pub commit_log_file_bytes: u64,
     /// Size of every consume queue file, rounded up to whole units of 20 bytes. Java: `mappedFileSizeConsumeQueue`.
     pub consume_queue_file_bytes: u64,
+    /// Size of every file of a queue of inner batches, rounded up to whole units of 46 bytes.
+    /// Java: `mapperFileSizeBatchConsumeQueue`.
+    pub batch_consume_queue_file_bytes: u64,
     /// Java: `flushDiskType`.
     pub flush: FlushMode,
     /// Time between two looks at what to flush under [`FlushMode::Async`]. Java: `flushIntervalCommitLog`.
@@ -46,6 +49,11 @@ pub struct StoreConfig {
     pub consume_queue_flush_thorough_interval: Duration,
     /// Check the body CRC of every record that recovery walks over. Java: `checkCRCOnRecover`.
     pub check_crc_on_recover: bool,
+    /// New records end with a checksum over all of them. Java: `enabledAppendPropCRC`.
+    pub append_record_crc: bool,
+    /// Check that checksum, instead of the body's, of every record that recovery walks over; a record without one ends the
+    /// log. Java: `forceVerifyPropCRC`.
+    pub require_record_crc: bool,
     /// Largest body, and largest encoded body of a batch. Java: `maxMessageSize`.
     pub max_message_bytes: usize,
     /// Delay of level 1, 2, …; decides the deliver time kept in the schedule topic's queues. Java: `messageDelayLevel`.
@@ -86,6 +94,7 @@ impl StoreConfig {
             commit_log_dir: None,
             commit_log_file_bytes: 1 << 30,
             consume_queue_file_bytes: 6_000_000,
+            batch_consume_queue_file_bytes: 300_000 * BATCH_UNIT_BYTES as u64,
             flush: FlushMode::Async,
             flush_interval: Duration::from_millis(500),
             flush_least_pages: 4,
@@ -95,6 +104,8 @@ impl StoreConfig {
             consume_queue_flush_least_pages: 2,
             consume_queue_flush_thorough_interval: Duration::from_secs(60),
             check_crc_on_recover: true,
+            append_record_crc: false,
+            require_record_crc: false,
             max_message_bytes: 4 << 20,
             delay_levels: default_delay_levels(),
             transfer: TransferLimits::default(),
@@ -114,6 +125,12 @@ impl StoreConfig {
         self.consume_queue_file_bytes = self.consume_queue_file_bytes.next_multiple_of(UNIT);
         if !(UNIT..=i32::MAX as u64).contains(&self.consume_queue_file_bytes) {
             return property("mappedFileSizeConsumeQueue", self.consume_queue_file_bytes, "20 to 2147483640 bytes");
+        }
+        self.batch_consume_queue_file_bytes =
+            self.batch_consume_queue_file_bytes.next_multiple_of(BATCH_UNIT_BYTES as u64);
+        if !(BATCH_UNIT_BYTES as u64..=i32::MAX as u64).contains(&self.batch_consume_queue_file_bytes) {
+            let value = self.batch_consume_queue_file_bytes;
+            return property("mapperFileSizeBatchConsumeQueue", value, "46 to 2147483618 bytes");
         }
         Ok(self)
     }

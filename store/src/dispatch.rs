@@ -135,7 +135,7 @@ impl Dispatch {
         loop {
             while let Some(run) = work.runs.pop_front_if(|run| run.end <= watermark) {
                 let units = work.units.drain(..run.count);
-                let applied = run.queue.apply(run.first_offset, units, Gap::Refuse);
+                let applied = run.queue.apply(run.first_offset, units, run.timestamp, Gap::Refuse);
                 if applied.gap {
                     error!(topic = %run.queue.topic, queue_id = %run.queue.queue_id, offset = run.first_offset,
                         "entry lies ahead of its queue, left out");

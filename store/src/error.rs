@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use remoting::types::{QueueId, TopicName};
 use thiserror::Error;
 
 /// The store could not be opened or closed.
@@ -52,6 +53,8 @@ pub enum AppendError {
     TooLargeForFile { bytes: usize, file_bytes: u64 },
     #[error("the batch is empty")]
     Empty,
+    #[error("queue {queue_id} of topic {topic} holds single messages, and takes no inner batches")]
+    QueueKind { topic: TopicName, queue_id: QueueId },
     #[error("write commit log: {0}")]
     Io(#[from] io::Error),
 }

@@ -139,12 +139,13 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
     let mut found = Found::default();
     let mut status = ReadStatus::NoMatched;
     let mut next = offset;
-    let mut last_seen = 0;
+    let mut last_seen = None;
     // Records before this are gone: the file that held one of them is.
     let mut gone_before = i64::MIN;
     let log = shared.log.snapshot();
     let scan_end = max.min(offset.saturating_add(scan_units(shared, request)));
     let max_bytes = request.max_bytes.clamp(MIN_BYTES, MAX_BYTES);
+    let batches = queue.takes_batches();
     let mut units = Vec::new();
     'scan: while next < scan_end {
         queue.read(next, UNITS_AT_ONCE.min((scan_end - next) as usize), &mut units);
@@ -155,6 +156,11 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
             break;
         }
         for unit in &units {
+            if batches && last_seen == Some(unit.physical) && !unit.is_blank() {
+                // Another message of the same record.
+                next += 1;
+                continue;
+            }
             let in_memory = shared.is_in_memory(unit.physical, log_end);
             if found.is_full(unit, request.max_messages, max_bytes, shared, in_memory) {
                 break 'scan;
@@ -163,7 +169,7 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
             if unit.is_blank() {
                 continue;
             }
-            last_seen = unit.physical;
+            last_seen = Some(unit.physical);
             let size = usize::try_from(unit.size).unwrap_or(0);
             if unit.physical < gone_before || !filter.matches_code(code(&log, unit, shared)) {
                 continue;
@@ -183,15 +189,32 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
             }
         }
     }
+    if let (true, Some(physical)) = (batches, last_seen) {
+        next = end_of_record(queue, next, max, physical);
+    }
     ReadOutcome {
         status,
         next_offset: QueueOffset(next),
-        suggest_slave: !shared.is_in_memory(last_seen, log_end),
+        suggest_slave: !shared.is_in_memory(last_seen.unwrap_or(0), log_end),
         count: found.count,
         bytes: found.bytes,
         messages: found.finish(),
         ..nothing(status, next)
     }
+}
+
+/// The offset behind the messages that are in the record at `physical`, of which those before `next` were seen.
+fn end_of_record(queue: &Queue, mut next: i64, max: i64, physical: i64) -> i64 {
+    let mut units = Vec::new();
+    while next < max {
+        queue.read(next, UNITS_AT_ONCE.min((max - next) as usize), &mut units);
+        let same = units.iter().take_while(|unit| !unit.is_blank() && unit.physical == physical).count();
+        next += same as i64;
+        if same < units.len() || units.is_empty() {
+            break;
+        }
+    }
+    next
 }
 
 /// Most units that one read looks at.

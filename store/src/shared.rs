@@ -68,7 +68,10 @@ impl Shared {
     }
 
     /// Finds the queues of the batch that are not known yet, or were deleted.
-    pub(crate) fn look_up(&self, batch: &mut AppendBatch) {
+    ///
+    /// # Errors
+    /// [`AppendError::QueueKind`].
+    pub(crate) fn look_up(&self, batch: &mut AppendBatch) -> Result<(), AppendError> {
         let other_store = std::mem::replace(&mut batch.store, self.id) != self.id;
         for slot in &mut batch.queues {
             slot.queue = slot.queue.take().filter(|queue| !other_store && !queue.is_removed());
@@ -76,10 +79,15 @@ impl Shared {
         // Only those that records go to: the batch remembers queues of earlier uses, whose topics may be gone.
         for record in &batch.records {
             let slot = &mut batch.queues[record.queue];
-            if slot.queue.is_none() {
+            if slot.queue.is_none() && slot.batches {
+                let queue = self.queues.get_or_create_for_batches(&slot.topic, slot.queue_id);
+                let wrong = || AppendError::QueueKind { topic: slot.topic.clone(), queue_id: slot.queue_id };
+                slot.queue = Some(queue.ok_or_else(wrong)?);
+            } else if slot.queue.is_none() {
                 slot.queue = Some(self.queues.get_or_create(&slot.topic, slot.queue_id));
             }
         }
+        Ok(())
     }
 
     /// Brings the log to disk and, where that is what confirms, tells who waits. A failure poisons the store.

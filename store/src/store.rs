@@ -144,7 +144,7 @@ impl Store {
 
     /// An empty batch with this store's limits.
     pub fn batch(&self) -> AppendBatch {
-        AppendBatch::new(self.shared.config.max_message_bytes)
+        AppendBatch::new(self.shared.config.max_message_bytes).with_record_crc(self.shared.config.append_record_crc)
     }
 
     /// Writes the messages of the batch: all of them, or none.
@@ -161,7 +161,7 @@ impl Store {
         let began = Instant::now();
         let shared = &*self.shared;
         let end = loop {
-            shared.look_up(batch);
+            shared.look_up(batch)?;
             match shared.log.append(batch, &shared.config, &shared.clock, &shared.dispatch, || shared.may_write()) {
                 Ok(end) => break end,
                 Err(Refused::QueueGone) => {}
@@ -317,7 +317,7 @@ impl Store {
             drop(_appends);
             queues.discard(topic)?
         };
-        if let Some(trash) = trash {
+        for trash in trash {
             std::fs::remove_dir_all(&trash).map_err(StoreError::io("remove", trash))?;
         }
         Ok(true)

@@ -57,13 +57,13 @@ impl CommitLog {
         let end = tail.writer.end();
         dispatch.hand_over(|work| {
             for (record, position) in batch.records.iter().zip(&batch.positions) {
-                if record.takes_queue_offset {
+                for place in 0..i64::from(record.places) {
                     let unit = Unit {
                         physical: position.physical_offset.0,
                         size: record.len as i32,
                         code: code_of(record.code, now, config),
                     };
-                    work.push(queue_of(&batch.queues, record), position.queue_offset.0, unit, now);
+                    work.push(queue_of(&batch.queues, record), position.queue_offset.0 + place, unit, now);
                 }
             }
         });
@@ -104,8 +104,8 @@ fn queue_of<'a>(queues: &'a [QueueSlot], record: &Encoded) -> &'a Arc<Queue> {
 
 fn give_offsets_back(batch: &mut AppendBatch) {
     let stamped = batch.positions.len();
-    for record in batch.records[..stamped].iter().filter(|record| record.takes_queue_offset) {
-        queue_of(&batch.queues, record).next.fetch_sub(1, Ordering::Relaxed);
+    for record in batch.records[..stamped].iter().filter(|record| record.places > 0) {
+        queue_of(&batch.queues, record).next.fetch_sub(i64::from(record.places), Ordering::Relaxed);
     }
     batch.positions.clear();
 }
@@ -160,11 +160,11 @@ impl Written<'_> {
                 physical = self.tail.writer.end();
                 left = self.tail.writer.left();
             }
-            let queue_offset = if record.takes_queue_offset {
+            let queue_offset = if record.places > 0 {
                 // Only changed under the append lock, so load and store need not be one step.
                 let next = &queue_of(queues, record).next;
                 let offset = next.load(Ordering::Relaxed);
-                next.store(offset + 1, Ordering::Relaxed);
+                next.store(offset + i64::from(record.places), Ordering::Relaxed);
                 QueueOffset(offset)
             } else {
                 QueueOffset(0)

@@ -15,6 +15,7 @@ use crate::segments;
 pub(crate) struct QueueFiles {
     dir: PathBuf,
     file_bytes: i64,
+    unit_bytes: i64,
     list: Vec<QueueFile>,
     /// Files were created whose folder entries are not on disk yet.
     new_entries: bool,
@@ -29,13 +30,18 @@ struct QueueFile {
 }
 
 impl QueueFiles {
+    /// Files with units of another size than usual.
+    pub(crate) fn of_units(unit_bytes: usize, dir: PathBuf, file_bytes: i64, starts: Vec<i64>) -> Self {
+        Self { unit_bytes: unit_bytes as i64, ..Self::new(dir, file_bytes, starts) }
+    }
+
     pub(crate) fn new(dir: PathBuf, file_bytes: i64, starts: Vec<i64>) -> Self {
         let list = starts.into_iter().map(|start| QueueFile { start, file: None, dirty: false }).collect();
-        Self { dir, file_bytes, list, new_entries: false }
+        Self { dir, file_bytes, unit_bytes: UNIT_BYTES as i64, list, new_entries: false }
     }
 
     pub(crate) fn units_per_file(&self) -> i64 {
-        self.file_bytes / UNIT_BYTES as i64
+        self.file_bytes / self.unit_bytes
     }
 
     /// First byte of the first file, and one behind the last byte of the last.

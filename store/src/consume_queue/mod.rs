@@ -2,12 +2,14 @@
 //!
 //! Java: `ConsumeQueue`, `ConsumeQueueStore`.
 
+mod batches;
 mod by_time;
 mod entry;
 mod files;
 mod queue;
 mod reports;
 
+pub(crate) use batches::BATCH_UNIT_BYTES;
 pub use by_time::Boundary;
 pub(crate) use by_time::offset_by_time;
 pub use entry::Entry;
@@ -27,6 +29,7 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use remoting::types::{QueueId, TopicName};
 use tracing::warn;
 
+use crate::config::StoreConfig;
 use crate::error::StoreError;
 use crate::io::Files;
 use crate::segments;
@@ -38,6 +41,9 @@ pub(crate) struct Queues {
     /// `<root>/consumequeue`.
     dir: PathBuf,
     file_bytes: u64,
+    /// `<root>/batchconsumequeue`.
+    batch_dir: PathBuf,
+    batch_file_bytes: u64,
     topics: DashMap<TopicName, Arc<TopicQueues>>,
     /// Queues with units that are not in files yet; the keeper's list.
     unwritten: Mutex<Vec<Arc<Queue>>>,
@@ -54,34 +60,37 @@ type TopicQueues = RwLock<BTreeMap<QueueId, Arc<Queue>>>;
 const TRASH_PREFIX: &str = ".deleted-";
 
 impl Queues {
-    /// Finds the queues in `dir`; [`Queue::load`] then finds their ends.
-    pub(crate) fn open(dir: PathBuf, file_bytes: u64) -> Result<Self, StoreError> {
+    /// Finds the queues in the folders of `config`; [`Queue::load`] then finds their ends.
+    pub(crate) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let (dir, batch_dir) = (config.root.join("consumequeue"), config.root.join("batchconsumequeue"));
         fs::create_dir_all(&dir).map_err(StoreError::io("create", &dir))?;
         let queues = Self {
             dir,
-            file_bytes,
+            file_bytes: config.consume_queue_file_bytes,
+            batch_dir,
+            batch_file_bytes: config.batch_consume_queue_file_bytes,
             topics: DashMap::new(),
             unwritten: Mutex::default(),
             reports: Arc::default(),
             folders: RwLock::default(),
             trash_number: AtomicU64::new(0),
         };
-        for (topic_dir, topic) in folders(&queues.dir)? {
-            if topic.starts_with(TRASH_PREFIX) {
-                fs::remove_dir_all(&topic_dir).map_err(StoreError::io("remove", &topic_dir))?;
-                continue;
+        for (topic, id, queue_dir) in queue_folders(&queues.dir)? {
+            let starts = segments::list(&queue_dir, queues.file_bytes, "mappedFileSizeConsumeQueue")?;
+            let files = QueueFiles::new(queue_dir, queues.file_bytes as i64, starts);
+            let queue = Arc::new(Queue::new(topic.clone(), id, files));
+            queues.topics.entry(topic).or_default().write().insert(id, queue);
+        }
+        let batch_folders = if queues.batch_dir.exists() { queue_folders(&queues.batch_dir)? } else { Vec::new() };
+        for (topic, id, queue_dir) in batch_folders {
+            const TWO_KINDS: &str = "the queue has a folder under consumequeue, too, and is of one kind only; move away \
+                the folder that does not go with the topic's attribute queue.type";
+            if queues.get(&topic, id).is_some() {
+                return Err(StoreError::OtherKind { path: queue_dir, what: TWO_KINDS });
             }
-            let topic = TopicName::new(topic);
-            for (queue_dir, id) in folders(&topic_dir)? {
-                let Ok(id) = id.parse().map(QueueId) else {
-                    warn!(path = %queue_dir.display(), "folder of a topic is no queue id, left alone");
-                    continue;
-                };
-                let starts = segments::list(&queue_dir, file_bytes, "mappedFileSizeConsumeQueue")?;
-                let files = QueueFiles::new(queue_dir, file_bytes as i64, starts);
-                let queue = Arc::new(Queue::new(topic.clone(), id, files));
-                queues.topics.entry(topic.clone()).or_default().write().insert(id, queue);
-            }
+            let starts = segments::list(&queue_dir, queues.batch_file_bytes, "mapperFileSizeBatchConsumeQueue")?;
+            let files = QueueFiles::of_units(BATCH_UNIT_BYTES, queue_dir, queues.batch_file_bytes as i64, starts);
+            queues.get_or_create(&topic, id).take_batches(files);
         }
         Ok(queues)
     }
@@ -109,6 +118,14 @@ impl Queues {
             Arc::new(Queue::new(topic.clone(), id, files))
         });
         Arc::clone(queue)
+    }
+
+    /// The queue as one that takes inner batches; `None`: it is there and holds other entries.
+    pub(crate) fn get_or_create_for_batches(&self, topic: &TopicName, id: QueueId) -> Option<Arc<Queue>> {
+        let queue = self.get_or_create(topic, id);
+        let dir = self.batch_dir.join(topic.as_str()).join(id.to_string());
+        let files = QueueFiles::of_units(BATCH_UNIT_BYTES, dir, self.batch_file_bytes as i64, Vec::new());
+        queue.take_batches(files).then_some(queue)
     }
 
     /// Every queue, also those without entries.
@@ -162,17 +179,40 @@ impl Queues {
         true
     }
 
-    /// Moves the folder of a forgotten topic out of the way, for the caller to remove; `None`: it has none.
-    pub(crate) fn discard(&self, topic: &str) -> Result<Option<PathBuf>, StoreError> {
-        let dir = self.dir.join(topic);
-        let trash = self.dir.join(format!("{TRASH_PREFIX}{}", self.trash_number.fetch_add(1, Ordering::Relaxed)));
-        match fs::rename(&dir, &trash) {
-            Ok(()) => Ok(Some(trash)),
-            // Nothing was written out yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::io("move away", dir)(error)),
+    /// Moves the folders of a forgotten topic out of the way, for the caller to remove.
+    pub(crate) fn discard(&self, topic: &str) -> Result<Vec<PathBuf>, StoreError> {
+        let mut discarded = Vec::new();
+        for parent in [&self.dir, &self.batch_dir] {
+            let dir = parent.join(topic);
+            let trash = parent.join(format!("{TRASH_PREFIX}{}", self.trash_number.fetch_add(1, Ordering::Relaxed)));
+            match fs::rename(&dir, &trash) {
+                Ok(()) => discarded.push(trash),
+                // Nothing was written out yet.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io("move away", dir)(error)),
+            }
+        }
+        Ok(discarded)
+    }
+}
+
+/// Topic, queue id and folder of every queue in `dir`. What is left there of deleted topics is removed.
+fn queue_folders(dir: &Path) -> Result<Vec<(TopicName, QueueId, PathBuf)>, StoreError> {
+    let mut found = Vec::new();
+    for (topic_dir, topic) in folders(dir)? {
+        if topic.starts_with(TRASH_PREFIX) {
+            fs::remove_dir_all(&topic_dir).map_err(StoreError::io("remove", &topic_dir))?;
+            continue;
+        }
+        let topic = TopicName::new(topic);
+        for (queue_dir, id) in folders(&topic_dir)? {
+            match id.parse().map(QueueId) {
+                Ok(id) => found.push((topic.clone(), id, queue_dir)),
+                Err(_) => warn!(path = %queue_dir.display(), "folder of a topic is no queue id, left alone"),
+            }
         }
     }
+    Ok(found)
 }
 
 /// Sub-folders of `dir` with readable names.

@@ -3,16 +3,18 @@
 //! The dispatch only appends to memory; the keeper thread writes units out and syncs them. A crash loses what was not
 //! written, and recovery makes it again from the log.
 
+mod batch_files;
 mod load;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use remoting::types::{QueueId, TopicName};
+use remoting::types::{QueueId, Timestamp, TopicName};
 use tokio::sync::Notify;
 use tracing::warn;
 
+use super::batches::{BATCH_UNIT_BYTES, BatchTail};
 use super::entry::{UNIT_BYTES, Unit};
 use super::files::{self, QueueFiles};
 use crate::io::Files;
@@ -52,6 +54,8 @@ struct Tail {
     max_physical: i64,
     /// Stands in the keeper's list.
     listed: bool,
+    /// Of a queue that takes inner batches.
+    batches: Option<Box<BatchTail>>,
 }
 
 impl Tail {
@@ -118,12 +122,21 @@ impl Queue {
     /// Adds entries that follow each other, the first at `offset`, and wakes who waits for them.
     ///
     /// Idempotent: entries of records that the queue already points at or behind are skipped.
-    /// Java: `ConsumeQueue.putMessagePositionInfo`.
-    pub(crate) fn apply(&self, mut offset: i64, units: impl IntoIterator<Item = Unit>, gap: Gap<'_>) -> Applied {
+    /// An inner batch is as many equal entries as it has messages. `stored` is the time of all records.
+    /// Java: `ConsumeQueue.putMessagePositionInfo`, `BatchConsumeQueue.putBatchMessagePositionInfo`.
+    pub(crate) fn apply(
+        &self,
+        mut offset: i64,
+        units: impl IntoIterator<Item = Unit>,
+        stored: Timestamp,
+        gap: Gap<'_>,
+    ) -> Applied {
         let mut done = Applied::default();
         let mut tail = self.tail.lock();
+        let mut open = None;
         for unit in units {
-            if unit.end() <= tail.max_physical {
+            let continues = tail.batches.is_some() && open == Some(unit);
+            if unit.end() <= tail.max_physical && !continues {
                 offset += 1;
                 continue;
             }
@@ -143,6 +156,10 @@ impl Queue {
                 }
                 tail.units.extend_from_slice(&unit.encode());
                 tail.max_physical = unit.end();
+                if let Some(batches) = &mut tail.batches {
+                    batches.push(offset, unit, stored, continues);
+                    open = Some(unit);
+                }
                 done.added += 1;
             }
             offset += 1;
@@ -171,7 +188,13 @@ impl Queue {
             warn!(topic = %self.topic, queue_id = %self.queue_id, %error, "remove files of an outlived queue");
         }
         tail.units.clear();
-        tail.from = offset - offset.rem_euclid(files.units_per_file());
+        tail.from = match &mut tail.batches {
+            Some(batches) => {
+                **batches = BatchTail::default();
+                offset
+            }
+            None => offset - offset.rem_euclid(files.units_per_file()),
+        };
         tail.written = tail.from;
         self.min.store(offset, Ordering::Release);
     }
@@ -247,6 +270,13 @@ impl Queue {
                 tail.from - at
             };
             let units = (count - out.len()).min(usize::try_from(in_files).unwrap_or(usize::MAX));
+            if self.takes_batches() {
+                if let Err(error) = self.read_batches(at, units, out) {
+                    warn!(topic = %self.topic, queue_id = %self.queue_id, offset = at, %error, "read batch consume queue");
+                    return;
+                }
+                continue;
+            }
             if let Err(error) = self.read_file(at, units, &mut bytes) {
                 warn!(topic = %self.topic, queue_id = %self.queue_id, offset = at, %error, "read consume queue");
                 return;
@@ -269,8 +299,12 @@ impl Queue {
         out.first().copied()
     }
 
-    /// First offset of the file behind the one that holds `offset`. Java: `ConsumeQueue.rollNextFile`.
+    /// First offset of the file behind the one that holds `offset`. Java: `ConsumeQueue.rollNextFile`,
+    /// `BatchConsumeQueue.rollNextOffset`.
     pub(crate) fn next_file(&self, offset: i64) -> i64 {
+        if self.takes_batches() {
+            return offset + 1;
+        }
         let units_per_file = self.files.lock().units_per_file();
         offset - offset.rem_euclid(units_per_file) + units_per_file
     }
@@ -280,22 +314,32 @@ impl Queue {
     /// # Errors
     /// Failing I/O; the units stay in memory, and the queue in the caller's list.
     pub(crate) fn write_out(&self, disk: &dyn Files) -> io::Result<usize> {
-        let (at, bytes) = {
+        let (end, at, bytes) = {
             let mut tail = self.tail.lock();
             tail.listed = false;
-            let skip = (tail.written - tail.from) as usize * UNIT_BYTES;
-            (tail.written, tail.units[skip..].to_vec())
+            match &tail.batches {
+                Some(batches) => (tail.end(), batches.written * BATCH_UNIT_BYTES as i64, batches.encoded()),
+                None => {
+                    let skip = (tail.written - tail.from) as usize * UNIT_BYTES;
+                    (tail.end(), tail.written * UNIT_BYTES as i64, tail.units[skip..].to_vec())
+                }
+            }
         };
         let result = {
             let mut files = self.files.lock();
-            if self.is_removed() { Ok(()) } else { files.write(disk, at * UNIT_BYTES as i64, &bytes) }
+            if self.is_removed() { Ok(()) } else { files.write(disk, at, &bytes) }
         };
         let mut tail = self.tail.lock();
         if let Err(error) = result {
             tail.listed = true;
             return Err(error);
         }
-        tail.written = at + (bytes.len() / UNIT_BYTES) as i64;
+        tail.written = end;
+        if let Some(batches) = &mut tail.batches {
+            let units = bytes.len() / BATCH_UNIT_BYTES;
+            batches.unwritten.drain(..units);
+            batches.written += units as i64;
+        }
         let keep = KEPT_UNITS.min((tail.written - tail.from) as usize);
         let drop_units = (tail.written - tail.from) as usize - keep;
         tail.units.drain(..drop_units * UNIT_BYTES);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use remoting::types::{Host, PhysicalOffset, QueueOffset, Timestamp};
 
 use super::decode::body_crc;
+use super::properties::{NAME_VALUE_SEPARATOR, SEPARATOR, name};
 use super::{BORN_HOST_AT, MAGIC_V1, MAGIC_V2, Message, PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT, sys_flag};
 
 /// Longer topics make a V2 record.
@@ -20,17 +21,64 @@ fn magic(topic: &str) -> i32 {
     if topic.len() <= MAX_V1_TOPIC_BYTES { MAGIC_V1 } else { MAGIC_V2 }
 }
 
+/// Bytes of the property that ends a record with a checksum: name, separator, ten digits, separator.
+/// Java: `CommitLog.CRC32_RESERVED_LEN`.
+pub(crate) const CRC_BYTES: usize = name::CRC32.len() + 1 + CRC_DIGITS + 1;
+const CRC_DIGITS: usize = 10;
+/// Digits kept free for a queue offset that only the append knows; an `i64` has no more.
+const INNER_BASE_DIGITS: usize = 19;
+
+/// What a record has behind the properties of its message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trailer {
+    /// Messages in the body, if that is an inner batch.
+    pub(crate) inner_batch: Option<u16>,
+    /// A checksum over the whole record. Java: `enabledAppendPropCRC`.
+    pub(crate) crc: bool,
+}
+
+impl Trailer {
+    /// What is written behind `properties`: a separator they may lack, and properties of which some digits come later.
+    fn text(self, properties: &str) -> String {
+        let mut text = String::new();
+        if self != Self::default() && !properties.is_empty() && !properties.ends_with(SEPARATOR) {
+            text.push(SEPARATOR);
+        }
+        let mut push = |name: &str, value: &str| {
+            text.push_str(name);
+            text.push(NAME_VALUE_SEPARATOR);
+            text.push_str(value);
+            text.push(SEPARATOR);
+        };
+        if let Some(count) = self.inner_batch {
+            push(name::INNER_NUM, &count.to_string());
+            push(name::INNER_BASE, &"0".repeat(INNER_BASE_DIGITS));
+        }
+        if self.crc {
+            push(name::CRC32, &"0".repeat(CRC_DIGITS));
+        }
+        text
+    }
+
+    /// Bytes that the record's properties have with this behind them.
+    pub(crate) fn properties_len(self, properties: &str) -> usize {
+        if self == Self::default() { properties.len() } else { properties.len() + self.text(properties).len() }
+    }
+}
+
 /// Bytes of the record that [`encode`] appends.
-pub(crate) fn record_len(message: &Message<'_>) -> usize {
+fn record_len(message: &Message<'_>, properties_len: usize) -> usize {
     let v2 = usize::from(magic(message.topic) == MAGIC_V2);
     let v6 = usize::from(message.born_host.is_ipv6()) + usize::from(message.store_host.is_ipv6());
-    FIXED_BYTES + v2 + v6 * EXTRA_V6_BYTES + message.topic.len() + message.properties.len() + message.body.len()
+    FIXED_BYTES + v2 + v6 * EXTRA_V6_BYTES + message.topic.len() + properties_len + message.body.len()
 }
 
 /// Appends the record of `message`, whose lengths were checked, and says how to complete it.
-pub(crate) fn encode(out: &mut Vec<u8>, message: &Message<'_>) -> Patch {
+pub(crate) fn encode(out: &mut Vec<u8>, message: &Message<'_>, trailer: Trailer) -> Patch {
     let start = out.len();
-    let total = record_len(message);
+    let behind = if trailer == Trailer::default() { String::new() } else { trailer.text(message.properties) };
+    let properties_len = message.properties.len() + behind.len();
+    let total = record_len(message, properties_len);
     out.reserve(total);
     let magic = magic(message.topic);
     let flags = host_flags(message);
@@ -58,10 +106,11 @@ pub(crate) fn encode(out: &mut Vec<u8>, message: &Message<'_>) -> Patch {
         out.extend_from_slice(&(message.topic.len() as i16).to_be_bytes());
     }
     out.extend_from_slice(message.topic.as_bytes());
-    out.extend_from_slice(&(message.properties.len() as i16).to_be_bytes());
+    out.extend_from_slice(&(properties_len as i16).to_be_bytes());
     out.extend_from_slice(message.properties.as_bytes());
+    out.extend_from_slice(behind.as_bytes());
     debug_assert_eq!(out.len() - start, total);
-    Patch { store_timestamp_at: store_timestamp_at as u8 }
+    Patch { store_timestamp_at: store_timestamp_at as u8, inner_base: trailer.inner_batch.is_some(), crc: trailer.crc }
 }
 
 fn host_flags(message: &Message<'_>) -> i32 {
@@ -84,6 +133,10 @@ fn push_host(out: &mut Vec<u8>, host: Host) {
 pub(crate) struct Patch {
     /// 56, or 68 behind an IPv6 born host.
     store_timestamp_at: u8,
+    /// The last property, or the last before the checksum, is the queue offset of an inner batch.
+    inner_base: bool,
+    /// The last property is the checksum.
+    crc: bool,
 }
 
 impl Patch {
@@ -92,5 +145,41 @@ impl Patch {
         put(QUEUE_OFFSET_AT, queue.0);
         put(PHYSICAL_OFFSET_AT, physical.0);
         put(usize::from(self.store_timestamp_at), stored.0);
+        let checked = record.len() - if self.crc { CRC_BYTES } else { 0 };
+        if self.inner_base {
+            let end = checked - 1;
+            put_digits(record[end - INNER_BASE_DIGITS..end].iter_mut().rev(), queue.0.unsigned_abs());
+        }
+        if self.crc {
+            let crc = record_crc(&record[..checked]);
+            let digits = checked + name::CRC32.len() + 1;
+            // Java writes the lowest digit first.
+            put_digits(record[digits..digits + CRC_DIGITS].iter_mut(), u64::from(crc.unsigned_abs()));
+        }
     }
+}
+
+/// The checksum of a record without the property that holds it: CRC-32 without its top bit.
+fn record_crc(checked: &[u8]) -> i32 {
+    body_crc(checked)
+}
+
+/// Decimal digits, the lowest into the first byte.
+fn put_digits<'a>(bytes: impl Iterator<Item = &'a mut u8>, mut value: u64) {
+    for byte in bytes {
+        *byte = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Whether the checksum that `record` ends with is right; `None` if it has none.
+///
+/// Java: `CommitLog.checkMessageAndReturnSize` under `forceVerifyPropCRC`.
+pub(crate) fn check_record_crc(record: &[u8]) -> Option<bool> {
+    let (checked, property) = record.split_at_checked(record.len().checked_sub(CRC_BYTES)?)?;
+    let digits = property.strip_prefix(name::CRC32.as_bytes())?.strip_prefix(&[NAME_VALUE_SEPARATOR as u8])?;
+    let digits = digits.strip_suffix(&[SEPARATOR as u8])?;
+    let mut expected = [0; CRC_DIGITS];
+    put_digits(expected.iter_mut(), u64::from(record_crc(checked).unsigned_abs()));
+    Some(digits == expected)
 }

@@ -20,7 +20,7 @@ pub mod sys_flag;
 
 pub(crate) use decode::store_timestamp;
 pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements};
-pub(crate) use encode::{Patch, encode};
+pub(crate) use encode::{Patch, Trailer, check_record_crc, encode};
 pub use hash::java_hash;
 pub(crate) use hash::tags_code;
 

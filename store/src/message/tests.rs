@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use remoting::types::{Host, QueueId, Timestamp, TopicName};
+use remoting::types::{Host, QueueId, QueueOffset, Timestamp, TopicName};
 
 use super::*;
 use crate::batch::Code;
@@ -31,6 +31,10 @@ fn golden(name: &str) -> StoredMessage<'static> {
 
 /// Writes `message` as the append does.
 fn again(message: &StoredMessage<'_>) -> Vec<u8> {
+    again_with(message, Trailer::default())
+}
+
+fn again_with(message: &StoredMessage<'_>, trailer: Trailer) -> Vec<u8> {
     let mut bytes = b"before".to_vec();
     let patch = encode(
         &mut bytes,
@@ -47,6 +51,7 @@ fn again(message: &StoredMessage<'_>) -> Vec<u8> {
             body: message.body,
             properties: message.properties,
         },
+        trailer,
     );
     let mut bytes = bytes.split_off(6);
     patch.apply(&mut bytes, message.queue_offset, message.physical_offset, message.store_timestamp);
@@ -60,6 +65,45 @@ fn javas_records_are_read_and_written_to_the_same_bytes() {
         message.check_crc().unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(store_timestamp(bytes), Some(message.store_timestamp), "{name}");
         assert!(again(&message) == bytes, "{name} is written differently");
+    }
+}
+
+#[test]
+fn records_with_a_checksum_over_all_have_javas_bytes() {
+    for name in ["5.5.0-crc", "5.5.0-crc+batch"] {
+        let (_, bytes) = records().into_iter().find(|(found, _)| *found == name).expect("a golden record");
+        assert_eq!(check_record_crc(bytes), Some(true), "{name}");
+        let java = StoredMessage::parse(bytes).expect("a record");
+        let (properties, checksum) =
+            java.properties.split_at(java.properties.rfind(properties::name::CRC32).expect("one"));
+        assert_eq!(checksum.len(), 20);
+        let ours = again_with(&StoredMessage { properties, ..java }, Trailer { inner_batch: None, crc: true });
+        assert!(ours == bytes, "{name} is written differently");
+        for at in 0..bytes.len() - 20 {
+            let mut broken = bytes.to_vec();
+            broken[at] ^= 0x10;
+            assert_eq!(check_record_crc(&broken), Some(false), "{name}: byte {at}");
+        }
+    }
+    assert_eq!(check_record_crc(records()[0].1), None);
+    assert_eq!(check_record_crc(b"short"), None);
+}
+
+#[test]
+fn an_inner_batch_says_how_many_messages_it_has_and_where_they_begin() {
+    let java = golden("5.5.0-inner");
+    let own = properties::remove(&properties::remove(java.properties, "INNER_NUM"), "INNER_BASE");
+    for crc in [false, true] {
+        let count = batch_elements(java.body).count() as u16;
+        let ours = again_with(
+            &StoredMessage { properties: &own, queue_offset: QueueOffset(1_234_567), ..java },
+            Trailer { inner_batch: Some(count), crc },
+        );
+        let ours_read = StoredMessage::parse(&ours).expect("a record");
+        assert_eq!(ours_read.property("INNER_NUM"), java.property("INNER_NUM"));
+        assert_eq!(ours_read.property("INNER_BASE").map(str::parse), Some(Ok(1_234_567)));
+        assert_eq!(ours_read.body, java.body);
+        assert_eq!(check_record_crc(&ours), crc.then_some(true));
     }
 }
 
@@ -183,7 +227,7 @@ prop_compose! {
             prepared_transaction_offset: places.0,
             body: &body,
             properties: &properties,
-        });
+        }, Trailer::default());
         let (queue, physical) = (remoting::types::QueueOffset(places.1), remoting::types::PhysicalOffset(places.2));
         patch.apply(&mut bytes, queue, physical, Timestamp(times.1));
         bytes

@@ -24,6 +24,7 @@ use crate::io::Files;
 use crate::mmap::{MappedFile, Writer};
 use crate::segments;
 use rebuild::Rebuild;
+use scan::Check;
 
 /// What opening found and did.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +69,7 @@ pub(crate) fn open(
     let began = Instant::now();
     let dir = config.commit_log_dir();
     let log = open_files(&dir, config.commit_log_file_bytes)?;
-    let queues = Queues::open(config.root.join("consumequeue"), config.consume_queue_file_bytes)?;
+    let queues = Queues::open(config)?;
     let all = queues.all();
     let mut report =
         RecoveryReport { clean, commit_log_files: log.len(), queues: all.len(), ..RecoveryReport::default() };
@@ -90,9 +91,13 @@ pub(crate) fn open(
         all.iter().try_for_each(|queue| queue.distrust(vouched)).map_err(queue_io("read"))?;
     }
     let mut rebuild = Rebuild::new(config, files, &queues);
+    let check = match (config.require_record_crc, config.check_crc_on_recover) {
+        (true, _) => Check::Record,
+        (false, true) => Check::Body,
+        (false, false) => Check::Nothing,
+    };
     let scanned =
-        scan::walk(&log, from, config.check_crc_on_recover, |message| rebuild.apply(message, from.is_start()))
-            .map_err(queue_io("write"))?;
+        scan::walk(&log, from, check, |message| rebuild.apply(message, from.is_start())).map_err(queue_io("write"))?;
     report.rebuilt_queues = rebuild.fill_gaps(&log, scanned.end).map_err(queue_io("write"))?;
     report.scanned_from = PhysicalOffset(from.offset(&log));
     report.scanned_bytes = (scanned.end - report.scanned_from.0) as u64;
@@ -129,7 +134,7 @@ fn remove_all(queues: &Queues) -> Result<(), StoreError> {
     let topics: std::collections::HashSet<_> = queues.all().iter().map(|queue| queue.topic.clone()).collect();
     for topic in topics {
         queues.forget(&topic);
-        if let Some(trash) = queues.discard(&topic)? {
+        for trash in queues.discard(&topic)? {
             std::fs::remove_dir_all(&trash).map_err(StoreError::io("remove", trash))?;
         }
     }

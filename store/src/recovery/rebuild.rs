@@ -7,12 +7,13 @@ use std::sync::Arc;
 use remoting::types::{QueueId, TopicName};
 use tracing::{info, warn};
 
-use super::scan::{self, Place};
+use super::scan::{self, Check, Place};
 use crate::batch::Code;
 use crate::commit_log::code_of;
 use crate::config::StoreConfig;
 use crate::consume_queue::{Gap, Queues, Unit};
 use crate::io::Files;
+use crate::message::properties::name;
 use crate::message::{StoredMessage, is_folder_name, sys_flag};
 use crate::mmap::MappedFile;
 
@@ -42,9 +43,13 @@ impl<'a> Rebuild<'a> {
     /// Puts the record into its queue, unless it is there. `from_start`: the walk saw the whole log, so what lies before
     /// a queue's first record is gone.
     pub(super) fn apply(&mut self, message: &StoredMessage<'_>, from_start: bool) -> io::Result<()> {
-        // Batch records belong to queues of another layout.
-        let has_entry = sys_flag::takes_queue_offset(message.sys_flag) && message.sys_flag & sys_flag::INNER_BATCH == 0;
-        if !has_entry {
+        if !sys_flag::takes_queue_offset(message.sys_flag) {
+            return Ok(());
+        }
+        let inner = inner_batch(message);
+        let is_inner = message.sys_flag & sys_flag::INNER_BATCH != 0;
+        if is_inner && inner.is_none() {
+            warn!(topic = message.topic, offset = %message.physical_offset, "inner batch does not say where it belongs");
             return Ok(());
         }
         if !is_folder_name(message.topic) || message.queue_id.0 < 0 {
@@ -61,9 +66,17 @@ impl<'a> Rebuild<'a> {
             size: message.size as i32,
             code: code_of(Code::of(message.topic, message.properties), message.store_timestamp, self.config),
         };
-        let queue = self.queues.get_or_create(&topic, message.queue_id);
         let gap = if from_start { Gap::Fill(self.files) } else { Gap::Refuse };
-        let applied = queue.apply(message.queue_offset.0, [unit], gap);
+        let (queue, base, count) = match inner {
+            Some((base, count)) => (self.queues.get_or_create_for_batches(&topic, message.queue_id), base, count),
+            None => (Some(self.queues.get_or_create(&topic, message.queue_id)), message.queue_offset.0, 1),
+        };
+        let Some(queue) = queue else {
+            warn!(%topic, queue_id = %message.queue_id, offset = %message.physical_offset,
+                "inner batch in a queue of single messages, left out");
+            return Ok(());
+        };
+        let applied = queue.apply(base, std::iter::repeat_n(unit, count), message.store_timestamp, gap);
         self.added += applied.added as u64;
         self.unwritten += applied.added;
         if applied.list {
@@ -83,7 +96,7 @@ impl<'a> Rebuild<'a> {
         }
         info!(queues = behind.len(), "consume queues lack entries: make them again from the start of the log");
         // Records before the place where recovery began are only looked at here, so there is no CRC to end the walk early.
-        scan::walk(log, Place::START, false, |message| {
+        scan::walk(log, Place::START, Check::Nothing, |message| {
             let key = (TopicName::new(message.topic), message.queue_id);
             if message.physical_offset.0 < end && behind.contains(&key) {
                 self.apply(message, true)?;
@@ -101,4 +114,15 @@ impl<'a> Rebuild<'a> {
         self.unwritten = 0;
         Ok(())
     }
+}
+
+/// Offset of the first message and number of messages of an inner batch, as its broker noted them.
+/// Java: `CommitLog.checkMessageAndReturnSize`.
+fn inner_batch(message: &StoredMessage<'_>) -> Option<(i64, usize)> {
+    if message.sys_flag & sys_flag::INNER_BATCH == 0 {
+        return None;
+    }
+    let base = message.property(name::INNER_BASE)?.parse().ok().filter(|base| *base >= 0)?;
+    let count: i16 = message.property(name::INNER_NUM)?.parse().ok()?;
+    Some((base, usize::try_from(count).ok().filter(|count| *count > 0)?))
 }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::checkpoint::Checkpoint;
 use crate::consume_queue::Unit;
-use crate::message::{Record, StoredMessage};
+use crate::message::{DecodeError, Record, StoredMessage, check_record_crc};
 use crate::mmap::MappedFile;
 
 /// A place in the files of the log.
@@ -82,16 +82,50 @@ fn record_of(log: &[Arc<MappedFile>], unit: Unit) -> Option<Place> {
     is_it.then_some(Place { index, within })
 }
 
+/// What a walk checks of a record beyond its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    Nothing,
+    /// The body's CRC.
+    Body,
+    /// The checksum over all of it, which it must have.
+    Record,
+}
+
+impl Check {
+    fn pass(self, message: &StoredMessage<'_>, record: &[u8]) -> Result<(), Mismatch> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Body => message.check_crc().map_err(Mismatch::Body),
+            Self::Record => match check_record_crc(record) {
+                Some(true) => Ok(()),
+                Some(false) => Err(Mismatch::Record),
+                None => Err(Mismatch::NoChecksum),
+            },
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Mismatch {
+    #[error(transparent)]
+    Body(DecodeError),
+    #[error("the checksum over the record is wrong")]
+    Record,
+    #[error("the record has no checksum over all of it, which forceVerifyPropCRC asks for")]
+    NoChecksum,
+}
+
 /// Walks from `from` to the first bytes that are no record, calling `each` for every one that is.
 ///
-/// Zeros, a wrong magic, fields that do not add up or, with `check_crc`, a wrong body end the log there.
+/// Zeros, a wrong magic, fields that do not add up or, with `check`, a wrong checksum end the log there.
 ///
 /// # Errors
 /// Those of `each`.
 pub(super) fn walk(
     log: &[Arc<MappedFile>],
     from: Place,
-    check_crc: bool,
+    check: Check,
     mut each: impl FnMut(&StoredMessage<'_>) -> io::Result<()>,
 ) -> io::Result<Scanned> {
     let start = from.offset(log);
@@ -109,7 +143,7 @@ pub(super) fn walk(
                     return Ok(scanned);
                 }
             };
-            if check_crc && let Err(error) = message.check_crc() {
+            if let Err(error) = check.pass(&message, &bytes[within..within + message.size]) {
                 note_end(scanned.end, &bytes[within..], &error);
                 return Ok(scanned);
             }

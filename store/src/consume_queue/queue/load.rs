@@ -13,6 +13,9 @@ impl Queue {
     /// After a clean exit the last written unit is searched by halves; otherwise units are walked from the third-last file
     /// on, up to the first that was never written or that points backwards. Returns the last entry.
     pub(crate) fn load(&self, clean: bool) -> io::Result<Option<Unit>> {
+        if self.takes_batches() {
+            return self.load_batches(clean);
+        }
         let Some((start, end)) = self.files.lock().span() else { return Ok(None) };
         let (start, end) = (start / UNIT_BYTES as i64, end / UNIT_BYTES as i64);
         let units_per_file = self.files.lock().units_per_file();
@@ -103,9 +106,14 @@ impl Queue {
         if kept == max && clean {
             return Ok(0);
         }
-        self.files.lock().truncate(disk, kept * UNIT_BYTES as i64)?;
+        let batches = if self.takes_batches() {
+            Some(Box::new(self.truncate_batches(disk, kept)?))
+        } else {
+            self.files.lock().truncate(disk, kept * UNIT_BYTES as i64)?;
+            None
+        };
         let mut tail = self.tail.lock();
-        *tail = Tail { from: kept, written: kept, max_physical, ..Tail::default() };
+        *tail = Tail { from: kept, written: kept, max_physical, batches, ..Tail::default() };
         self.max.store(kept, Ordering::SeqCst);
         Ok((max - kept) as u64)
     }
