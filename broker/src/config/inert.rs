@@ -221,6 +221,10 @@ pub(super) const INERT: &[Inert] = &[
             "maxErrorRateOfBloomFilter",
         ],
     },
+    Inert {
+        reason: "queues keep tag hashes, which Java reads beside the extensions that it wrote; those stay as they are",
+        keys: &["enableConsumeQueueExt"],
+    },
     Inert { reason: "metrics are not there yet", keys: METRICS },
     Inert { reason: "there is no RocksDB inside", keys: ROCKSDB },
     Inert { reason: "access control is not there yet", keys: AUTH },
@@ -239,7 +243,6 @@ pub(super) const INERT: &[Inert] = &[
             "estimateAccumulation",
             "flushConsumerOffsetHistoryInterval",
             "forwardTimeout",
-            "mapperFileSizeBatchConsumeQueue",
             "maxMsgsNumBatch",
             "maxStatsIdleTimeInMinutes",
             "maxTopicLength",
@@ -491,12 +494,7 @@ pub(super) const MISSING: &[Missing] = &[
     Missing { feature: "filters by SQL 92 expressions", keys: &[("enablePropertyFilter", "false")] },
     Missing { feature: "tiered storage", keys: &[("messageStorePlugIn", "")] },
     Missing { feature: "a commit log in several folders", keys: &[("readOnlyCommitLogStorePaths", "")] },
-    Missing { feature: "consume queue extensions", keys: &[("enableConsumeQueueExt", "false")] },
     Missing { feature: "light message queues", keys: &[("enableLmq", "false"), ("enableMultiDispatch", "false")] },
-    Missing {
-        feature: "a checksum over message properties",
-        keys: &[("enabledAppendPropCRC", "false"), ("forceVerifyPropCRC", "false")],
-    },
     Missing {
         feature: "looking name servers up by HTTP or DNS",
         keys: &[("fetchNameSrvAddrByDnsLookup", "false"), ("fetchNamesrvAddrByAddressServer", "false")],

@@ -189,6 +189,8 @@ remoting::config! {
         mapped_file_size_commit_log: u64 = 1 << 30, "mappedFileSizeCommitLog", restart;
         /// Size of each consume queue file, in bytes; must be that of the files there are.
         mapped_file_size_consume_queue: u64 = 6_000_000, "mappedFileSizeConsumeQueue", restart;
+        /// Size of each file of a queue of a topic with `queue.type=BatchCQ`, in bytes; must be that of the files there are.
+        mapper_file_size_batch_consume_queue: u64 = 13_800_000, "mapperFileSizeBatchConsumeQueue", restart;
         /// `ASYNC_FLUSH` answers a send once the message is written, `SYNC_FLUSH` once it is surely on disk.
         flush_disk_type: FlushDiskType = FlushDiskType::AsyncFlush, "flushDiskType", important, restart;
         /// Time between two looks at what to flush under `ASYNC_FLUSH`.
@@ -207,6 +209,10 @@ remoting::config! {
         flush_consume_queue_thorough_interval: Millis = Millis::new(60_000), "flushConsumeQueueThoroughInterval", restart;
         /// Check the body of every message that is walked over after a crash.
         check_crc_on_recover: bool = true, "checkCRCOnRecover", restart;
+        /// Store with every message a checksum over all of it, not only over its body.
+        enabled_append_prop_crc: bool = false, "enabledAppendPropCRC", restart;
+        /// Check that checksum of every message that is walked over after a crash; one without it ends the log.
+        force_verify_prop_crc: bool = false, "forceVerifyPropCRC", restart;
     }
 }
 

@@ -11,6 +11,8 @@ use super::{BrokerConfig, FlushDiskType};
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// An entry of a consume queue.
 const QUEUE_ENTRY_BYTES: u64 = 20;
+/// An entry of a consume queue of inner batches.
+const BATCH_QUEUE_ENTRY_BYTES: u64 = 46;
 
 impl BrokerConfig {
     /// # Errors
@@ -25,6 +27,7 @@ impl BrokerConfig {
             commit_log_dir: self.store_path_commit_log.clone(),
             commit_log_file_bytes: self.mapped_file_size_commit_log,
             consume_queue_file_bytes: self.mapped_file_size_consume_queue,
+            batch_consume_queue_file_bytes: self.mapper_file_size_batch_consume_queue,
             flush,
             flush_interval: *self.flush_interval_commit_log,
             flush_least_pages: self.flush_commit_log_least_pages,
@@ -34,6 +37,8 @@ impl BrokerConfig {
             consume_queue_flush_least_pages: self.flush_consume_queue_least_pages,
             consume_queue_flush_thorough_interval: *self.flush_consume_queue_thorough_interval,
             check_crc_on_recover: self.check_crc_on_recover,
+            append_record_crc: self.enabled_append_prop_crc,
+            require_record_crc: self.force_verify_prop_crc,
             max_message_bytes: self.max_message_size,
             delay_levels: self.delay_levels()?,
             transfer: TransferLimits {
@@ -78,6 +83,16 @@ impl BrokerConfig {
             self.mapped_file_size_consume_queue >= QUEUE_ENTRY_BYTES,
             "mappedFileSizeConsumeQueue",
             "is less than one entry of 20 bytes",
+        )?;
+        require(
+            self.mapper_file_size_batch_consume_queue >= BATCH_QUEUE_ENTRY_BYTES,
+            "mapperFileSizeBatchConsumeQueue",
+            "is less than one entry of 46 bytes",
+        )?;
+        require(
+            !self.force_verify_prop_crc || self.enabled_append_prop_crc,
+            "forceVerifyPropCRC",
+            "needs enabledAppendPropCRC=true: else new messages have no checksum, and the next start cuts them off",
         )?;
         let ratio = self.access_message_in_memory_max_ratio;
         require(ratio <= 100, "accessMessageInMemoryMaxRatio", "is above 100 percent")?;

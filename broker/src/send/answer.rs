@@ -84,6 +84,7 @@ pub(super) enum Outcome {
         queue_id: QueueId,
         /// Place in the keys; empty without one.
         unique_key: Range<usize>,
+        inner_batch: bool,
     },
 }
 
@@ -92,11 +93,18 @@ impl Answers {
         self.list.push(answer);
     }
 
-    pub(super) fn stored(&mut self, to: ReplyTo, positions: Range<usize>, queue_id: QueueId, key: Option<&str>) {
+    pub(super) fn stored(
+        &mut self,
+        to: ReplyTo,
+        positions: Range<usize>,
+        queue_id: QueueId,
+        key: Option<&str>,
+        inner_batch: bool,
+    ) {
         let start = self.unique_keys.len();
         self.unique_keys.push_str(key.unwrap_or(""));
         let unique_key = start..self.unique_keys.len();
-        self.push(Answer { to, outcome: Outcome::Stored { positions, queue_id, unique_key } });
+        self.push(Answer { to, outcome: Outcome::Stored { positions, queue_id, unique_key, inner_batch } });
     }
 
     /// Where the messages went, in the order of the batch.
@@ -132,12 +140,13 @@ impl Answers {
                     (Outcome::Stored { .. }, Some((code, remark))) => {
                         out.reply(answer.to, *code, Some(remark), &Refusal { stamp, early: false }, ());
                     }
-                    (Outcome::Stored { positions, queue_id, unique_key }, None) => {
+                    (Outcome::Stored { positions, queue_id, unique_key, inner_batch }, None) => {
                         let header = Stored {
                             stamp,
                             positions: &self.positions[positions.clone()],
                             queue_id: *queue_id,
                             unique_key: &self.unique_keys[unique_key.clone()],
+                            inner_batch: *inner_batch,
                         };
                         out.reply(answer.to, code, None, &header, ());
                     }
@@ -154,6 +163,8 @@ struct Stored<'a> {
     positions: &'a [Position],
     queue_id: QueueId,
     unique_key: &'a str,
+    /// The messages are in one record, which the client then knows by its key.
+    inner_batch: bool,
 }
 
 impl EncodeHeader for Stored<'_> {
@@ -168,6 +179,9 @@ impl EncodeHeader for Stored<'_> {
         }
         if !self.unique_key.is_empty() {
             sink.put("transactionId", self.unique_key);
+        }
+        if self.inner_batch {
+            sink.put("batchUniqId", self.unique_key);
         }
         self.stamp.put_extras(sink);
     }

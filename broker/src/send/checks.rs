@@ -45,14 +45,10 @@ impl Sends {
         if !validate::is_sendable(&send.topic) {
             return Err(SendError::TopicForbidden { topic: send.topic.clone() });
         }
-        let topic = match found {
-            Some(topic) => topic,
-            None => self.create_topic(send)?,
-        };
-        if topic.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == "BatchCQ") {
-            return Err(SendError::QueueType { topic: send.topic.clone() });
+        match found {
+            Some(topic) => Ok(topic),
+            None => self.create_topic(send),
         }
-        Ok(topic)
     }
 
     fn create_topic(&self, send: &SendMessage) -> Result<Arc<TopicConfig>, SendError> {
@@ -77,6 +73,11 @@ impl Sends {
         }
         any_queue(&topic.topic_name, topic.write_queue_nums)
     }
+}
+
+/// Whether the queues of a topic hold inner batches. Java: `QueueTypeUtils.isBatchCq`.
+pub(super) fn takes_inner_batches(topic: &TopicConfig) -> bool {
+    topic.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == "BatchCQ")
 }
 
 fn any_queue(topic: &TopicName, queues: i32) -> Result<QueueId, SendError> {

@@ -7,6 +7,7 @@ use remoting::protocol::send::SendMessage;
 use store::message::{Message, sys_flag};
 
 use super::Sends;
+use super::checks::takes_inner_batches;
 use super::desk::{Desk, Taken};
 use super::error::SendError;
 use super::properties::Found;
@@ -44,12 +45,24 @@ impl Sends {
             properties: "",
         };
         let before = desk.batch.bytes();
-        let pushed = desk.batch.push_client_batch(&common, &command.body);
+        let inner = takes_inner_batches(topic);
+        if inner && found.unique_key.is_none() {
+            return Err(SendError::QueueType { topic: send.topic.clone() });
+        }
+        let pushed = if inner {
+            // One record, with what the request says of the whole batch.
+            let mut own = String::new();
+            desk.stamp.additions.compose(&mut own, send.properties.as_deref().unwrap_or(""), &found);
+            desk.batch.push_inner_batch(&Message { body: &command.body, properties: &own, ..common })
+        } else {
+            desk.batch.push_client_batch(&common, &command.body)
+        };
         let messages = pushed.map_err(|err| SendError::illegal(err, body_bytes_max))?;
         desk.taken(
             ReplyTo::of(command),
             &Taken {
                 messages,
+                inner_batch: inner,
                 bytes: desk.batch.bytes() - before,
                 topic: &topic.topic_name,
                 queue_id,

@@ -29,6 +29,8 @@ pub(super) struct Desk {
 /// One request's messages, which are in the batch now.
 pub(super) struct Taken<'a> {
     pub(super) messages: usize,
+    /// They are in one record.
+    pub(super) inner_batch: bool,
     pub(super) bytes: usize,
     /// Where they are stored.
     pub(super) topic: &'a TopicName,
@@ -43,7 +45,9 @@ impl Desk {
     pub(super) fn taken(&mut self, to: ReplyTo, taken: &Taken<'_>) {
         let end = self.batch.len();
         self.tallies.add(taken.topic, taken.queue_id, taken.messages, taken.bytes);
-        self.answers.stored(to, end - taken.messages..end, taken.answered_queue, taken.unique_key);
+        let records = if taken.inner_batch { 1 } else { taken.messages };
+        let positions = end - records..end;
+        self.answers.stored(to, positions, taken.answered_queue, taken.unique_key, taken.inner_batch);
     }
 
     pub(super) fn refused(&mut self, to: ReplyTo, err: SendError) {

@@ -53,7 +53,8 @@ pub(crate) enum SendError {
     /// There are no timer messages here yet, so this is Java's answer of a broker without its timer.
     #[error("accurate timer message is not enabled, timerWheelEnable is false")]
     TimerNotEnabled,
-    #[error("topic[{topic}] has the queue type BatchCQ, which this broker does not have")]
+    /// Java stores such a message, and no consumer ever gets it.
+    #[error("topic[{topic}] has the queue type BatchCQ: it takes batches with a unique id, and no single messages")]
     QueueType { topic: TopicName },
     #[error("message topic length too long {chars}")]
     BatchTopicTooLong { chars: usize },
@@ -120,7 +121,10 @@ impl PutError {
 impl From<AppendError> for PutError {
     fn from(err: AppendError) -> Self {
         match err {
-            AppendError::Io(_) | AppendError::TooLargeForFile { .. } | AppendError::Empty => Self::Io(err),
+            AppendError::Io(_)
+            | AppendError::TooLargeForFile { .. }
+            | AppendError::Empty
+            | AppendError::QueueKind { .. } => Self::Io(err),
             AppendError::Closed | AppendError::Poisoned | AppendError::QueuesFailing => Self::Unavailable(err),
         }
     }

@@ -13,6 +13,7 @@ use store::message::properties::name;
 use store::message::{Message, sys_flag};
 
 use super::Sends;
+use super::checks::takes_inner_batches;
 use super::desk::{Desk, Taken};
 use super::error::SendError;
 use super::properties::{self, Detour, Found};
@@ -35,6 +36,9 @@ impl Sends {
         peer: &Peer,
     ) -> Result<(), SendError> {
         let answered_queue = self.check_queue(send, topic, peer)?;
+        if takes_inner_batches(topic) {
+            return Err(SendError::QueueType { topic: send.topic.clone() });
+        }
         let mut text = Cow::Borrowed(send.properties.as_deref().unwrap_or(""));
         let mut topic = Arc::clone(topic);
         let mut queue_id = answered_queue;
@@ -81,6 +85,7 @@ impl Sends {
             ReplyTo::of(command),
             &Taken {
                 messages: 1,
+                inner_batch: false,
                 bytes: desk.batch.bytes() - before,
                 topic: stored_topic,
                 queue_id,

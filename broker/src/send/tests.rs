@@ -4,7 +4,7 @@ use remoting::body::{MessageQueue, SubscriptionGroupConfig, TopicConfig};
 use remoting::connection::Peer;
 use remoting::protocol::ResponseCode;
 use remoting::router::HandleBatch;
-use remoting::types::{PhysicalOffset, Timestamp};
+use remoting::types::{PhysicalOffset, QueueId, QueueOffset, Timestamp};
 use store::message::id;
 use store::{FlushMode, StoreConfig};
 
@@ -333,12 +333,28 @@ fn illegal_messages_are_refused() {
 }
 
 #[test]
-fn topics_with_queues_of_another_kind_are_refused() {
+fn a_batch_for_queues_of_batches_becomes_one_record() {
     let fixture = Fixture::new();
     fixture.put_topic(TopicConfig::new("B", 1, 6), "+queue.type=BatchCQ");
-    let remark = "topic[B] has the queue type BatchCQ, which this broker does not have";
-    fixture.refused(Send::to("B", "x"), ResponseCode::MESSAGE_ILLEGAL, remark);
-    fixture.refused(Send::batch("B", &[("x", "")]), ResponseCode::MESSAGE_ILLEGAL, remark);
+    let refused = "topic[B] has the queue type BatchCQ: it takes batches with a unique id, and no single messages";
+    fixture.refused(Send::to("B", "x"), ResponseCode::MESSAGE_ILLEGAL, refused);
+    fixture.refused(Send::batch("B", &[("x", "")]), ResponseCode::MESSAGE_ILLEGAL, refused);
+    for base in [0, 3] {
+        let batch = Send::batch("B", &[("x", "KEYS=k"), ("y", ""), ("z", "")]);
+        let answer = fixture.send(batch.properties("UNIQ_KEY=U1;WAIT=true"));
+        assert_eq!(answer.response_code(), ResponseCode::SUCCESS);
+        assert_eq!(answer.ext.get("queueOffset"), Some(base.to_string().as_str()));
+        assert_eq!(answer.ext.get("batchUniqId"), Some("U1"));
+        assert!(!answer.ext.get("msgId").unwrap().contains(','), "one id for one record");
+    }
+    assert_eq!(fixture.store.max_offset("B", QueueId(0)), Some(QueueOffset(6)));
+    let stored = fixture.queue("B", 0);
+    assert_eq!(stored[3].get().sys_flag, 0xC0);
+    assert_eq!(stored[3].property("INNER_NUM"), Some("3"));
+    assert_eq!(stored[3].property("INNER_BASE"), Some("0000000000000000003"));
+    assert_eq!(stored[3].property("CLUSTER"), Some("cluster-a"));
+    let plain = fixture.send(Send::batch("T", &[("x", "")]).properties("UNIQ_KEY=U1"));
+    assert_eq!(plain.ext.get("batchUniqId"), None);
 }
 
 #[test]
