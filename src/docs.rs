@@ -40,7 +40,6 @@ const REASONS: &[(&[RangeInclusive<i32>], &str)] = &[
     (&[12..=12], "there is no index of keys yet"),
     (&[37..=37, 39..=39, 323..=323], "transactions are not there yet"),
     (&[60..=61, 370..=370, 5001..=5001], "messages with a time of delivery are not there yet"),
-    (&[306..=306, 329..=329], "the store deletes what has expired by itself; deleting on demand is not there yet"),
     (&[324..=326], "request and reply through the broker is not there yet"),
     (&[354..=355], "queues and settings are never kept in RocksDB"),
     (&[400..=402, 200050..=200056, 200151..=200151], "POP is not there yet"),

@@ -26,6 +26,7 @@ use crate::offset::{self, OffsetError, Offsets};
 use crate::pull::{self, Pulls};
 use crate::query::{self, Queries};
 use crate::register::Registrar;
+use crate::retention;
 use crate::retry::{self, Retries};
 use crate::send::{self, Sends, Writer};
 use crate::stats::Stats;
@@ -102,6 +103,7 @@ impl Broker {
         let (servers, stop_serving) = (TaskTracker::new(), CancellationToken::new());
         listeners.serve(router, &parts, &servers, &stop_serving);
         parts.start();
+        retention::start(&ctx, &store);
         let Parts { offsets, delays, registrar, .. } = parts;
         Ok(Self {
             identity,

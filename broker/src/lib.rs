@@ -15,6 +15,7 @@ mod pull;
 mod query;
 mod register;
 mod response;
+mod retention;
 mod retry;
 mod send;
 mod stats;

@@ -105,7 +105,7 @@ impl IntoResponse for PutError {
                 | IllegalMessage::QueueId(_)
                 | IllegalMessage::BadBatch { .. },
             ) => ResponseCode::MESSAGE_ILLEGAL,
-            Self::Unavailable(_) | Self::FlushFailed => ResponseCode::SERVICE_NOT_AVAILABLE,
+            Self::Unavailable(_) | Self::DiskFull { .. } | Self::FlushFailed => ResponseCode::SERVICE_NOT_AVAILABLE,
             Self::Io(_) => ResponseCode::SYSTEM_ERROR,
             Self::FlushTimeout => ResponseCode::FLUSH_DISK_TIMEOUT,
         }

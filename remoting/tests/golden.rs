@@ -86,6 +86,8 @@ fn kinds() -> Vec<Kind> {
         kind::<callback::GetConsumerRunningInfo>(Body::Empty, RELAYED),
         kind::<callback::ConsumeMessageDirectly>(RELAYED, RELAYED),
         kind::<admin::GetBrokerRuntimeInfo>(Body::Empty, json::<KvTable>()),
+        kind::<admin::DeleteExpiredCommitLog>(Body::Empty, Body::Empty),
+        kind::<admin::CleanExpiredConsumeQueue>(Body::Empty, Body::Empty),
         kind::<admin::ViewBrokerStats>(Body::Empty, json::<BrokerStatsData>()),
         kind::<config::UpdateBrokerConfig>(Body::Properties, Body::Empty),
         kind::<config::GetBrokerConfig>(Body::Empty, Body::Properties),
@@ -117,11 +119,7 @@ fn kinds() -> Vec<Kind> {
 }
 
 /// Recorded requests that we do not declare: only their frames are read.
-const UNDECLARED: &[(RequestCode, &str)] = &[
-    (RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE, "not answered yet"),
-    (RequestCode::DELETE_EXPIRED_COMMITLOG, "not answered yet"),
-    (RequestCode(4711), "nobody's number, to record how Java refuses one"),
-];
+const UNDECLARED: &[(RequestCode, &str)] = &[(RequestCode(4711), "nobody's number, to record how Java refuses one")];
 
 /// Fields that peers add beside the header of whatever they say.
 const BESIDE_THE_HEADER: &[(&str, &str)] = &[

@@ -1,4 +1,4 @@
-//! The store's own threads: flush, deadlines, next file, keeper.
+//! The store's own threads: flush, deadlines, next file, cleaner, keeper.
 
 use std::io;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::FlushMode;
 use crate::keeper::Keeper;
+use crate::retention::Cleaner;
 use crate::shared::Shared;
 
 const PAGE_BYTES: u64 = 4096;
@@ -24,7 +25,7 @@ impl Background {
             let shared = Arc::clone(shared);
             thread::Builder::new().name(name.into()).spawn(move || run(&shared))
         };
-        let mut threads = vec![spawn("store-allocate", allocate)?];
+        let mut threads = vec![spawn("store-allocate", allocate)?, spawn("store-cleaner", clean)?];
         match shared.config.flush {
             FlushMode::Async => threads.push(spawn("store-flush", flush_on_time)?),
             FlushMode::Sync => {
@@ -53,6 +54,10 @@ fn allocate(shared: &Shared) {
             shared.log.allocator.work();
         }
     }
+}
+
+fn clean(shared: &Shared) {
+    Cleaner::new(shared).run();
 }
 
 /// `ASYNC_FLUSH`. Java: `CommitLog.FlushRealTimeService`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::consume_queue::{BATCH_UNIT_BYTES, UNIT_BYTES};
 use crate::error::StoreError;
+use crate::retention::Retention;
 
 /// When a message counts as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,7 @@ pub struct StoreConfig {
     pub access_message_in_memory_max_ratio: u32,
     /// Bytes of queue units one read may scan; at least 20 × the messages asked for are. Java: `maxFilterMessageSize`.
     pub max_filter_message_size: usize,
+    pub retention: Retention,
 }
 
 /// Most messages and bytes in one read, by whether the messages are expected to be cached.
@@ -111,6 +113,7 @@ impl StoreConfig {
             transfer: TransferLimits::default(),
             access_message_in_memory_max_ratio: 40,
             max_filter_message_size: 16_000,
+            retention: Retention::default(),
         }
     }
 

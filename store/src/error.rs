@@ -49,6 +49,12 @@ pub enum AppendError {
     /// Java: `RunningFlags.isLogicsQueueError`.
     #[error("the store takes no writes while consume queues cannot be written")]
     QueuesFailing,
+    /// The disk is fuller than its warning level, or a write ran out of space; appends are taken again once there is some.
+    /// Used shares of the disks, 0 to 1; −1: unknown. Java: `RunningFlags.isWriteable`, disk full.
+    #[error(
+        "the disk is full: {commit_log:.2} of that of the commit log, {consume_queue:.2} of that of the queues are used"
+    )]
+    DiskFull { commit_log: f64, consume_queue: f64 },
     #[error("{bytes} bytes that must stay together do not fit into a commit log file of {file_bytes} bytes")]
     TooLargeForFile { bytes: usize, file_bytes: u64 },
     #[error("the batch is empty")]

@@ -35,6 +35,35 @@ pub(crate) trait Files: Debug + Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         sync_dir(dir)
     }
+
+    /// Takes the blocks of the first `bytes` of `file` from the disk now, so that writing them cannot run out of space. A
+    /// file system that cannot do that is left as it is.
+    fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
+        reserve_blocks(file, bytes)
+    }
+
+    /// Used share of the disk that holds `path`, 0 to 1; −1 if that cannot be told.
+    /// Java: `UtilAll.getDiskPartitionSpaceUsedPercent`.
+    fn used_share(&self, path: &Path) -> f64 {
+        match rustix::fs::statvfs(path) {
+            Ok(disk) if disk.f_blocks > 0 => {
+                let used = disk.f_blocks.saturating_sub(disk.f_bfree) as f64;
+                // As `df` has it: what is kept for root counts neither as used nor as free.
+                used / (used + disk.f_bavail as f64)
+            }
+            _ => -1.0,
+        }
+    }
+
+    /// Bytes of the disk that holds `path`; 0 if that cannot be told.
+    fn capacity(&self, path: &Path) -> u64 {
+        rustix::fs::statvfs(path).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+    }
+}
+
+/// Whether a write failed because the disk, or what this user may take of it, is full.
+pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The machine's disk.

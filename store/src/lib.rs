@@ -28,6 +28,7 @@ mod presence;
 mod read;
 mod recovery;
 mod residency;
+mod retention;
 mod segments;
 mod shared;
 mod signal;
@@ -42,6 +43,7 @@ pub use error::{AppendError, IllegalMessage, StoreError};
 pub use figures::{Figures, PUT_TIME_BUCKETS, Rates};
 pub use read::{EntryFilter, Everything, ReadOutcome, ReadRequest, ReadStatus};
 pub use recovery::RecoveryReport;
+pub use retention::{BadHours, Hours, Retention};
 pub use store::Store;
 pub use watermark::Confirmation;
 

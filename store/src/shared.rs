@@ -15,8 +15,9 @@ use crate::consume_queue::Queues;
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
 use crate::figures::Stats;
-use crate::io::Files;
+use crate::io::{Files, is_out_of_space};
 use crate::residency::Residency;
+use crate::retention::Cleaning;
 use crate::signal::Signal;
 use crate::watermark::Watermark;
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) checkpoint: CheckpointFile,
     pub(crate) stats: Stats,
     pub(crate) residency: Residency,
+    pub(crate) cleaning: Cleaning,
     pub(crate) flush_signal: Signal,
     pub(crate) keeper_signal: Signal,
     /// Wakes the thread that ends waits which took too long.
@@ -62,8 +64,21 @@ impl Shared {
             Err(AppendError::Poisoned)
         } else if self.queues_failing.load(Ordering::Acquire) {
             Err(AppendError::QueuesFailing)
+        } else if self.cleaning.refuses() {
+            Err(self.cleaning.refusal())
         } else {
             Ok(())
+        }
+    }
+
+    /// What the caller of a refused append is told. A write that found no space has the next ones refused at once.
+    pub(crate) fn note_refusal(&self, error: AppendError) -> AppendError {
+        match error {
+            AppendError::Io(cause) if is_out_of_space(&cause) => {
+                self.cleaning.note_out_of_space(&cause);
+                self.cleaning.refusal()
+            }
+            other => other,
         }
     }
 

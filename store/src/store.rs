@@ -1,6 +1,5 @@
 //! The store as the broker sees it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -27,6 +26,7 @@ use crate::presence::{self, Presence};
 use crate::read::{self, EntryFilter, ReadOutcome, ReadRequest};
 use crate::recovery::{self, RecoveryReport};
 use crate::residency::Residency;
+use crate::retention::{self, Cleaning, Retention};
 use crate::shared::{self, Shared};
 use crate::signal::Signal;
 use crate::watermark::{Confirmation, Watermark};
@@ -87,6 +87,7 @@ impl Store {
             checkpoint: checkpoint_file,
             stats: Stats::new(clock.now()),
             residency: Residency::default(),
+            cleaning: Cleaning::new(config.retention.clone()),
             flush_signal: Signal::default(),
             keeper_signal: Signal::default(),
             deadline_signal: Signal::default(),
@@ -99,6 +100,8 @@ impl Store {
             clock,
             config,
         });
+        // A disk that is full already must not get its first messages.
+        retention::look(&shared, &shared.cleaning.settings());
         // What recovery has read.
         shared.log.release_pages();
         let wrote_queues = !clean || opened.report.rebuilt_entries > 0 || opened.report.cut_entries > 0;
@@ -125,7 +128,7 @@ impl Store {
             shared.closed.store(true, Ordering::Release);
         }
         shared.stopping.store(true, Ordering::Release);
-        let signals = [&shared.flush_signal, &shared.keeper_signal, &shared.deadline_signal];
+        let signals = [&shared.flush_signal, &shared.keeper_signal, &shared.deadline_signal, &shared.cleaning.signal];
         signals.into_iter().chain([&shared.log.allocator.signal]).for_each(Signal::raise);
         let keeper = background.join();
         shared.flush();
@@ -170,7 +173,7 @@ impl Store {
                     if matches!(error, AppendError::Poisoned) {
                         shared.poison();
                     }
-                    return Err(error);
+                    return Err(shared.note_refusal(error));
                 }
             }
         };
@@ -323,6 +326,47 @@ impl Store {
         Ok(true)
     }
 
+    /// Forgets the queues of a topic whose messages are all gone from the log; the next message of such a queue gets offset
+    /// 0 again. Says which they were.
+    ///
+    /// Blocks while files are removed.
+    ///
+    /// # Errors
+    /// A queue's files could not be removed.
+    ///
+    /// Java: `ConsumeQueueStore.cleanExpired`.
+    pub fn delete_expired_queues(&self, topic: &str) -> Result<Vec<QueueId>, StoreError> {
+        let queues = &self.shared.queues;
+        let log_min = self.shared.log.min();
+        let mut deleted = Vec::new();
+        for id in queues.of_topic(topic) {
+            let trash = {
+                let _folders = queues.hold_folders();
+                let _appends = self.shared.log.lock();
+                if !queues.forget_expired(topic, id, log_min) {
+                    continue;
+                }
+                drop(_appends);
+                queues.discard_queue(topic, id)?
+            };
+            for trash in trash {
+                std::fs::remove_dir_all(&trash).map_err(StoreError::io("remove", trash))?;
+            }
+            deleted.push(id);
+        }
+        Ok(deleted)
+    }
+
+    /// Puts other settings of retention in force.
+    pub fn set_retention(&self, retention: Retention) {
+        self.shared.cleaning.change(retention);
+    }
+
+    /// Has expired files of the log deleted soon, whatever the hour. Java: `DefaultMessageStore.executeDeleteFilesManually`.
+    pub fn delete_expired_files(&self) {
+        self.shared.cleaning.ask();
+    }
+
     /// Topics that have, or had, messages here.
     pub fn topics(&self) -> Vec<TopicName> {
         self.shared.queues.topics()
@@ -340,8 +384,8 @@ impl Store {
             max_physical_offset: self.max_physical_offset(),
             flushed_offset: PhysicalOffset(shared.log.flushed()),
             dispatch_behind_bytes: shared.dispatch_behind(),
-            commit_log_disk_ratio: disk_ratio(shared.log.dir()),
-            consume_queue_disk_ratio: disk_ratio(shared.queues.dir()),
+            commit_log_disk_ratio: shared.disk.used_share(shared.log.dir()),
+            consume_queue_disk_ratio: shared.disk.used_share(shared.queues.dir()),
             ..shared.stats.figures()
         }
     }
@@ -352,17 +396,5 @@ impl Drop for Store {
         if let Err(error) = self.close() {
             warn!(%error, "close the store");
         }
-    }
-}
-
-/// Used share of the disk that holds `path`. Java: `UtilAll.getDiskPartitionSpaceUsedPercent`.
-fn disk_ratio(path: &Path) -> f64 {
-    match rustix::fs::statvfs(path) {
-        Ok(disk) if disk.f_blocks > 0 => {
-            let used = disk.f_blocks.saturating_sub(disk.f_bfree) as f64;
-            // As `df` has it: what is kept for root counts neither as used nor as free.
-            used / (used + disk.f_bavail as f64)
-        }
-        _ => -1.0,
     }
 }

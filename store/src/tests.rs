@@ -1,10 +1,13 @@
 //! The store on a disk that fails when told to.
 
+mod passes;
+mod space;
+
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +25,9 @@ struct SickDisk {
     /// Writes that still work once `writes_fail` is set.
     writes_left: AtomicUsize,
     syncs_fail: AtomicBool,
+    /// No file can be made.
+    is_full: AtomicBool,
+    used_percent: AtomicU32,
     syncs: AtomicUsize,
     held: Mutex<bool>,
     released: Condvar,
@@ -39,12 +45,17 @@ impl SickDisk {
 
 impl Files for SickDisk {
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.writes_fail.load(Ordering::SeqCst) {
+        // What a failed write left is cleared where it was written, which works.
+        if self.writes_fail.load(Ordering::SeqCst) && bytes.iter().any(|byte| *byte != 0) {
             let left = self.writes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             if left.is_err() {
-                // Half of it arrives, as on a disk that is full.
+                // Half of it arrives.
                 RealFiles.write_at(file, &bytes[..bytes.len() / 2], offset)?;
-                return Err(io::ErrorKind::StorageFull.into());
+                return Err(if self.is_full.load(Ordering::SeqCst) {
+                    io::ErrorKind::StorageFull.into()
+                } else {
+                    io::Error::other("the disk is sick")
+                });
             }
         }
         RealFiles.write_at(file, bytes, offset)
@@ -63,6 +74,28 @@ impl Files for SickDisk {
             return Err(io::Error::other("the disk is sick"));
         }
         RealFiles.sync_data(file)
+    }
+
+    fn create_sized(&self, path: &Path, bytes: u64, reserve: bool) -> io::Result<File> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        RealFiles.create_sized(path, bytes, reserve)
+    }
+
+    fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        RealFiles.reserve(file, bytes)
+    }
+
+    fn used_share(&self, _: &Path) -> f64 {
+        f64::from(self.used_percent.load(Ordering::SeqCst)) / 100.0
+    }
+
+    fn capacity(&self, path: &Path) -> u64 {
+        RealFiles.capacity(path)
     }
 }
 

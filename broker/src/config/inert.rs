@@ -175,7 +175,6 @@ pub(super) const INERT: &[Inert] = &[
             "popConsumerKVServiceLog",
         ],
     },
-    Inert { reason: "retention is not there yet: files are kept", keys: RETENTION },
     Inert {
         reason: "the index by message key is not there yet",
         keys: &["defaultQueryMaxNum", "maxHashSlotNum", "maxIndexNum", "messageIndexEnable", "messageIndexSafe"],
@@ -239,10 +238,12 @@ pub(super) const INERT: &[Inert] = &[
         keys: &[
             "asyncSendEnable",
             "autoMessageVersionOnTopicLen",
+            "enableCleanExpiredOffset",
             "enableSplitMetadata",
             "estimateAccumulation",
             "flushConsumerOffsetHistoryInterval",
             "forwardTimeout",
+            "maxBatchDeleteFilesNum",
             "maxMsgsNumBatch",
             "maxStatsIdleTimeInMinutes",
             "maxTopicLength",
@@ -252,25 +253,6 @@ pub(super) const INERT: &[Inert] = &[
             "useStaticSubscription",
         ],
     },
-];
-
-const RETENTION: &[&str] = &[
-    "cleanFileForciblyEnable",
-    "cleanResourceInterval",
-    "deleteCommitLogFilesInterval",
-    "deleteConsumeQueueFilesInterval",
-    "deleteFileBatchMax",
-    "deleteWhen",
-    "destroyMapedFileIntervalForcibly",
-    "diskMaxUsedSpaceRatio",
-    "diskSpaceCleanForciblyRatio",
-    "diskSpaceWarningLevelRatio",
-    "enableCleanExpiredOffset",
-    "fileReservedTime",
-    "logicalDiskSpaceCleanForciblyThreshold",
-    "maxBatchDeleteFilesNum",
-    "redeleteHangedFileInterval",
-    "replicasPerDiskPartition",
 ];
 
 const REPLICATION: &[&str] = &[

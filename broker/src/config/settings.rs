@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use remoting::config::{Millis, Seconds};
+use remoting::config::{Hours, Millis, Seconds};
 use remoting::types::{BrokerId, BrokerName, ClusterName, Timestamp, TopicName};
 
 remoting::choice! {
@@ -213,6 +213,37 @@ remoting::config! {
         enabled_append_prop_crc: bool = false, "enabledAppendPropCRC", restart;
         /// Check that checksum of every message that is walked over after a crash; one without it ends the log.
         force_verify_prop_crc: bool = false, "forceVerifyPropCRC", restart;
+
+        // Retention.
+
+        /// A file of the commit log is deleted when it was last written to this many hours ago.
+        file_reserved_time: Hours = Hours::new(72), "fileReservedTime";
+        /// Hours of the day, local time, in which expired files are deleted without need, separated by `;`.
+        delete_when: String = "04".to_owned(), "deleteWhen";
+        /// Time between two looks at the disk and at what has expired.
+        clean_resource_interval: Millis = Millis::new(10_000), "cleanResourceInterval";
+        /// Most files of the commit log that are deleted at one such time.
+        delete_file_batch_max: usize = 10, "deleteFileBatchMax";
+        /// Pause between two deleted files of the commit log.
+        delete_commit_log_files_interval: Millis = Millis::new(100), "deleteCommitLogFilesInterval";
+        /// Pause behind each consume queue that files were deleted of.
+        delete_consume_queue_files_interval: Millis = Millis::new(100), "deleteConsumeQueueFilesInterval";
+        /// A deleted file that is still being read after this is logged; its space is free once it is not.
+        destroy_maped_file_interval_forcibly: Millis = Millis::new(120_000), "destroyMapedFileIntervalForcibly";
+        /// Time until a deletion that failed is tried again.
+        redelete_hanged_file_interval: Millis = Millis::new(120_000), "redeleteHangedFileInterval";
+        /// Used percent of the disk above which expired files are deleted at any hour; taken as 10 to 95.
+        disk_max_used_space_ratio: u32 = 75, "diskMaxUsedSpaceRatio";
+        /// Used percent above which files are deleted also before they have expired; taken as 30 to 85.
+        disk_space_clean_forcibly_ratio: u32 = 85, "diskSpaceCleanForciblyRatio";
+        /// Used percent above which messages are refused; taken as 35 to 90.
+        disk_space_warning_level_ratio: u32 = 90, "diskSpaceWarningLevelRatio";
+        /// Delete files before they have expired when the disk is nearly full.
+        clean_file_forcibly_enable: bool = true, "cleanFileForciblyEnable";
+        /// Brokers that share the disk; above 1, what this one stores is held against its part of the disk.
+        replicas_per_disk_partition: u32 = 1, "replicasPerDiskPartition";
+        /// Used share of that part, 0 to 1, above which files are deleted also before they have expired.
+        logical_disk_space_clean_forcibly_threshold: f64 = 0.8, "logicalDiskSpaceCleanForciblyThreshold";
     }
 }
 

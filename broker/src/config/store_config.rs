@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use remoting::config::Unfit;
-use store::{FlushMode, StoreConfig, TransferLimits};
+use store::{BadHours, FlushMode, Retention, StoreConfig, TransferLimits};
 
 use super::{BrokerConfig, FlushDiskType};
 
@@ -49,6 +49,30 @@ impl BrokerConfig {
             },
             access_message_in_memory_max_ratio: self.access_message_in_memory_max_ratio,
             max_filter_message_size: self.max_filter_message_size,
+            retention: self.retention()?,
+        })
+    }
+
+    /// How long messages are kept.
+    ///
+    /// # Errors
+    /// [`Unfit`] if `deleteWhen` is not a list of hours.
+    pub fn retention(&self) -> Result<Retention, Unfit> {
+        Ok(Retention {
+            reserved_time: *self.file_reserved_time,
+            hours: self.delete_when.parse().map_err(|err: BadHours| Unfit::new("deleteWhen", err.to_string()))?,
+            interval: *self.clean_resource_interval,
+            files_per_pass_max: self.delete_file_batch_max,
+            log_file_pause: *self.delete_commit_log_files_interval,
+            queue_file_pause: *self.delete_consume_queue_files_interval,
+            readers_patience: *self.destroy_maped_file_interval_forcibly,
+            retry_interval: *self.redelete_hanged_file_interval,
+            disk_max_used_percent: self.disk_max_used_space_ratio,
+            disk_clean_forcibly_percent: self.disk_space_clean_forcibly_ratio,
+            disk_warning_percent: self.disk_space_warning_level_ratio,
+            clean_forcibly: self.clean_file_forcibly_enable,
+            stores_per_disk: self.replicas_per_disk_partition,
+            own_part_clean_forcibly: self.logical_disk_space_clean_forcibly_threshold,
         })
     }
 
@@ -96,6 +120,13 @@ impl BrokerConfig {
         )?;
         let ratio = self.access_message_in_memory_max_ratio;
         require(ratio <= 100, "accessMessageInMemoryMaxRatio", "is above 100 percent")?;
+        require(
+            !self.clean_resource_interval.is_zero(),
+            "cleanResourceInterval",
+            "is 0: the disk would be looked at without end",
+        )?;
+        require(self.delete_file_batch_max > 0, "deleteFileBatchMax", "is 0: no file would ever be deleted")?;
+        self.retention()?;
         self.delay_levels().map(drop)
     }
 }

@@ -93,6 +93,11 @@ pub(crate) enum PutError {
         "service not available now. It may be caused by one of the following reasons: the broker's disk is full, messages are put to the slave, message store has been shut down, etc. ({0})"
     )]
     Unavailable(AppendError),
+    /// Used shares of the disks; the index lies beside the queues.
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: the broker's disk is full [CL: {commit_log:5.2} CQ: {consume_queue:5.2} INDEX: {consume_queue:5.2}], messages are put to the slave, message store has been shut down, etc."
+    )]
+    DiskFull { commit_log: f64, consume_queue: f64 },
     #[error("create mapped file failed, server is busy or broken. ({0})")]
     Io(AppendError),
     /// Written, but not surely on disk in time.
@@ -111,7 +116,7 @@ impl PutError {
         match self {
             Self::Illegal(IllegalMessage::PropertiesTooLarge { .. }) => "PROPERTIES_SIZE_EXCEEDED",
             Self::Illegal(_) => "MESSAGE_ILLEGAL",
-            Self::Unavailable(_) | Self::FlushFailed => "SERVICE_NOT_AVAILABLE",
+            Self::Unavailable(_) | Self::DiskFull { .. } | Self::FlushFailed => "SERVICE_NOT_AVAILABLE",
             Self::Io(_) => "CREATE_MAPPED_FILE_FAILED",
             Self::FlushTimeout => "FLUSH_DISK_TIMEOUT",
         }
@@ -125,6 +130,7 @@ impl From<AppendError> for PutError {
             | AppendError::TooLargeForFile { .. }
             | AppendError::Empty
             | AppendError::QueueKind { .. } => Self::Io(err),
+            AppendError::DiskFull { commit_log, consume_queue } => Self::DiskFull { commit_log, consume_queue },
             AppendError::Closed | AppendError::Poisoned | AppendError::QueuesFailing => Self::Unavailable(err),
         }
     }

@@ -103,6 +103,7 @@ number_values! {
     u32, "a whole number of 32 bits, 0 or more";
     u64, "a whole number, 0 or more";
     usize, "a whole number, 0 or more";
+    f64, "a number";
     BrokerId, "a whole number";
 }
 

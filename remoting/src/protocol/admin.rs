@@ -17,3 +17,15 @@ request! {
         stats_key: String = "statsKey",
     }
 }
+
+request! {
+    /// Has expired files of the commit log deleted soon, whatever the hour. Java: `AdminBrokerProcessor.deleteExpiredCommitLog`.
+    DELETE_EXPIRED_COMMITLOG => NoHeader,
+    pub struct DeleteExpiredCommitLog {}
+}
+
+request! {
+    /// Forgets the queues whose messages are all gone. Java: `AdminBrokerProcessor.cleanExpiredConsumeQueue`.
+    CLEAN_EXPIRED_CONSUMEQUEUE => NoHeader,
+    pub struct CleanExpiredConsumeQueue {}
+}

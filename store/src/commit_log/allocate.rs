@@ -46,15 +46,19 @@ impl Allocator {
         if start < 0 {
             return;
         }
-        let mut ready = self.ready.lock();
-        // The append may have been faster and have made the file itself.
-        if ready.is_none() && !segments::path_of(&self.dir, start).exists() {
-            match self.create(start) {
-                Ok(writer) => *ready = Some(writer),
-                // The append tries again and reports what it meets.
-                Err(error) => warn!(start, %error, "make the next commit log file"),
-            }
+        if let Err(error) = self.make(start) {
+            // The append tries again and reports what it meets.
+            warn!(start, %error, "make the next commit log file");
         }
+    }
+
+    /// Makes the file that starts at `start`, unless an append was faster and has made it itself.
+    pub(crate) fn make(&self, start: i64) -> io::Result<()> {
+        let mut ready = self.ready.lock();
+        if ready.is_none() && !segments::path_of(&self.dir, start).exists() {
+            *ready = Some(self.create(start)?);
+        }
+        Ok(())
     }
 
     /// The file that starts at `start`, made now if it was not ready.

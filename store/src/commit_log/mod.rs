@@ -7,6 +7,7 @@ mod append;
 
 mod flush;
 mod read;
+mod trim;
 
 use std::io;
 use std::path::{Path, PathBuf};

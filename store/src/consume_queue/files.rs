@@ -98,6 +98,29 @@ impl QueueFiles {
         Ok(())
     }
 
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.list.len() as u64 * self.file_bytes as u64
+    }
+
+    /// Removes the files that lie wholly before byte `at`, but never the last; returns how many.
+    ///
+    /// # Errors
+    /// A file could not be removed; it and those behind it stay.
+    pub(crate) fn remove_before(&mut self, files: &dyn Files, at: i64) -> io::Result<usize> {
+        let mut removed = 0;
+        while self.list.len() > 1 && self.list[0].start + self.file_bytes <= at {
+            // Names go from disk in order: a gap would keep the store from opening.
+            if removed > 0 {
+                files.sync_dir(&self.dir)?;
+            }
+            files.remove_file(&segments::path_of(&self.dir, self.list[0].start))?;
+            self.list.remove(0);
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
     /// Closes the files that need no sync; they are opened again when they are used.
     pub(crate) fn close(&mut self) {
         for file in self.list.iter_mut().filter(|file| !file.dirty) {

@@ -133,6 +133,11 @@ impl Queues {
         self.topics.iter().flat_map(|topic| topic.read().values().cloned().collect::<Vec<_>>()).collect()
     }
 
+    /// Bytes of all queue files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.all().iter().map(|queue| queue.bytes()).sum()
+    }
+
     /// Topics that have entries.
     pub(crate) fn topics(&self) -> Vec<TopicName> {
         let has_entries = |queues: &TopicQueues| queues.read().values().any(|queue| queue.exists());
@@ -179,11 +184,42 @@ impl Queues {
         true
     }
 
+    /// Takes one queue out of the table, if it had messages and all their records lie before `log_min`. Called under the
+    /// append lock. Says whether it did.
+    pub(crate) fn forget_expired(&self, topic: &str, id: QueueId, log_min: i64) -> bool {
+        let Some(queues) = self.topics.get(topic).map(|queues| Arc::clone(&*queues)) else { return false };
+        let mut queues = queues.write();
+        let Some(queue) = queues.get(&id).filter(|queue| queue.is_expired(log_min)).cloned() else { return false };
+        queues.remove(&id);
+        if queue.remove() {
+            self.reports.push(queue);
+        }
+        true
+    }
+
     /// Moves the folders of a forgotten topic out of the way, for the caller to remove.
     pub(crate) fn discard(&self, topic: &str) -> Result<Vec<PathBuf>, StoreError> {
+        self.move_away(Path::new(topic))
+    }
+
+    /// The same for one queue; a topic's folder goes with its last.
+    pub(crate) fn discard_queue(&self, topic: &str, id: QueueId) -> Result<Vec<PathBuf>, StoreError> {
+        let discarded = self.move_away(&Path::new(topic).join(id.to_string()))?;
+        for parent in [&self.dir, &self.batch_dir] {
+            match fs::remove_dir(parent.join(topic)) {
+                Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+                    return Err(StoreError::io("remove", parent.join(topic))(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(discarded)
+    }
+
+    fn move_away(&self, folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         let mut discarded = Vec::new();
         for parent in [&self.dir, &self.batch_dir] {
-            let dir = parent.join(topic);
+            let dir = parent.join(folder);
             let trash = parent.join(format!("{TRASH_PREFIX}{}", self.trash_number.fetch_add(1, Ordering::Relaxed)));
             match fs::rename(&dir, &trash) {
                 Ok(()) => discarded.push(trash),

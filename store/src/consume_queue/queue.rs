@@ -4,6 +4,7 @@
 //! written, and recovery makes it again from the log.
 
 mod batch_files;
+mod follow;
 mod load;
 
 use std::io;
@@ -29,6 +30,8 @@ pub(crate) struct Queue {
     /// Offset of the next message; read and written under the append lock only.
     pub(crate) next: AtomicI64,
     min: AtomicI64,
+    /// Where the record of the first entry lies in the log, if that is known; else less.
+    first_record: AtomicI64,
     /// One behind the last entry that readers see.
     max: AtomicI64,
     tail: Mutex<Tail>,
@@ -92,6 +95,7 @@ impl Queue {
             queue_id,
             next: AtomicI64::new(0),
             min: AtomicI64::new(0),
+            first_record: AtomicI64::new(-1),
             max: AtomicI64::new(0),
             tail: Mutex::default(),
             files: Mutex::new(files),
@@ -290,6 +294,11 @@ impl Queue {
         let (file, within, left) = self.files.lock().locate(at * UNIT_BYTES as i64)?;
         bytes.resize(left.min(units * UNIT_BYTES), 0);
         files::read_exact(&file, bytes, within)
+    }
+
+    /// Bytes of its files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.lock().bytes()
     }
 
     /// The unit at `offset`.

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +61,23 @@ impl MappedFile {
     /// What may be read, from the first byte on.
     pub(crate) fn readable(&self) -> &[u8] {
         &self.map[..self.readable.load(Ordering::Acquire)]
+    }
+
+    /// When the file was last written to, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The file cannot be looked at.
+    pub(crate) fn written_at(&self) -> io::Result<i64> {
+        let metadata = self.file.metadata()?;
+        Ok(metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000)
+    }
+
+    /// Takes the mapping away and leaves the file, once nobody else has either.
+    ///
+    /// # Errors
+    /// Somebody has: a reader's slices keep it alive.
+    pub(crate) fn unmap(this: Arc<Self>) -> Result<File, Arc<Self>> {
+        Arc::try_unwrap(this).map(|whole| whole.file)
     }
 
     /// Lets go of the pages that reads have mapped into the process; the page cache keeps them.

@@ -110,7 +110,7 @@ pub(crate) fn open(
     let log_min = log.first().map_or(0, |file| file.start());
     for queue in queues.all() {
         report.cut_entries += queue.truncate(files, scanned.end, clean).map_err(queue_io("cut"))?;
-        queue.correct_min(log_min);
+        queue.follow(files, log_min).map_err(queue_io("remove old files of"))?;
         queue.restart();
     }
     let log = settle_log(&dir, config, files, log, &scanned, clean && report.cut_bytes == 0)?;

@@ -95,6 +95,13 @@ impl Queue {
         Ok(low)
     }
 
+    /// Where the unit lies in the files that holds the queue's first offset.
+    pub(super) fn first_batch_byte(&self) -> io::Result<i64> {
+        let (start, end) = self.batch_span();
+        let min = self.min();
+        Ok(self.batch_partition(start, end, |batch| batch.end() <= min)? * BATCH_UNIT_BYTES as i64)
+    }
+
     /// As [`Queue::load`]. Java: `BatchConsumeQueue.recover`.
     pub(super) fn load_batches(&self, clean: bool) -> io::Result<Option<Unit>> {
         let Some((start, end)) = self.files.lock().span() else { return Ok(None) };

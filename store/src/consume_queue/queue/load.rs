@@ -67,7 +67,7 @@ impl Queue {
         Ok(at)
     }
 
-    fn must_read(&self, offset: i64) -> io::Result<Option<Unit>> {
+    pub(super) fn must_read(&self, offset: i64) -> io::Result<Option<Unit>> {
         let mut bytes = Vec::new();
         self.read_file(offset, 1, &mut bytes)?;
         Ok(bytes.as_chunks().0.first().map(Unit::decode))
@@ -116,23 +116,6 @@ impl Queue {
         *tail = Tail { from: kept, written: kept, max_physical, batches, ..Tail::default() };
         self.max.store(kept, Ordering::SeqCst);
         Ok((max - kept) as u64)
-    }
-
-    /// Moves the minimum over blanks and entries whose records are gone. Java: `ConsumeQueue.correctMinOffset`.
-    pub(crate) fn correct_min(&self, log_min: i64) {
-        let gone = |offset| self.unit(offset).is_none_or(|unit: Unit| unit.is_blank() || unit.physical < log_min);
-        let (mut low, mut high) = (self.min(), self.max());
-        if low < high && gone(low) {
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if gone(middle) {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            self.min.store(low, Ordering::Release);
-        }
     }
 
     /// Ready for use: the next message gets the offset behind the last entry.
