@@ -1,6 +1,7 @@
 //! All scenarios. `cargo test -p compat-tests --test compat -- <filter>`, see `compat-tests/README.md`.
 
 mod admin_brokers;
+mod admin_cleaning;
 mod admin_groups;
 mod admin_messages;
 mod admin_topics;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         name_servers::SCENARIOS,
         crash::SCENARIOS,
         admin_brokers::SCENARIOS,
+        admin_cleaning::SCENARIOS,
         admin_topics::SCENARIOS,
         admin_groups::SCENARIOS,
         admin_messages::SCENARIOS,

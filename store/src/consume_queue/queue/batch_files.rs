@@ -122,6 +122,18 @@ impl Queue {
             }
             at
         };
+        self.end_batches_at(start, found)
+    }
+
+    /// As [`Queue::distrust`].
+    pub(super) fn distrust_batches(&self, log_offset: i64) -> io::Result<()> {
+        let (start, end) = self.batch_span();
+        let kept = self.batch_partition(start, end, |batch| batch.is_written() && batch.unit.physical < log_offset)?;
+        if kept < end { self.end_batches_at(start, kept).map(drop) } else { Ok(()) }
+    }
+
+    /// The units in the files are those from number `start` to `found`. Returns the last entry.
+    fn end_batches_at(&self, start: i64, found: i64) -> io::Result<Option<Unit>> {
         let last = if found > start { Some(self.batch(found - 1)?) } else { None };
         let min = if found > start { self.batch(start)?.base } else { 0 };
         let max = last.map_or(0, BatchUnit::end);

@@ -36,6 +36,9 @@ impl Queue {
     /// Forgets the entries of records at `log_offset` and behind, which no sync may have kept: they are made again, over what
     /// the files hold there. Java keeps what it finds, blank or not.
     pub(crate) fn distrust(&self, log_offset: i64) -> io::Result<()> {
+        if self.takes_batches() {
+            return self.distrust_batches(log_offset);
+        }
         let (start, max) = (self.min(), self.max());
         let kept = self.partition(start, max, |unit| unit.is_written() && unit.physical < log_offset)?;
         if kept < max {
