@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test unit compat prepared check fix codes golden bench fuzz
+.PHONY: help run test unit crash compat prepared check fix codes golden bench fuzz
 
 # Where `make check` finds the tools that scripts/install.sh built.
 tools := PATH="$(CURDIR)/target/tools/bin:$$PATH"
@@ -19,6 +19,11 @@ test: unit compat ## Run all tests; installs what they need on Debian, and print
 
 unit: ## Run the unit and property tests, which need nothing but Rust
 	cargo test --workspace
+
+# The same tests are part of `make unit`, with fewer lives and rounds.
+crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the store's model, ROUNDS (200) of the process
+	CRASH_SEEDS=0..$${SEEDS:-200000} cargo test --release --package store --lib crash_model
+	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_nine
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
 	cargo build --release
