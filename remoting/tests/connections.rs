@@ -316,6 +316,26 @@ async fn neighbours_are_handled_as_one_batch_and_a_slow_reader_gets_everything_i
 }
 
 #[tokio::test]
+async fn what_a_peer_says_before_it_resets_the_connection_counts() {
+    let running = start(|config| config.limits.unsent_bytes_max = 256 * 1024);
+    let mut stream = running.raw().await;
+    // Far more answers than are taken: the server stops reading, with the last request still unread.
+    let mut bytes = BytesMut::new();
+    for opaque in 0..400 {
+        let request = RemotingCommand::request(RequestCode::LOCK_BATCH_MQ);
+        bytes.extend_from_slice(&bytes_of(&RemotingCommand { opaque: Opaque(opaque), ..request }));
+    }
+    let farewell = RemotingCommand::request(RequestCode(4711));
+    bytes.extend_from_slice(&bytes_of(&RemotingCommand { flag: RemotingCommand::ONE_WAY, ..farewell }));
+    stream.write_all(&bytes).await.expect("write");
+    // Closing with unread bytes resets.
+    stream.readable().await.expect("answers");
+    drop(stream);
+    running.until(|events| events.closed.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(running.router.figures().unsupported, [(RequestCode(4711), 1)]);
+}
+
+#[tokio::test]
 async fn a_waiting_handler_does_not_hold_up_others() {
     let running = start(|_| {});
     let client = running.client();

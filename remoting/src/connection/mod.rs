@@ -124,7 +124,17 @@ async fn serve(
     let mut closed = pin!(peer.closed());
     let mut pushed = pin!(peer.outbound().pushed());
     loop {
-        let blocked = wire.write(peer)?;
+        let blocked = match wire.write(peer) {
+            Ok(blocked) => blocked,
+            Err(err) => {
+                while wire.read_rest().await {
+                    let outcome = decode(&mut codec, &mut wire.buffer, &mut commands);
+                    router.dispatch(&mut commands, peer, tasks);
+                    outcome?;
+                }
+                return Err(err.into());
+            }
+        };
         let may_read = peer.running() < limits.running_max && peer.outbound().unsent_bytes() <= limits.unsent_bytes_max;
         let turn = tokio::select! {
             biased;
@@ -213,6 +223,22 @@ impl Wire {
             self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
         }
         Ok(count)
+    }
+
+    /// Reads more of what a peer sent before it closed: a client that leaves with answers unread resets its connection, but
+    /// what it said last (its offsets, its farewell) counts all the same. False at the end.
+    async fn read_rest(&mut self) -> bool {
+        const REST_MAX: Duration = Duration::from_millis(100);
+        self.buffer.reserve(self.read_bytes);
+        loop {
+            if timeout(REST_MAX, self.stream.readable()).await.is_err() {
+                return false;
+            }
+            match self.stream.try_read_buf(&mut self.buffer) {
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read.is_ok_and(|count| count > 0),
+            }
+        }
     }
 
     /// Gives the read buffer back between reads: thousands of idle connections must cost next to nothing.
