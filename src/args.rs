@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::store_tool::{StoreArgs, parse as parse_store};
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Run(Args),
     /// `-p` or `-m`: show the settings and end.
     Print(Args, Extent),
+    /// `store`: look at a store's files.
+    Store(StoreArgs),
     Help,
     Version,
 }
@@ -43,10 +47,13 @@ pub(crate) const HELP: &str = "\
 ferromq: an Apache RocketMQ name server and broker
 
 Usage: ferromq [standalone|namesrv|broker] [options]
+       ferromq store inspect|verify|dump <folder> [options]
 
   standalone  a name server on port 9876 and a broker on port 10911, with their data in ./data (the default)
   namesrv     a name server; also when called mqnamesrv
   broker      a broker; also when called mqbroker
+  store       reads a store's files, Java's or ours, and changes nothing: inspect prints what is in them, verify checks
+              every checksum and reference and ends with 1 if something is wrong, dump prints messages, one a line
 
 Options:
   -n, --namesrvAddr <addr;addr>  name servers to register with, such as 192.168.0.1:9876;192.168.0.2:9876
@@ -54,6 +61,13 @@ Options:
   -p, --printConfigItem          print all settings and end
   -m, --printImportantConfig     print the important settings and end
   -h, --help                     print this and end
+      --json                     store: print JSON; dump prints an object a line
+      --running                  store: look also when a broker is running on it
+      --commitlog <folder>       store: where the commit log is, if not in the store's folder
+      --topic <name>             store dump: messages of this topic only
+      --queue <id>               store dump: messages of this queue only
+      --from <offset>            store dump: queue offset to begin with; without --topic and --queue, place in the log
+      --max <count>              store dump: how many to print
       --version                  print the version and end
 
 RUST_LOG says what is logged to the standard error, such as RUST_LOG=debug or RUST_LOG=warn,broker=info.
@@ -81,6 +95,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, S
             // All settings hold the important ones.
             Arg::Short('m') | Arg::Long("printImportantConfig") => print = print.or(Some(Extent::Important)),
             Arg::Long("enable-proxy") => return Err("the proxy is not there yet".to_owned()),
+            Arg::Value(word) if word == "store" && command.is_none() => return parse_store(&mut parser).map(to_asked),
             Arg::Value(word) => command = Some(command_word(command, &word)?),
             other => return Err(say(other.unexpected())),
         }
@@ -90,6 +105,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, S
         Some(extent) => Asked::Print(args, extent),
         None => Asked::Run(args),
     })
+}
+
+fn to_asked(args: Option<StoreArgs>) -> Asked {
+    args.map_or(Asked::Help, Asked::Store)
 }
 
 fn say(err: lexopt::Error) -> String {
@@ -114,7 +133,11 @@ fn command_word(known: Option<Command>, word: &OsStr) -> Result<Command, String>
         Some("standalone") => Command::Standalone,
         Some("namesrv") => Command::NameServer,
         Some("broker") => Command::Broker,
-        _ => return Err(format!("there is no command {word:?}; the commands are standalone, namesrv and broker")),
+        _ => {
+            return Err(format!(
+                "there is no command {word:?}; the commands are standalone, namesrv, broker and store"
+            ));
+        }
     };
     match known {
         Some(known) if known != command => Err(format!("{word:?} comes too late: this is a {} already", known.word())),
@@ -168,7 +191,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let check = |line: &str, expect: &str| assert_eq!(read(line).unwrap_err(), expect, "{line}");
-        check("ferromq serve", "there is no command \"serve\"; the commands are standalone, namesrv and broker");
+        check("ferromq serve", "there is no command \"serve\"; the commands are standalone, namesrv, broker and store");
         check("mqbroker namesrv", "\"namesrv\" comes too late: this is a broker already");
         check("ferromq -x", "invalid option '-x'");
         check("ferromq -c", "missing argument for option '-c'");

@@ -6,6 +6,7 @@ mod args;
 mod docs;
 mod run;
 mod settings;
+mod store_tool;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             Ok(plan) => run::print(&plan.print(extent)),
             Err(err) => return refuse(&err),
         },
+        Ok(Asked::Store(args)) => return store_tool::run(&args),
         Ok(Asked::Run(args)) => return start(&args),
         Err(err) => return fail(BAD_FLAG, &format!("{err}\n\n{}", args::HELP)),
     }
@@ -68,7 +70,7 @@ fn refuse(err: &ConfigError) -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the reason for an exit code")]
-fn fail(code: u8, reason: &str) -> ExitCode {
+pub(crate) fn fail(code: u8, reason: &str) -> ExitCode {
     eprintln!("ferromq: {reason}");
     ExitCode::from(code)
 }

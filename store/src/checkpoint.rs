@@ -39,6 +39,21 @@ impl Checkpoint {
         Timestamp(min.0.saturating_sub(SAFETY_MS).max(0))
     }
 
+    /// Reads the fields at the start of the file; `None` if there are not enough bytes.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; FIELDS * 8] = bytes.first_chunk()?;
+        let mut fields = bytes.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field));
+        let mut next = || fields.next().unwrap_or(0);
+        Some(Self {
+            physic_msg_timestamp: Timestamp(next()),
+            logics_msg_timestamp: Timestamp(next()),
+            index_msg_timestamp: Timestamp(next()),
+            master_flushed_offset: next(),
+            confirm_phy_offset: next(),
+            logics_physical_offset: next(),
+        })
+    }
+
     fn fields(&self) -> [i64; FIELDS] {
         [
             self.physic_msg_timestamp.0,
@@ -64,16 +79,7 @@ impl CheckpointFile {
         }
         let mut bytes = [0; FIELDS * 8];
         file.read_exact_at(&mut bytes, 0)?;
-        let mut fields = bytes.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field));
-        let mut next = || fields.next().unwrap_or(0);
-        let checkpoint = Checkpoint {
-            physic_msg_timestamp: Timestamp(next()),
-            logics_msg_timestamp: Timestamp(next()),
-            index_msg_timestamp: Timestamp(next()),
-            master_flushed_offset: next(),
-            confirm_phy_offset: next(),
-            logics_physical_offset: next(),
-        };
+        let checkpoint = Checkpoint::decode(&bytes).expect("six fields were read");
         Ok((Self(file), checkpoint))
     }
 

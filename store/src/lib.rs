@@ -20,6 +20,7 @@ mod consume_queue;
 mod dispatch;
 mod error;
 mod figures;
+pub mod inspect;
 mod io;
 mod keeper;
 pub mod message;

@@ -9,7 +9,7 @@ mod files;
 mod queue;
 mod reports;
 
-pub(crate) use batches::BATCH_UNIT_BYTES;
+pub(crate) use batches::{BATCH_UNIT_BYTES, BatchUnit};
 pub use by_time::Boundary;
 pub(crate) use by_time::offset_by_time;
 pub use entry::Entry;

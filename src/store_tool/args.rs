@@ -1,0 +1,69 @@
+//! The command line behind `ferromq store`.
+
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StoreArgs {
+    pub(crate) act: Act,
+    pub(crate) folder: PathBuf,
+    pub(crate) commit_log: Option<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) running: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Inspect,
+    Verify,
+    Dump(Wanted),
+}
+
+/// Which messages are printed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) topic: Option<String>,
+    pub(crate) queue: Option<i32>,
+    /// Queue offset, or place in the log if neither topic nor queue is given.
+    pub(crate) from: Option<i64>,
+    pub(crate) max: Option<u64>,
+}
+
+/// Reads what follows `store`; `None`: help is asked for.
+///
+/// # Errors
+/// A sentence for the user.
+pub(crate) fn parse(parser: &mut Parser) -> Result<Option<StoreArgs>, String> {
+    let (mut act, mut folder, mut commit_log, mut json, mut running) = (None, None, None, false, false);
+    let mut wanted = Wanted::default();
+    let say = |err: lexopt::Error| err.to_string();
+    while let Some(arg) = parser.next().map_err(say)? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Long("json") => json = true,
+            Arg::Long("running") => running = true,
+            Arg::Long("commitlog") => commit_log = Some(PathBuf::from(parser.value().map_err(say)?)),
+            Arg::Long("topic") => wanted.topic = Some(parser.value().and_then(|value| value.string()).map_err(say)?),
+            Arg::Long("queue") => wanted.queue = Some(parser.value().and_then(|value| value.parse()).map_err(say)?),
+            Arg::Long("from") => wanted.from = Some(parser.value().and_then(|value| value.parse()).map_err(say)?),
+            Arg::Long("max") => wanted.max = Some(parser.value().and_then(|value| value.parse()).map_err(say)?),
+            Arg::Value(word) if act.is_none() => {
+                act = Some(word.into_string().map_err(|word| format!("there is no store command {word:?}"))?);
+            }
+            Arg::Value(path) if folder.is_none() => folder = Some(PathBuf::from(path)),
+            other => return Err(say(other.unexpected())),
+        }
+    }
+    let Some(act) = act else { return Err("which store command: inspect, verify or dump?".to_owned()) };
+    let chooses = wanted != Wanted::default();
+    let act = match act.as_str() {
+        "dump" => Act::Dump(wanted),
+        _ if chooses => return Err("--topic, --queue, --from and --max are for dump".to_owned()),
+        "inspect" => Act::Inspect,
+        "verify" => Act::Verify,
+        _ => return Err(format!("there is no store command {act:?}; the commands are inspect, verify and dump")),
+    };
+    let folder = folder.ok_or("which folder? It is the broker's storePathRootDir")?;
+    Ok(Some(StoreArgs { act, folder, commit_log, json, running }))
+}
