@@ -36,6 +36,15 @@ pub(crate) trait Files: Debug + Send + Sync {
         sync_dir(dir)
     }
 
+    /// Returns once all that was written to the file system of `dir` is on disk, where that can be had in one call.
+    ///
+    /// # Errors
+    /// `Unsupported` if it cannot; else the disk failed.
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+        let _ = dir;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Takes the blocks of the first `bytes` of `file` from the disk now, so that writing them cannot run out of space. A
     /// file system that cannot do that is left as it is.
     fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
@@ -71,6 +80,10 @@ pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
 pub(crate) struct RealFiles;
 
 impl Files for RealFiles {
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(dir)?)?)
+    }
+
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(bytes, offset)
     }
@@ -129,6 +142,23 @@ fn write_zeros(file: &File, from: u64, end: u64) -> io::Result<()> {
         at += len as u64;
     }
     Ok(())
+}
+
+/// Whether the bytes of `file` from `from` to `end` read as zero, as far as that can be told cheaply: free space behind what
+/// was written was never given to the file.
+pub(crate) fn is_zero_behind(file: &File, from: u64, end: u64) -> io::Result<bool> {
+    const BLOCK_BYTES: u64 = 4096;
+    let block_end = from.next_multiple_of(BLOCK_BYTES).min(end);
+    if block_end < end {
+        match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(block_end)) {
+            Ok(data) if data < end => return Ok(false),
+            Ok(_) | Err(rustix::io::Errno::NXIO) => {}
+            Err(_) => return Ok(false),
+        }
+    }
+    let mut rest = vec![0; usize::try_from(block_end.saturating_sub(from)).unwrap_or(0)];
+    file.read_exact_at(&mut rest, from)?;
+    Ok(rest.iter().all(|byte| *byte == 0))
 }
 
 /// Makes creations, renames and removals in `dir` durable.

@@ -20,6 +20,8 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(200);
 /// With so few queues to sync, all are, however little they hold: the checkpoint then follows within a second, and
 /// recovery after a crash has little to do.
 const FEW_QUEUES: usize = 16;
+/// From so many queues on, the whole file system is synced in one call: that costs less than a call for each file and folder.
+const MANY_QUEUES: usize = 256;
 /// Appends are refused when units could not be written for so long. Java: 30 tries, one a second.
 const FAILING_LIMIT: Duration = Duration::from_secs(30);
 const PAGE_BYTES: u64 = 4096;
@@ -68,6 +70,7 @@ impl Keeper {
         }
         let progress = self.shared.dispatch.progress();
         self.write_out();
+        self.trim();
         let config = &self.shared.config;
         if self.last_sync.elapsed() >= config.consume_queue_flush_interval {
             self.last_sync = Instant::now();
@@ -103,6 +106,7 @@ impl Keeper {
                 Ok(bytes) => {
                     let unsynced = self.unsynced.entry(key(&queue)).or_insert((queue, 0));
                     unsynced.1 += bytes as u64;
+                    self.trim();
                 }
                 Err(error) => {
                     if self.failing_since.is_none() {
@@ -114,6 +118,21 @@ impl Keeper {
             }
         }
         self.note_failing(failed);
+    }
+
+    /// Closes files and gives memory back, if there is much of either.
+    fn trim(&mut self) {
+        let queues = &self.shared.queues;
+        if queues.are_many_open() {
+            queues.trim();
+            // Those that are left wait for their sync.
+            if self.shared.queues.are_many_open() {
+                self.sync(0);
+                self.shared.queues.trim();
+            }
+        } else if queues.keep_much() {
+            queues.trim();
+        }
     }
 
     fn note_failing(&mut self, failed: bool) {
@@ -131,6 +150,17 @@ impl Keeper {
     /// Syncs the queues that have at least `least_bytes` to sync.
     fn sync(&mut self, least_bytes: u64) {
         let disk = &self.shared.disk;
+        if self.unsynced.values().filter(|(_, bytes)| *bytes >= least_bytes).count() > MANY_QUEUES {
+            // What is written meanwhile is written by this thread, so nothing is.
+            match disk.sync_file_system(self.shared.queues.dir()) {
+                Ok(()) => return self.unsynced.drain().for_each(|(_, (queue, _))| queue.count_as_synced()),
+                Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
+                Err(error) => {
+                    error!(%error, "flush consume queues");
+                    self.sync_failed = true;
+                }
+            }
+        }
         self.unsynced.retain(|_, (queue, bytes)| {
             if *bytes < least_bytes {
                 return true;

@@ -25,6 +25,7 @@ mod io;
 mod keeper;
 pub mod message;
 mod mmap;
+mod parallel;
 mod presence;
 mod read;
 mod recovery;

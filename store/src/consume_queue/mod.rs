@@ -6,6 +6,7 @@ mod batches;
 mod by_time;
 mod entry;
 mod files;
+mod open_files;
 mod queue;
 mod reports;
 
@@ -22,7 +23,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
@@ -32,8 +33,10 @@ use tracing::warn;
 use crate::config::StoreConfig;
 use crate::error::StoreError;
 use crate::io::Files;
+use crate::parallel::in_parts;
 use crate::segments;
 use files::QueueFiles;
+use open_files::OpenFiles;
 
 /// All queues of the store.
 #[derive(Debug)]
@@ -52,9 +55,15 @@ pub(crate) struct Queues {
     folders: RwLock<()>,
     /// Makes names of folders on their way out unique.
     trash_number: AtomicU64,
+    open: Arc<OpenFiles>,
+    /// Bytes of units that queues keep in memory though they are in files.
+    kept_bytes: AtomicUsize,
 }
 
 type TopicQueues = RwLock<BTreeMap<QueueId, Arc<Queue>>>;
+
+/// Bytes of units kept in memory for readers near the ends of queues, of all queues together.
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// Folders with this prefix, beside the topics' own, hold deleted queues. No topic name starts like this.
 const TRASH_PREFIX: &str = ".deleted-";
@@ -74,14 +83,21 @@ impl Queues {
             reports: Arc::default(),
             folders: RwLock::default(),
             trash_number: AtomicU64::new(0),
+            open: OpenFiles::of_this_process(),
+            kept_bytes: AtomicUsize::new(0),
         };
-        for (topic, id, queue_dir) in queue_folders(&queues.dir)? {
-            let starts = segments::list(&queue_dir, queues.file_bytes, "mappedFileSizeConsumeQueue")?;
-            let files = QueueFiles::new(queue_dir, queues.file_bytes as i64, starts);
-            let queue = Arc::new(Queue::new(topic.clone(), id, files));
-            queues.topics.entry(topic).or_default().write().insert(id, queue);
-        }
-        let batch_folders = if queues.batch_dir.exists() { queue_folders(&queues.batch_dir)? } else { Vec::new() };
+        let topic_folders = folders(&queues.dir)?;
+        in_parts(&topic_folders, |part| {
+            for (topic, id, queue_dir) in queue_folders(part)? {
+                let starts = segments::list(&queue_dir, queues.file_bytes, "mappedFileSizeConsumeQueue")?;
+                let files = QueueFiles::new(queue_dir, queues.file_bytes as i64, starts, &queues.open);
+                let queue = Arc::new(Queue::new(topic.clone(), id, files));
+                queues.topics.entry(topic).or_default().write().insert(id, queue);
+            }
+            Ok(())
+        })?;
+        let batch_folders =
+            if queues.batch_dir.exists() { queue_folders(&folders(&queues.batch_dir)?)? } else { Vec::new() };
         for (topic, id, queue_dir) in batch_folders {
             const TWO_KINDS: &str = "the queue has a folder under consumequeue, too, and is of one kind only; move away \
                 the folder that does not go with the topic's attribute queue.type";
@@ -89,7 +105,8 @@ impl Queues {
                 return Err(StoreError::OtherKind { path: queue_dir, what: TWO_KINDS });
             }
             let starts = segments::list(&queue_dir, queues.batch_file_bytes, "mapperFileSizeBatchConsumeQueue")?;
-            let files = QueueFiles::of_units(BATCH_UNIT_BYTES, queue_dir, queues.batch_file_bytes as i64, starts);
+            let files =
+                QueueFiles::of_units(BATCH_UNIT_BYTES, queue_dir, queues.batch_file_bytes as i64, starts, &queues.open);
             queues.get_or_create(&topic, id).take_batches(files);
         }
         Ok(queues)
@@ -114,7 +131,7 @@ impl Queues {
         let mut queues = held.write();
         let queue = queues.entry(id).or_insert_with(|| {
             let dir = self.dir.join(topic.as_str()).join(id.to_string());
-            let files = QueueFiles::new(dir, self.file_bytes as i64, Vec::new());
+            let files = QueueFiles::new(dir, self.file_bytes as i64, Vec::new(), &self.open);
             Arc::new(Queue::new(topic.clone(), id, files))
         });
         Arc::clone(queue)
@@ -124,7 +141,7 @@ impl Queues {
     pub(crate) fn get_or_create_for_batches(&self, topic: &TopicName, id: QueueId) -> Option<Arc<Queue>> {
         let queue = self.get_or_create(topic, id);
         let dir = self.batch_dir.join(topic.as_str()).join(id.to_string());
-        let files = QueueFiles::of_units(BATCH_UNIT_BYTES, dir, self.batch_file_bytes as i64, Vec::new());
+        let files = QueueFiles::of_units(BATCH_UNIT_BYTES, dir, self.batch_file_bytes as i64, Vec::new(), &self.open);
         queue.take_batches(files).then_some(queue)
     }
 
@@ -163,7 +180,46 @@ impl Queues {
     /// Writes one queue's units to its files; see [`Queue::write_out`].
     pub(crate) fn write_out(&self, queue: &Queue, disk: &dyn Files) -> io::Result<usize> {
         let _folders = self.folders.read();
-        queue.write_out(disk)
+        let written = queue.write_out(disk)?;
+        self.kept_bytes.fetch_add(written.kept_more, Ordering::Relaxed);
+        Ok(written.bytes)
+    }
+
+    /// Whether so many files are open that some have to be closed.
+    pub(crate) fn are_many_open(&self) -> bool {
+        self.open.are_many()
+    }
+
+    /// Has the files of these queues, which nobody else writes to, on disk and closed; forgets the list.
+    pub(crate) fn sync_and_close(&self, queues: &mut Vec<Arc<Queue>>, disk: &dyn Files) -> io::Result<()> {
+        // One call costs less than one for each file and each of its folders.
+        let at_once = match disk.sync_file_system(&self.dir) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
+            Err(error) => return Err(error),
+        };
+        for queue in queues.drain(..) {
+            if at_once {
+                queue.count_as_synced();
+            } else {
+                queue.sync(disk)?;
+            }
+            queue.trim();
+        }
+        Ok(())
+    }
+
+    /// Whether quiet queues keep so much in memory that it has to go.
+    pub(crate) fn keep_much(&self) -> bool {
+        self.kept_bytes.load(Ordering::Relaxed) > KEPT_BYTES_MAX
+    }
+
+    /// Closes the files that need no sync, and has queues keep in memory only what is not in files.
+    pub(crate) fn trim(&self) {
+        self.kept_bytes.store(0, Ordering::Relaxed);
+        for topic in &self.topics {
+            topic.read().values().for_each(|queue| queue.trim());
+        }
     }
 
     /// Keeps files from being created while a topic is deleted.
@@ -232,16 +288,16 @@ impl Queues {
     }
 }
 
-/// Topic, queue id and folder of every queue in `dir`. What is left there of deleted topics is removed.
-fn queue_folders(dir: &Path) -> Result<Vec<(TopicName, QueueId, PathBuf)>, StoreError> {
+/// Topic, queue id and folder of every queue in these folders of topics. What is left of deleted topics is removed.
+fn queue_folders(topics: &[(PathBuf, String)]) -> Result<Vec<(TopicName, QueueId, PathBuf)>, StoreError> {
     let mut found = Vec::new();
-    for (topic_dir, topic) in folders(dir)? {
+    for (topic_dir, topic) in topics {
         if topic.starts_with(TRASH_PREFIX) {
-            fs::remove_dir_all(&topic_dir).map_err(StoreError::io("remove", &topic_dir))?;
+            fs::remove_dir_all(topic_dir).map_err(StoreError::io("remove", topic_dir))?;
             continue;
         }
         let topic = TopicName::new(topic);
-        for (queue_dir, id) in folders(&topic_dir)? {
+        for (queue_dir, id) in folders(topic_dir)? {
             match id.parse().map(QueueId) {
                 Ok(id) => found.push((topic.clone(), id, queue_dir)),
                 Err(_) => warn!(path = %queue_dir.display(), "folder of a topic is no queue id, left alone"),

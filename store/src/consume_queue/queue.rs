@@ -55,6 +55,8 @@ struct Tail {
     written: i64,
     /// Where the record of the last entry ends in the log.
     max_physical: i64,
+    /// Bytes of `units` that were counted as kept.
+    counted: usize,
     /// Stands in the keeper's list.
     listed: bool,
     /// Of a queue that takes inner batches.
@@ -65,6 +67,14 @@ impl Tail {
     fn end(&self) -> i64 {
         self.from + (self.units.len() / UNIT_BYTES) as i64
     }
+}
+
+/// What [`Queue::write_out`] did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WrittenOut {
+    pub(crate) bytes: usize,
+    /// Bytes of units that it keeps in memory, beyond those that it told of before.
+    pub(crate) kept_more: usize,
 }
 
 /// What to do with an entry that lies ahead of the queue's end.
@@ -318,11 +328,22 @@ impl Queue {
         offset - offset.rem_euclid(units_per_file) + units_per_file
     }
 
-    /// Writes to the files what is only in memory; returns how many bytes. One thread at a time.
+    /// Closes the files that need no sync, and drops the units in memory if all of them are in the files.
+    pub(crate) fn trim(&self) {
+        self.files.lock().close();
+        let mut tail = self.tail.lock();
+        tail.counted = 0;
+        if tail.written == tail.end() {
+            tail.from = tail.written;
+            tail.units = Vec::new();
+        }
+    }
+
+    /// Writes to the files what is only in memory. One thread at a time.
     ///
     /// # Errors
     /// Failing I/O; the units stay in memory, and the queue in the caller's list.
-    pub(crate) fn write_out(&self, disk: &dyn Files) -> io::Result<usize> {
+    pub(crate) fn write_out(&self, disk: &dyn Files) -> io::Result<WrittenOut> {
         let (end, at, bytes) = {
             let mut tail = self.tail.lock();
             tail.listed = false;
@@ -354,7 +375,15 @@ impl Queue {
         tail.units.drain(..drop_units * UNIT_BYTES);
         tail.units.shrink_to(2 * KEPT_UNITS * UNIT_BYTES);
         tail.from += drop_units as i64;
-        Ok(bytes.len())
+        let kept = tail.units.capacity();
+        let kept_more = kept.saturating_sub(tail.counted);
+        tail.counted = tail.counted.max(kept);
+        Ok(WrittenOut { bytes: bytes.len(), kept_more })
+    }
+
+    /// As if [`Self::sync`] was done, by a caller who has all files synced at once.
+    pub(crate) fn count_as_synced(&self) {
+        drop(self.files.lock().take_dirty());
     }
 
     /// Returns once everything written out is on disk.

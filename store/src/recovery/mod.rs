@@ -17,11 +17,12 @@ use tracing::warn;
 use crate::checkpoint::Checkpoint;
 use crate::commit_log::Recovered;
 use crate::config::StoreConfig;
-use crate::consume_queue::{Queues, Unit};
+use crate::consume_queue::{Queue, Queues, Unit};
 use crate::dispatch::Progress;
 use crate::error::StoreError;
 use crate::io::Files;
 use crate::mmap::{MappedFile, Writer};
+use crate::parallel::in_parts;
 use crate::segments;
 use rebuild::Rebuild;
 use scan::Check;
@@ -80,10 +81,14 @@ pub(crate) fn open(
         warn!("there is no commit log: remove all consume queues");
         remove_all(&queues)?;
     } else {
-        for queue in &all {
-            let last = queue.load(clean).map_err(queue_io("read"))?;
-            newest = [newest, last].into_iter().flatten().max_by_key(|unit| unit.physical);
-        }
+        let load = |part: &[Arc<Queue>]| {
+            part.iter().try_fold(None, |newest: Option<Unit>, queue| {
+                let last = queue.load(clean)?;
+                Ok(newest.into_iter().chain(last).max_by_key(|unit| unit.physical))
+            })
+        };
+        let of_parts = in_parts(&all, load).map_err(queue_io("read"))?;
+        newest = of_parts.into_iter().flatten().max_by_key(|unit| unit.physical);
     }
     let from = scan::start(&log, newest, checkpoint, clean);
     if !clean {
@@ -108,11 +113,20 @@ pub(crate) fn open(
 
     rebuild.write_out().map_err(queue_io("write"))?;
     let log_min = log.first().map_or(0, |file| file.start());
-    for queue in queues.all() {
-        report.cut_entries += queue.truncate(files, scanned.end, clean).map_err(queue_io("cut"))?;
-        queue.follow(files, log_min).map_err(queue_io("remove old files of"))?;
-        queue.restart();
-    }
+    let settle = |part: &[Arc<Queue>]| {
+        let (mut cut, mut settled) = (0, Vec::new());
+        for queue in part {
+            cut += queue.truncate(files, scanned.end, clean).map_err(queue_io("cut"))?;
+            queue.follow(files, log_min).map_err(queue_io("remove old files of"))?;
+            queue.restart();
+            settled.push(Arc::clone(queue));
+            if queues.are_many_open() {
+                queues.sync_and_close(&mut settled, files).map_err(queue_io("flush"))?;
+            }
+        }
+        Ok(cut)
+    };
+    report.cut_entries = in_parts(&queues.all(), settle)?.into_iter().sum();
     let log = settle_log(&dir, config, files, log, &scanned, clean && report.cut_bytes == 0)?;
     let progress = Progress { last: scanned.last, end: scanned.end, timestamp: log.timestamp };
     report.took = began.elapsed();

@@ -108,8 +108,13 @@ impl<'a> Rebuild<'a> {
 
     /// Writes all entries to their files; they are not synced.
     pub(super) fn write_out(&mut self) -> io::Result<()> {
+        let mut written = Vec::new();
         for queue in self.queues.take_unwritten() {
             self.queues.write_out(&queue, self.files)?;
+            written.push(queue);
+            if self.queues.are_many_open() {
+                self.queues.sync_and_close(&mut written, self.files)?;
+            }
         }
         self.unwritten = 0;
         Ok(())

@@ -7,6 +7,9 @@ use super::{Queue, Tail};
 use crate::consume_queue::{UNIT_BYTES, Unit};
 use crate::io::Files;
 
+/// Units that are read first of a queue's last file: a page of them.
+const FIRST_UNITS: usize = 4096 / UNIT_BYTES;
+
 impl Queue {
     /// Finds the end of the entries in the files. Java: `ConsumeQueue.recover`.
     ///
@@ -19,15 +22,31 @@ impl Queue {
         let Some((start, end)) = self.files.lock().span() else { return Ok(None) };
         let (start, end) = (start / UNIT_BYTES as i64, end / UNIT_BYTES as i64);
         let units_per_file = self.files.lock().units_per_file();
-        let found = if clean {
+        let mut bytes = Vec::new();
+        let last_file = end - units_per_file;
+        self.read_file(last_file, FIRST_UNITS, &mut bytes)?;
+        let first_units: Vec<Unit> = bytes.as_chunks().0.iter().map(Unit::decode).collect();
+        let short = first_units.iter().position(|unit| !unit.is_written());
+        let found = if let Some(written) = short.filter(|written| clean && (*written > 0 || last_file == start)) {
+            // Most queues of many are short: all of one is in what one read brought.
+            last_file + written as i64
+        } else if clean {
             self.partition(start, end, |unit| unit.is_written())?
         } else {
             self.walk((end - 3 * units_per_file).max(start), end)?
         };
-        let last = if found > start { self.must_read(found - 1)?.filter(|unit| !unit.is_blank()) } else { None };
+        let read_already = usize::try_from(found - 1 - last_file).ok().and_then(|at| first_units.get(at)).copied();
+        let last = match read_already {
+            Some(unit) => Some(unit),
+            None if found > start => self.must_read(found - 1)?,
+            None => None,
+        };
+        let last = last.filter(|unit| !unit.is_blank());
         let max_physical = last.map_or(0, Unit::end);
         *self.tail.lock() = Tail { from: found, written: found, max_physical, ..Tail::default() };
         self.min.store(start.min(found), Ordering::Release);
+        let first = first_units.first().filter(|unit| last_file == start && unit.is_written() && !unit.is_blank());
+        self.first_record.store(first.map_or(-1, |unit| unit.physical), Ordering::Relaxed);
         self.max.store(found, Ordering::SeqCst);
         self.files.lock().close();
         Ok(last)
@@ -40,6 +59,9 @@ impl Queue {
             return self.distrust_batches(log_offset);
         }
         let (start, max) = (self.min(), self.max());
+        if self.tail.lock().max_physical <= log_offset {
+            return Ok(());
+        }
         let kept = self.partition(start, max, |unit| unit.is_written() && unit.physical < log_offset)?;
         if kept < max {
             let last = if kept > start { self.must_read(kept - 1)?.filter(|unit| !unit.is_blank()) } else { None };
@@ -96,6 +118,13 @@ impl Queue {
     /// Java: `ConsumeQueue.truncateDirtyLogicFiles`.
     pub(crate) fn truncate(&self, disk: &dyn Files, log_end: i64, clean: bool) -> io::Result<u64> {
         let (start, max) = (self.min(), self.max());
+        {
+            let tail = self.tail.lock();
+            // Nothing to look up: its last entry is one, and of a record that is there.
+            if clean && tail.max_physical > 0 && tail.max_physical <= log_end {
+                return Ok(0);
+            }
+        }
         let kept = {
             let mut kept = max;
             // From the end: what is cut is short.

@@ -1,0 +1,82 @@
+//! What many queues cost: `many_queues [<folder> [<topics>]]`, eight queues a topic, on an otherwise idle machine, in
+//! release mode. Each queue gets one message; then the store is closed and opened again, once after a clean stop and once
+//! as after a crash. The folder is kept, so that a second run only opens.
+#![expect(clippy::print_stdout, reason = "prints its figures")]
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use remoting::types::{Clock, Host, QueueId, Timestamp, TopicName};
+use store::message::Message;
+use store::{Store, StoreConfig};
+
+const QUEUES: i32 = 8;
+const TOPICS: usize = 100_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let root = args.next().map_or_else(|| std::env::temp_dir().join("ferromq-many-queues"), PathBuf::from);
+    let topics = args.next().map_or(Ok(TOPICS), |count| count.parse())?;
+    println!("{topics} topics of {QUEUES} queues in {}", root.display());
+    if !root.exists() {
+        let store = timed("open, empty", || open(&root))?;
+        timed("one message to each queue", || fill(&store, topics))?;
+        timed("close", || store.close())?;
+    }
+    let store = timed("open after a clean stop", || open(&root))?;
+    fs::write(root.join("abort.kept"), "")?;
+    timed("close", || store.close())?;
+    drop(store);
+    fs::rename(root.join("abort.kept"), root.join("abort"))?;
+    let store = timed("open as after a crash", || open(&root))?;
+    timed("close", || store.close())?;
+    Ok(())
+}
+
+fn open(root: &Path) -> Result<Arc<Store>, Box<dyn Error>> {
+    let (store, report) = Store::open(StoreConfig::new(root), Clock::system())?;
+    println!("  {} queues, {} records walked, {:?}", report.queues, report.scanned_records, report.took);
+    Ok(store)
+}
+
+fn timed<T, E>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let began = Instant::now();
+    let done = work()?;
+    let files = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    println!("{what}: {:.2?}, resident {} MiB, {files} descriptors", began.elapsed(), resident_kib() / 1024);
+    Ok(done)
+}
+
+fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+fn fill(store: &Store, topics: usize) -> Result<(), Box<dyn Error>> {
+    let host = Host { ip: [127, 0, 0, 1].into(), port: 10911 };
+    let mut batch = store.batch();
+    for number in 0..topics {
+        let topic = TopicName::new(format!("topic-{number:06}-of-many"));
+        for queue in 0..QUEUES {
+            batch.push(&Message {
+                topic: &topic,
+                queue_id: QueueId(queue),
+                flag: 0,
+                sys_flag: 0,
+                born_timestamp: Timestamp(0),
+                born_host: host,
+                store_host: host,
+                reconsume_times: 0,
+                prepared_transaction_offset: 0,
+                body: b"one",
+                properties: "",
+            })?;
+        }
+        store.append(&mut batch)?;
+    }
+    Ok(())
+}
