@@ -1,4 +1,4 @@
-//! The store's own threads: flush, deadlines, next file, cleaner, keeper.
+//! The store's own threads: flush, deadlines, next file, cleaner, keeper, index.
 
 use std::io;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::config::FlushMode;
+use crate::index::Indexer;
 use crate::keeper::Keeper;
 use crate::retention::Cleaner;
 use crate::shared::Shared;
@@ -17,10 +18,11 @@ const PAGE_BYTES: u64 = 4096;
 pub(crate) struct Background {
     threads: Vec<JoinHandle<()>>,
     keeper: JoinHandle<Keeper>,
+    indexer: Option<JoinHandle<Indexer>>,
 }
 
 impl Background {
-    pub(crate) fn start(shared: &Arc<Shared>, keeper: Keeper) -> io::Result<Self> {
+    pub(crate) fn start(shared: &Arc<Shared>, keeper: Keeper, indexer: Option<Indexer>) -> io::Result<Self> {
         let spawn = |name: &str, run: fn(&Shared)| {
             let shared = Arc::clone(shared);
             thread::Builder::new().name(name.into()).spawn(move || run(&shared))
@@ -34,16 +36,18 @@ impl Background {
             }
         }
         let keeper = thread::Builder::new().name("store-keeper".into()).spawn(move || keeper.run())?;
-        Ok(Self { threads, keeper })
+        let index = |indexer: Indexer| thread::Builder::new().name("store-index".into()).spawn(move || indexer.run());
+        let indexer = indexer.map(index).transpose()?;
+        Ok(Self { threads, keeper, indexer })
     }
 
-    /// Waits for all threads to end; gives back the keeper unless it panicked.
-    pub(crate) fn join(self) -> Option<Keeper> {
+    /// Waits for all threads to end; gives back the keeper and the indexer unless they panicked.
+    pub(crate) fn join(self) -> (Option<Keeper>, Option<Indexer>) {
         for thread in self.threads {
             // A panic was printed by its thread; there is nothing to add.
             let _ = thread.join();
         }
-        self.keeper.join().ok()
+        (self.keeper.join().ok(), self.indexer.and_then(|indexer| indexer.join().ok()))
     }
 }
 

@@ -23,7 +23,7 @@ const FIELDS: usize = 6;
 pub(crate) struct Checkpoint {
     pub(crate) physic_msg_timestamp: Timestamp,
     pub(crate) logics_msg_timestamp: Timestamp,
-    /// Kept as found: this store writes no index yet.
+    /// Full index files up to here are on disk.
     pub(crate) index_msg_timestamp: Timestamp,
     pub(crate) master_flushed_offset: i64,
     pub(crate) confirm_phy_offset: i64,

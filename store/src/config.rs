@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::consume_queue::{BATCH_UNIT_BYTES, UNIT_BYTES};
 use crate::error::StoreError;
+use crate::index::Layout;
 use crate::retention::Retention;
 
 /// When a message counts as stored.
@@ -67,6 +68,26 @@ pub struct StoreConfig {
     /// Bytes of queue units one read may scan; at least 20 × the messages asked for are. Java: `maxFilterMessageSize`.
     pub max_filter_message_size: usize,
     pub retention: Retention,
+    pub index: IndexConfig,
+}
+
+/// How messages are found by key.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexConfig {
+    /// Keep the index up to the log. What there is of it is looked into in any case. Java: `messageIndexEnable`.
+    pub enable: bool,
+    /// Opening waits until the index is complete, instead of completing it meanwhile. Java: `messageIndexSafe`.
+    pub complete_at_open: bool,
+    /// Slots of every file; must match the files found. Java: `maxHashSlotNum`.
+    pub slots: u32,
+    /// Entries of every file, of which the first is not used; must match the files found. Java: `maxIndexNum`.
+    pub entries: u32,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { enable: true, complete_at_open: false, slots: 5_000_000, entries: 20_000_000 }
+    }
 }
 
 /// Most messages and bytes in one read, by whether the messages are expected to be cached.
@@ -85,6 +106,12 @@ pub struct TransferLimits {
 impl Default for TransferLimits {
     fn default() -> Self {
         Self { bytes_in_memory: 256 << 10, count_in_memory: 32, bytes_on_disk: 64 << 10, count_on_disk: 8 }
+    }
+}
+
+impl IndexConfig {
+    pub(crate) fn layout(&self) -> Layout {
+        Layout { slots: self.slots, entries: self.entries }
     }
 }
 
@@ -114,6 +141,7 @@ impl StoreConfig {
             access_message_in_memory_max_ratio: 40,
             max_filter_message_size: 16_000,
             retention: Retention::default(),
+            index: IndexConfig::default(),
         }
     }
 
@@ -134,6 +162,14 @@ impl StoreConfig {
         if !(BATCH_UNIT_BYTES as u64..=i32::MAX as u64).contains(&self.batch_consume_queue_file_bytes) {
             let value = self.batch_consume_queue_file_bytes;
             return property("mapperFileSizeBatchConsumeQueue", value, "46 to 2147483618 bytes");
+        }
+        let IndexConfig { slots, entries, .. } = self.index;
+        // Places in a file are i32 in Java.
+        if slots == 0 || 40 + u64::from(slots) * 4 > i32::MAX as u64 {
+            return property("maxHashSlotNum", slots.into(), "1 to 536870901");
+        }
+        if entries < 2 || self.index.layout().file_bytes() > i32::MAX as u64 {
+            return property("maxIndexNum", entries.into(), "from 2, and files of at most 2147483647 bytes");
         }
         Ok(self)
     }

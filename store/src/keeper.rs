@@ -190,6 +190,7 @@ impl Keeper {
                 next.confirm_phy_offset = progress.last;
             }
         }
+        next.index_msg_timestamp = self.shared.index.synced();
         next.physic_msg_timestamp = self.shared.log.flushed_timestamp();
         if next != self.checkpoint {
             self.shared.checkpoint.write(&*self.shared.disk, &next)?;

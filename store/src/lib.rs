@@ -1,8 +1,8 @@
-//! The message store: RocketMQ's commit log and consume queues, in Java's files.
+//! The message store: RocketMQ's commit log, consume queues and index, in Java's files.
 //!
 //! ```text
 //! AppendBatch ─ append ─▶ commit log ─ watermark ─▶ dispatch ─▶ consume queues ─▶ read
-//!                             │                                                   ▲
+//!                             ├─ cursor ─▶ index ─▶ query                         ▲
 //!                             └─ flush (timer or group commit)    mapping ────────┘
 //! ```
 //!
@@ -20,6 +20,7 @@ mod consume_queue;
 mod dispatch;
 mod error;
 mod figures;
+mod index;
 pub mod inspect;
 mod io;
 mod keeper;
@@ -39,10 +40,11 @@ mod watermark;
 
 pub use arrivals::Arrivals;
 pub use batch::{AppendBatch, Appended, Position};
-pub use config::{FlushMode, StoreConfig, TransferLimits};
+pub use config::{FlushMode, IndexConfig, StoreConfig, TransferLimits};
 pub use consume_queue::{Boundary, Entry};
 pub use error::{AppendError, IllegalMessage, StoreError};
 pub use figures::{Figures, PUT_TIME_BUCKETS, Rates};
+pub use index::{KeyKind, Query, QueryOutcome};
 pub use read::{EntryFilter, Everything, ReadOutcome, ReadRequest, ReadStatus};
 pub use recovery::RecoveryReport;
 pub use retention::{BadHours, Hours, Retention};

@@ -15,6 +15,7 @@ use crate::consume_queue::Queues;
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
 use crate::figures::Stats;
+use crate::index::Index;
 use crate::io::{Files, is_out_of_space};
 use crate::residency::Residency;
 use crate::retention::Cleaning;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) residency: Residency,
     pub(crate) cleaning: Cleaning,
+    pub(crate) index: Index,
     pub(crate) flush_signal: Signal,
     pub(crate) keeper_signal: Signal,
     /// Wakes the thread that ends waits which took too long.

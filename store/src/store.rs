@@ -20,6 +20,7 @@ use crate::consume_queue::{self, Boundary, Entry};
 use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
 use crate::figures::{Figures, Stats};
+use crate::index::{self, Index, Indexer, Query, QueryOutcome};
 use crate::io::{Files, RealFiles};
 use crate::keeper::Keeper;
 use crate::presence::{self, Presence};
@@ -74,9 +75,12 @@ impl Store {
         let path = config.root.join("checkpoint");
         let (checkpoint_file, checkpoint) = CheckpointFile::open(&path).map_err(StoreError::io("open", path))?;
         let opened = recovery::open(&config, &*disk, &checkpoint, clean)?;
+        let end = opened.report.end.0;
+        let index_dir = config.root.join("index");
+        let index = Index::open(index_dir.clone(), config.index.layout(), &checkpoint, clean, end, Arc::clone(&disk));
+        let index = index.map_err(StoreError::io("open", index_dir))?;
         presence.mark_running()?;
 
-        let end = opened.report.end.0;
         let memory = shared::memory_bytes() / 100 * u64::from(config.access_message_in_memory_max_ratio);
         let shared = Arc::new(Shared {
             id: IDS.fetch_add(1, Ordering::Relaxed),
@@ -88,6 +92,7 @@ impl Store {
             stats: Stats::new(clock.now()),
             residency: Residency::default(),
             cleaning: Cleaning::new(config.retention.clone()),
+            index,
             flush_signal: Signal::default(),
             keeper_signal: Signal::default(),
             deadline_signal: Signal::default(),
@@ -106,7 +111,11 @@ impl Store {
         shared.log.release_pages();
         let wrote_queues = !clean || opened.report.rebuilt_entries > 0 || opened.report.cut_entries > 0;
         let keeper = Keeper::new(Arc::clone(&shared), checkpoint, wrote_queues);
-        let background = Background::start(&shared, keeper);
+        let mut indexer = shared.config.index.enable.then(|| Indexer::new(Arc::clone(&shared)));
+        if let Some(indexer) = indexer.as_mut().filter(|_| shared.config.index.complete_at_open) {
+            indexer.complete();
+        }
+        let background = Background::start(&shared, keeper, indexer);
         let background = background.map_err(StoreError::io("start threads for", &shared.config.root))?;
         let running = Mutex::new(Some(Running { background, presence }));
         Ok((Arc::new(Self { shared, running }), opened.report))
@@ -129,10 +138,13 @@ impl Store {
         }
         shared.stopping.store(true, Ordering::Release);
         let signals = [&shared.flush_signal, &shared.keeper_signal, &shared.deadline_signal, &shared.cleaning.signal];
-        signals.into_iter().chain([&shared.log.allocator.signal]).for_each(Signal::raise);
-        let keeper = background.join();
+        signals.into_iter().chain([&shared.log.allocator.signal, &shared.index.signal]).for_each(Signal::raise);
+        let (keeper, indexer) = background.join();
         shared.flush();
         shared.watermark.fail();
+        if let Some(indexer) = indexer {
+            indexer.finish();
+        }
         let finished = keeper.is_some_and(|mut keeper| keeper.finish());
         if let Err(error) = shared.log.remove_preallocated() {
             warn!(%error, "remove the commit log file made ahead");
@@ -234,6 +246,11 @@ impl Store {
     pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
         let record = self.shared.log.snapshot().record_at(offset)?;
         (offset.after(record.len()) <= self.confirmed()).then_some(record)
+    }
+
+    /// The messages of a key. Blocks: on the disk, and until the index has what was confirmed when this was called.
+    pub fn query(&self, query: &Query<'_>) -> QueryOutcome {
+        index::query(&self.shared, query)
     }
 
     /// First offset kept; `None`: there is no such queue.

@@ -26,6 +26,11 @@ impl CommitLog {
 }
 
 impl Snapshot {
+    /// First byte that is kept.
+    pub(crate) fn min(&self) -> i64 {
+        self.0.first().map_or(0, |file| file.start())
+    }
+
     /// The file that holds `offset`, and where in it.
     pub(crate) fn locate(&self, offset: i64) -> Option<(&Arc<MappedFile>, usize)> {
         let first = self.0.first()?;

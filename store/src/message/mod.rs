@@ -22,7 +22,7 @@ pub(crate) use decode::store_timestamp;
 pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements};
 pub(crate) use encode::{Patch, Trailer, check_record_crc, encode};
 pub use hash::java_hash;
-pub(crate) use hash::tags_code;
+pub(crate) use hash::{java_hash_from, tags_code};
 
 use remoting::types::{Host, QueueId, Timestamp, TopicName};
 

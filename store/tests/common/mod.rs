@@ -7,8 +7,8 @@ use std::sync::Arc;
 use remoting::types::{Clock, Host, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use store::message::{Message, StoredMessage};
 use store::{
-    AppendBatch, AppendError, EntryFilter, Everything, Position, ReadOutcome, ReadRequest, RecoveryReport, Store,
-    StoreConfig,
+    AppendBatch, AppendError, EntryFilter, Everything, IndexConfig, Position, ReadOutcome, ReadRequest, RecoveryReport,
+    Store, StoreConfig,
 };
 
 pub const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -17,11 +17,12 @@ pub fn host() -> Host {
     Host { ip: [127, 0, 0, 1].into(), port: 10911 }
 }
 
-/// Files so small that tests roll them: 64 KiB of log, 10 entries.
+/// Files so small that tests roll them: 64 KiB of log, 10 queue entries, 59 index entries.
 pub fn config(root: &Path) -> StoreConfig {
     let mut config = StoreConfig::new(root);
     config.commit_log_file_bytes = 64 << 10;
     config.consume_queue_file_bytes = 200;
+    config.index = IndexConfig { slots: 40, entries: 60, ..IndexConfig::default() };
     config
 }
 
