@@ -37,7 +37,6 @@ const ASKED: &[RequestCode] = &[
 
 /// Why we do not answer, for what the kind of the request does not say.
 const REASONS: &[(&[RangeInclusive<i32>], &str)] = &[
-    (&[12..=12], "there is no index of keys yet"),
     (&[37..=37, 39..=39, 323..=323], "transactions are not there yet"),
     (&[60..=61, 370..=370, 5001..=5001], "messages with a time of delivery are not there yet"),
     (&[324..=326], "request and reply through the broker is not there yet"),

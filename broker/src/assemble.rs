@@ -248,7 +248,7 @@ impl Parts {
             Arc::clone(&offsets),
             Arc::clone(&stats),
         );
-        let queries = Queries::new(store(), Arc::clone(&clients));
+        let queries = Queries::new(ctx.clone(), store(), Arc::clone(&clients));
         let registrar = Registrar::new(ctx.clone(), topics(), Arc::default());
         let admin = Admin::new(admin::Parts {
             ctx: ctx.clone(),

@@ -125,7 +125,7 @@ impl IntoResponse for RetryError {
 impl IntoResponse for QueryError {
     fn code(&self) -> ResponseCode {
         match self {
-            Self::NoMessage(_) | Self::NoQueue { .. } => ResponseCode::SYSTEM_ERROR,
+            Self::NoMessage(_) | Self::NoQueue { .. } | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
         }
     }
 }

@@ -175,10 +175,6 @@ pub(super) const INERT: &[Inert] = &[
             "popConsumerKVServiceLog",
         ],
     },
-    Inert {
-        reason: "the index by message key is not there yet",
-        keys: &["defaultQueryMaxNum", "maxHashSlotNum", "maxIndexNum", "messageIndexEnable", "messageIndexSafe"],
-    },
     Inert { reason: "slaves and failover are not there yet", keys: REPLICATION },
     Inert { reason: "POP consumption is not there yet", keys: POP },
     Inert { reason: "transactions are not there yet", keys: TRANSACTIONS },
@@ -244,7 +240,6 @@ pub(super) const INERT: &[Inert] = &[
             "flushConsumerOffsetHistoryInterval",
             "forwardTimeout",
             "maxBatchDeleteFilesNum",
-            "maxMsgsNumBatch",
             "maxStatsIdleTimeInMinutes",
             "maxTopicLength",
             "pullBatchMaxMessageCount",

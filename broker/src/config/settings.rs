@@ -213,6 +213,22 @@ remoting::config! {
         enabled_append_prop_crc: bool = false, "enabledAppendPropCRC", restart;
         /// Check that checksum of every message that is walked over after a crash; one without it ends the log.
         force_verify_prop_crc: bool = false, "forceVerifyPropCRC", restart;
+        /// Keep an index, by which messages are found by key.
+        message_index_enable: bool = true, "messageIndexEnable", restart;
+        /// Keep it in index files, which is the only kind here.
+        index_file_write_enable: bool = true, "indexFileWriteEnable", restart;
+        /// Answer queries by key from the index files.
+        index_file_read_enable: bool = true, "indexFileReadEnable";
+        /// A start waits until the index is complete, instead of completing it while the broker serves.
+        message_index_safe: bool = false, "messageIndexSafe", restart;
+        /// Slots of each index file; must be those of the files there are.
+        max_hash_slot_num: u32 = 5_000_000, "maxHashSlotNum", restart;
+        /// Keys in each index file, one less; must be that of the files there are.
+        max_index_num: u32 = 20_000_000, "maxIndexNum", restart;
+        /// Most messages in the answer to a query by unique key.
+        default_query_max_num: i32 = 32, "defaultQueryMaxNum";
+        /// Most messages in the answer to any query by key.
+        max_msgs_num_batch: usize = 64, "maxMsgsNumBatch";
 
         // Retention.
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use remoting::config::Unfit;
-use store::{BadHours, FlushMode, Retention, StoreConfig, TransferLimits};
+use store::{BadHours, FlushMode, IndexConfig, Retention, StoreConfig, TransferLimits};
 
 use super::{BrokerConfig, FlushDiskType};
 
@@ -73,6 +73,12 @@ impl BrokerConfig {
             clean_forcibly: self.clean_file_forcibly_enable,
             stores_per_disk: self.replicas_per_disk_partition,
             own_part_clean_forcibly: self.logical_disk_space_clean_forcibly_threshold,
+            index: IndexConfig {
+                enable: self.message_index_enable && self.index_file_write_enable,
+                complete_at_open: self.message_index_safe,
+                slots: self.max_hash_slot_num,
+                entries: self.max_index_num,
+            },
         })
     }
 

@@ -50,7 +50,7 @@ impl Reader {
 }
 
 /// Has every page read from disk.
-fn fetch(messages: &Bytes) {
+pub(crate) fn fetch(messages: &Bytes) {
     for page in messages.chunks(PAGE_BYTES) {
         black_box(page[0]);
     }

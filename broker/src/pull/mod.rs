@@ -18,6 +18,7 @@ mod waiting;
 
 use std::sync::Arc;
 
+pub(crate) use cold::fetch;
 pub(crate) use error::PullError;
 use remoting::connection::Peer;
 use remoting::frame::RemotingCommand;

@@ -1,26 +1,32 @@
-//! Looking at what is stored: one message by its offset, the entries of a queue.
+//! Looking at what is stored: one message by its offset, those of a key, the entries of a queue.
 //!
 //! Java: `QueryMessageProcessor`, `AdminBrokerProcessor.queryConsumeQueue`.
 
+mod by_key;
 mod consume_queue;
 mod view;
 
 use std::sync::Arc;
 
-use remoting::protocol::query::{QueryConsumeQueue, ViewMessageById};
+use remoting::protocol::query::{QueryConsumeQueue, QueryMessage, ViewMessageById};
 use remoting::router::Router;
 use remoting::types::{PhysicalOffset, QueueId, TopicName};
 use store::Store;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::client::Clients;
+use crate::context::Context;
 
 pub(crate) use self::view::record;
 
 /// Answers questions about stored messages.
 pub(crate) struct Queries {
+    ctx: Context,
     store: Arc<Store>,
     clients: Arc<Clients>,
+    /// Places for queries by key.
+    readers: Semaphore,
 }
 
 /// Texts are Java's remarks.
@@ -30,15 +36,17 @@ pub(crate) enum QueryError {
     NoMessage(PhysicalOffset),
     #[error("{queue_id}@{topic} is not exist!")]
     NoQueue { topic: TopicName, queue_id: QueueId },
+    #[error("the query was given up")]
+    ReaderGone,
 }
 
 pub(crate) fn routes(queries: &Arc<Queries>, router: &mut Router) {
-    router.on::<ViewMessageById>(queries).on::<QueryConsumeQueue>(queries);
+    router.on::<ViewMessageById>(queries).on::<QueryMessage>(queries).on::<QueryConsumeQueue>(queries);
 }
 
 impl Queries {
-    pub(crate) fn new(store: Arc<Store>, clients: Arc<Clients>) -> Arc<Self> {
-        Arc::new(Self { store, clients })
+    pub(crate) fn new(ctx: Context, store: Arc<Store>, clients: Arc<Clients>) -> Arc<Self> {
+        Arc::new(Self { ctx, store, clients, readers: Semaphore::new(by_key::READERS_MAX) })
     }
 }
 

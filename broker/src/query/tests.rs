@@ -5,9 +5,9 @@ use remoting::frame::ExtFields;
 use remoting::header::Request;
 use remoting::language::LanguageCode;
 use remoting::protocol::ResponseCode;
-use remoting::protocol::query::{QueryConsumeQueue, ViewMessageById};
+use remoting::protocol::query::{QueryConsumeQueue, QueryMessage, UNIQUE_KEY_QUERY, ViewMessageById};
 use remoting::router::{Call, Handle, IntoResponse, Reply};
-use remoting::types::{PhysicalOffset, QueueId};
+use remoting::types::{PhysicalOffset, QueueId, Timestamp};
 use remoting::version::Version;
 use serde_json::{Value, json};
 
@@ -22,10 +22,21 @@ fn queries(fixture: &Fixture) -> Arc<Queries> {
         Arc::clone(&fixture.groups),
         Arc::clone(&fixture.locks),
     );
-    Queries::new(Arc::clone(&fixture.store), clients)
+    Queries::new(fixture.ctx.clone(), Arc::clone(&fixture.store), clients)
 }
 
 async fn ask<R: Request>(fixture: &Fixture, header: R) -> Result<Reply<R::Reply>, (ResponseCode, String)>
+where
+    Queries: Handle<R>,
+{
+    ask_with(fixture, header, ExtFields::default()).await
+}
+
+async fn ask_with<R: Request>(
+    fixture: &Fixture,
+    header: R,
+    ext: ExtFields,
+) -> Result<Reply<R::Reply>, (ResponseCode, String)>
 where
     Queries: Handle<R>,
 {
@@ -35,7 +46,7 @@ where
         peer: fixture.peer.clone(),
         version: Version::CURRENT,
         language: LanguageCode::JAVA,
-        ext: ExtFields::default(),
+        ext,
     };
     queries(fixture).handle(call).await.map_err(|err| (err.code(), err.to_string()))
 }
@@ -104,4 +115,74 @@ async fn a_queue_or_entry_that_does_not_exist_is_said_to() {
     let beyond = ask(&fixture, page("T", 1, 1, None)).await.unwrap();
     // As in Java: a success with a remark and no body.
     assert_eq!((beyond.response_code(), beyond.content()), (ResponseCode::SUCCESS, Vec::new()));
+}
+
+fn by_key(key: &str, max_num: i32) -> QueryMessage {
+    QueryMessage {
+        topic: "T".into(),
+        key: key.to_owned(),
+        max_num,
+        begin_timestamp: Timestamp(0),
+        end_timestamp: Timestamp(i64::MAX),
+        index_type: None,
+        last_key: None,
+    }
+}
+
+/// The stored messages `at`, one behind the other.
+fn bytes(fixture: &Fixture, at: &[usize]) -> Vec<u8> {
+    let stored = fixture.queue("T", 0);
+    at.iter().flat_map(|at| stored[*at].bytes().to_vec()).collect()
+}
+
+#[tokio::test]
+async fn messages_are_found_by_key_unique_key_and_tags() {
+    let fixture = Fixture::new();
+    let sends = ["KEYS=a b;UNIQ_KEY=u0;TAGS=x;", "KEYS=b;UNIQ_KEY=u1;TAGS=y;", "UNIQ_KEY=u2;TAGS=x;"];
+    fixture.send_all(sends.map(|properties| Send::to("T", "body").properties(properties)));
+    let found = async |header: QueryMessage, ext: ExtFields| {
+        let reply = ask_with(&fixture, header, ext).await.unwrap();
+        assert_eq!(reply.response_code(), ResponseCode::SUCCESS);
+        let header = reply.header().unwrap();
+        assert_eq!(header.index_last_update_timestamp, fixture.queue("T", 0)[2].get().store_timestamp);
+        assert_eq!(header.index_last_update_phyoffset, fixture.queue("T", 0)[2].get().physical_offset);
+        reply.content()
+    };
+    let unique = || ExtFields::from_iter([(UNIQUE_KEY_QUERY, "true")]);
+    let tags = QueryMessage { index_type: Some("T".to_owned()), ..by_key("x", 9) };
+    assert_eq!(found(by_key("b", 9), ExtFields::default()).await, bytes(&fixture, &[0, 1]));
+    assert_eq!(found(by_key("b", 1), ExtFields::default()).await, bytes(&fixture, &[1]), "the newest");
+    assert_eq!(found(by_key("u2", 0), unique()).await, bytes(&fixture, &[2]), "as many as the broker likes");
+    assert_eq!(found(tags, ExtFields::default()).await, bytes(&fixture, &[0, 2]));
+}
+
+#[tokio::test]
+async fn as_many_are_found_as_the_settings_allow() {
+    let fixture = Fixture::new();
+    fixture.send_all((0..70).map(|_| Send::to("T", "body").properties("KEYS=k;")));
+    let count = async |header: QueryMessage, ext: ExtFields| {
+        let content = ask_with(&fixture, header, ext).await.unwrap().content();
+        content.len() / fixture.queue("T", 0)[0].bytes().len()
+    };
+    assert_eq!(count(by_key("k", 1000), ExtFields::default()).await, 64);
+    assert_eq!(count(by_key("k", 1000), ExtFields::from_iter([(UNIQUE_KEY_QUERY, "TRUE")])).await, 32);
+    fixture.settings.send_modify(|settings| Arc::make_mut(settings).max_msgs_num_batch = 3);
+    assert_eq!(count(by_key("k", 1000), ExtFields::default()).await, 3);
+}
+
+#[tokio::test]
+async fn a_key_without_messages_is_answered_as_java_does() {
+    let fixture = Fixture::new();
+    fixture.send_all([Send::to("T", "body").properties("KEYS=k;")]);
+    let past = QueryMessage { end_timestamp: Timestamp(1), ..by_key("k", 9) };
+    let other_topic = QueryMessage { topic: "U".into(), ..by_key("k", 9) };
+    for header in [by_key("none", 9), past, other_topic, by_key("k", 0), by_key("k", -1)] {
+        let reply = ask(&fixture, header).await.unwrap();
+        assert_eq!(reply.response_code(), ResponseCode::QUERY_NOT_FOUND);
+        assert_eq!(reply.response_remark(), Some("can not find message, maybe time range not correct"));
+        assert_eq!(reply.header().unwrap().index_last_update_timestamp, Timestamp(0));
+    }
+    fixture.settings.send_modify(|settings| Arc::make_mut(settings).index_file_read_enable = false);
+    let reply = ask(&fixture, by_key("k", 9)).await.unwrap();
+    assert_eq!(reply.response_code(), ResponseCode::QUERY_NOT_FOUND);
 }

@@ -54,6 +54,8 @@ pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
         "sendMessage -t golden_topic -p hello",
         "resetOffsetByTime -g golden_push -t golden_topic -s 0",
         "consumeMessage -t golden_topic -c 1",
+        "queryMsgByKey -t golden_topic -k a",
+        "queryMsgByKey -t golden_topic -k nothing_here",
         "updateKvConfig -s space -k key -v value",
         "deleteKvConfig -s space -k key",
         "getNamesrvConfig",
