@@ -50,6 +50,12 @@ impl BrokerConfig {
             access_message_in_memory_max_ratio: self.access_message_in_memory_max_ratio,
             max_filter_message_size: self.max_filter_message_size,
             retention: self.retention()?,
+            index: IndexConfig {
+                enable: self.message_index_enable && self.index_file_write_enable,
+                complete_at_open: self.message_index_safe,
+                slots: self.max_hash_slot_num,
+                entries: self.max_index_num,
+            },
         })
     }
 
@@ -73,12 +79,6 @@ impl BrokerConfig {
             clean_forcibly: self.clean_file_forcibly_enable,
             stores_per_disk: self.replicas_per_disk_partition,
             own_part_clean_forcibly: self.logical_disk_space_clean_forcibly_threshold,
-            index: IndexConfig {
-                enable: self.message_index_enable && self.index_file_write_enable,
-                complete_at_open: self.message_index_safe,
-                slots: self.max_hash_slot_num,
-                entries: self.max_index_num,
-            },
         })
     }
 
