@@ -13,7 +13,6 @@ use crate::config::StoreConfig;
 use crate::consume_queue::{Queue, Unit};
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
-use crate::io::Files;
 use crate::message::{BLANK_BYTES, MAGIC_BLANK};
 use crate::mmap::Writer;
 
@@ -42,7 +41,7 @@ impl CommitLog {
         if batch.queues.iter().any(|slot| slot.queue.as_ref().is_some_and(|queue| queue.is_removed())) {
             return Err(Refused::QueueGone);
         }
-        tail.clear(&*self.files).map_err(Refused::Error)?;
+        tail.clear(self).map_err(Refused::Error)?;
         let now = clock.now();
         let mut written = Written { tail: &mut tail, log: self, before: Vec::new() };
         match written.write(batch, now) {
@@ -126,11 +125,11 @@ pub(crate) fn code_of(code: Code, stored: Timestamp, config: &StoreConfig) -> i6
 
 impl Tail {
     /// Clears what a failed write may have left behind the end. A failed sync may have lost what was written before as well.
-    fn clear(&mut self, files: &dyn Files) -> Result<(), AppendError> {
+    fn clear(&mut self, log: &CommitLog) -> Result<(), AppendError> {
         let Some(torn_to) = self.torn_to else { return Ok(()) };
         let file = self.writer.file().file();
-        files.zero_range(file, self.writer.position() as u64, torn_to as u64)?;
-        files.sync_data(file).map_err(|_| AppendError::Poisoned)?;
+        log.files.zero_range(file, self.writer.position() as u64, torn_to as u64)?;
+        log.sync([file]).map_err(|_| AppendError::Poisoned)?;
         self.torn_to = None;
         Ok(())
     }
@@ -216,7 +215,7 @@ impl Written<'_> {
         self.tail.writer.take_back();
         let torn_to = self.tail.writer.position() + bytes + BLANK_BYTES;
         self.tail.torn_to = Some(torn_to.min(self.tail.writer.file().len()));
-        match self.tail.clear(&*self.log.files) {
+        match self.tail.clear(self.log) {
             Err(AppendError::Io(error)) => {
                 warn!(%error, "clear what a failed write left in the commit log; tried again before the next");
                 Ok(())

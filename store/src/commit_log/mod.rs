@@ -39,12 +39,22 @@ pub(crate) struct CommitLog {
     flushed: AtomicI64,
     flushed_timestamp: AtomicI64,
     /// One flush at a time; the others find their work done.
-    flushing: Mutex<()>,
+    syncing: Mutex<Syncs>,
     pub(crate) allocator: Allocator,
 }
 
 /// All files in order; never empty.
 type Segments = Arc<[Arc<MappedFile>]>;
+
+/// Whether syncs of the log can be believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Syncs {
+    #[default]
+    Work,
+    /// One has failed, and with it bytes may be lost that later ones know nothing of. Noted under the lock of the sync itself:
+    /// the next one may wait for it already.
+    Failed,
+}
 
 /// What the append lock protects.
 #[derive(Debug)]
@@ -80,7 +90,7 @@ impl CommitLog {
             end_timestamp: AtomicI64::new(found.timestamp.0),
             flushed: AtomicI64::new(end),
             flushed_timestamp: AtomicI64::new(found.timestamp.0),
-            flushing: Mutex::default(),
+            syncing: Mutex::default(),
         }
     }
 

@@ -59,7 +59,8 @@ impl Queue {
             return self.distrust_batches(log_offset);
         }
         let (start, max) = (self.min(), self.max());
-        if self.tail.lock().max_physical <= log_offset {
+        // The last entry is one that was vouched for, and so are those before it. A blank one says nothing.
+        if (1..=log_offset).contains(&self.tail.lock().max_physical) {
             return Ok(());
         }
         let kept = self.partition(start, max, |unit| unit.is_written() && unit.physical < log_offset)?;
