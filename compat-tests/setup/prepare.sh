@@ -8,6 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 clients=$here/../clients
 cache=$(cd "$here/../.." && pwd)/target/compat
 server_version=5.5.0
+old_server_version=4.9.7
 client_versions=(5.5.0 4.9.7)
 
 suite=bookworm
@@ -108,6 +109,8 @@ main() {
     mkdir -p "$cache"
 
     once server-jars "$server_version $(hash_of <"$here/server.xml")" fetch_jars server.xml "$server_version" "jars/server-$server_version"
+    once old-server-jars "$old_server_version $(hash_of <"$here/server.xml")" \
+        fetch_jars server.xml "$old_server_version" "jars/server-$old_server_version"
     for version in "${client_versions[@]}"; do
         once "client-jars-$version" "$version $(hash_of <"$here/client.xml")" fetch_jars client.xml "$version" "jars/client-$version"
         once "client-java-$version" "$(tree_hash "$clients/java")" \

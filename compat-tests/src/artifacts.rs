@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 
 /// The Java side every scenario is first proved on; also the version of mqadmin.
 pub const JAVA_SERVER: &str = "5.5.0";
+/// An older Java broker, whose stores are taken over and handed back.
+pub const OLD_JAVA_SERVER: &str = "4.9.7";
 
 /// Paths the harness starts programs from. All of them are valid inside containers too: the cache is mounted under its
 /// own path.
@@ -35,14 +37,14 @@ impl Artifacts {
         Ok(Self { workspace, cache, image: image.trim().to_owned() })
     }
 
-    /// Class path of the Java name server, broker and mqadmin.
-    pub fn server_class_path(&self) -> String {
-        format!("{}/*", self.cache.join("jars").join(format!("server-{JAVA_SERVER}")).display())
+    /// Class path of the Java name server, broker and mqadmin of `version`.
+    pub fn server_class_path(&self, version: &str) -> String {
+        format!("{}/*", self.cache.join("jars").join(format!("server-{version}")).display())
     }
 
     /// Class path of mqadmin behind our line-by-line main.
     pub fn mqadmin_class_path(&self) -> String {
-        format!("{}:{}", self.cache.join("java/mqadmin.jar").display(), self.server_class_path())
+        format!("{}:{}", self.cache.join("java/mqadmin.jar").display(), self.server_class_path(JAVA_SERVER))
     }
 
     /// Class path of our Java client program with the stock client of `version`.

@@ -246,9 +246,8 @@ impl Cluster {
         if self.target.name_server() == Server::Ferromq {
             files.extend(self.name_servers.iter().map(|node| node.machine.dir().join("namesrv")));
         }
-        if self.target.broker() == Server::Ferromq {
-            files.push(self.broker.machine.dir().join("broker"));
-        }
+        // Others may hand their store over to ours; a file that is not there has no lines.
+        files.push(self.broker.machine.dir().join(Server::Ferromq.broker_process()));
         files.iter().flat_map(|path| [path.with_extension("out"), path.with_extension("err")]).collect()
     }
 
@@ -269,10 +268,18 @@ impl Cluster {
     /// # Errors
     /// If that does not happen in time.
     pub async fn start_broker(&self) -> Result<()> {
+        self.start_broker_of(self.target.broker()).await
+    }
+
+    /// As [`Self::start_broker`], but a broker of this make, on the same files and under the same name.
+    ///
+    /// # Errors
+    /// If that does not happen in time.
+    pub async fn start_broker_of(&self, server: Server) -> Result<()> {
         let node = &self.broker;
         let name_servers = self.name_servers();
-        let launch = self.target.broker().broker(&self.stage, &node.machine, node.port, &name_servers, self.layout)?;
-        let process = node.machine.run("broker", &launch.program, &launch.args)?;
+        let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout)?;
+        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
         *node.process.lock().await = Some(process);
         wire::until_listening(&node.address()).await?;
         for name_server in &self.name_servers {

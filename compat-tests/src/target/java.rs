@@ -1,9 +1,12 @@
 //! The stock Java name server and broker, kept small.
 
+use std::fs;
 use std::path::Path;
 
+use anyhow::{Context, Result};
+
 use super::Launch;
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, JAVA_SERVER};
 use crate::cluster::Stage;
 use crate::machine::Machine;
 
@@ -11,7 +14,6 @@ use crate::machine::Machine;
 /// disk, no flow control because a request waited its usual 200 ms, and two background tasks that use a tenth of a core
 /// each at their usual settings.
 pub(super) const BROKER_SETTINGS: &str = "\
-mappedFileSizeConsumeQueue=120000
 maxHashSlotNum=50000
 maxIndexNum=200000
 diskMaxUsedSpaceRatio=95
@@ -26,10 +28,10 @@ transactionMetricFlushInterval=1000
 pub(super) fn name_server(stage: &Stage, machine: &Machine, config: &Path) -> Launch {
     let heap = ["-Xms64m", "-Xmx256m"];
     let args = ["-c", &config.display().to_string()];
-    launch(stage, machine, "namesrv", &heap, "org.apache.rocketmq.namesrv.NamesrvStartup", &args)
+    launch(stage, machine, ("namesrv", JAVA_SERVER), &heap, "org.apache.rocketmq.namesrv.NamesrvStartup", &args)
 }
 
-pub(super) fn broker(stage: &Stage, machine: &Machine, config: &Path, name_servers: &str) -> Launch {
+pub(super) fn broker(stage: &Stage, machine: &Machine, version: &str, config: &Path, name_servers: &str) -> Launch {
     let heap = [
         "-Xms256m",
         "-Xmx512m",
@@ -37,17 +39,32 @@ pub(super) fn broker(stage: &Stage, machine: &Machine, config: &Path, name_serve
         "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98",
     ];
     let args = ["-c", &config.display().to_string(), "-n", name_servers];
-    launch(stage, machine, "broker", &heap, "org.apache.rocketmq.broker.BrokerStartup", &args)
+    launch(stage, machine, ("broker", version), &heap, "org.apache.rocketmq.broker.BrokerStartup", &args)
 }
 
-fn launch(stage: &Stage, machine: &Machine, archive: &str, heap: &[&str], main: &str, args: &[&str]) -> Launch {
+/// Java 4.9 does not start without this file; an empty one keeps its logs to errors on the console.
+pub(super) fn write_old_logback(machine: &Machine) -> Result<()> {
+    let dir = machine.dir().join("conf");
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    let path = dir.join("logback_broker.xml");
+    fs::write(&path, "<configuration/>\n").with_context(|| format!("write {}", path.display()))
+}
+
+fn launch(
+    stage: &Stage,
+    machine: &Machine,
+    (archive, version): (&str, &str),
+    heap: &[&str],
+    main: &str,
+    args: &[&str],
+) -> Launch {
     let home = machine.dir().display();
     let mut all = jvm(&stage.artifacts, archive);
     // Else each start makes an RSA key for a certificate nobody asks for: seconds of CPU time.
     all.push("-Dtls.server.mode=disabled".to_owned());
     all.extend(heap.iter().map(|&flag| flag.to_owned()));
     all.extend([format!("-Duser.home={home}"), format!("-Drocketmq.home.dir={home}")]);
-    all.extend(["-cp".to_owned(), stage.artifacts.server_class_path(), main.to_owned()]);
+    all.extend(["-cp".to_owned(), stage.artifacts.server_class_path(version), main.to_owned()]);
     all.extend(args.iter().map(|&arg| arg.to_owned()));
     Launch { program: "java".to_owned(), args: all }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::artifacts::{JAVA_SERVER, OLD_JAVA_SERVER};
 use crate::cluster::{Layout, Stage};
 use crate::machine::Machine;
 
@@ -17,6 +18,8 @@ use crate::machine::Machine;
 pub enum Server {
     /// The stock Java one.
     Java,
+    /// An older stock Java broker.
+    OldJava,
     /// Ours.
     Ferromq,
 }
@@ -107,6 +110,15 @@ pub struct Launch {
 }
 
 impl Server {
+    /// Name of its broker's process, and so of the files with its output.
+    pub(crate) fn broker_process(self) -> &'static str {
+        match self {
+            Self::Java => "java-broker",
+            Self::OldJava => "old-java-broker",
+            Self::Ferromq => "broker",
+        }
+    }
+
     /// Writes the configuration of a name server on `machine` and tells how to start it.
     ///
     /// # Errors
@@ -117,7 +129,7 @@ impl Server {
         text += &setting("kvConfigPath", machine.dir().join("kvConfig.json").display());
         write(&config, &text)?;
         match self {
-            Self::Java => Ok(java::name_server(stage, machine, &config)),
+            Self::Java | Self::OldJava => Ok(java::name_server(stage, machine, &config)),
             Self::Ferromq => ferromq::name_server(stage, &config),
         }
     }
@@ -146,18 +158,25 @@ impl Server {
             setting("storePathRootDir", store.display()),
             setting("storePathCommitLog", store.join("commitlog").display()),
             setting("mappedFileSizeCommitLog", 64 * 1024 * 1024),
+            setting("mappedFileSizeConsumeQueue", 120_000),
             setting("flushDiskType", if layout.flush == Flush::Sync { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
             setting("messageDelayLevel", DELAY_LEVELS),
             setting("registerNameServerPeriod", 10_000),
             match self {
-                Self::Java => java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer),
+                Self::Java | Self::OldJava => {
+                    java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)
+                }
                 Self::Ferromq => String::new(),
             },
         ]
         .concat();
         write(&config, &text)?;
         match self {
-            Self::Java => Ok(java::broker(stage, machine, &config, name_servers)),
+            Self::Java => Ok(java::broker(stage, machine, JAVA_SERVER, &config, name_servers)),
+            Self::OldJava => {
+                java::write_old_logback(machine)?;
+                Ok(java::broker(stage, machine, OLD_JAVA_SERVER, &config, name_servers))
+            }
             Self::Ferromq => ferromq::broker(stage, &config, name_servers),
         }
     }

@@ -1,7 +1,6 @@
 //! All scenarios. `cargo test -p compat-tests --test compat -- <filter>`, see `compat-tests/README.md`.
 
 mod admin_brokers;
-mod admin_cleaning;
 mod admin_groups;
 mod admin_messages;
 mod admin_topics;
@@ -11,6 +10,7 @@ mod consume;
 mod crash;
 mod dead_letter;
 mod delay;
+mod hand_over;
 mod name_servers;
 mod neighbours;
 mod offsets;
@@ -38,8 +38,8 @@ fn main() -> ExitCode {
         rebalance::SCENARIOS,
         name_servers::SCENARIOS,
         crash::SCENARIOS,
+        hand_over::SCENARIOS,
         admin_brokers::SCENARIOS,
-        admin_cleaning::SCENARIOS,
         admin_topics::SCENARIOS,
         admin_groups::SCENARIOS,
         admin_messages::SCENARIOS,

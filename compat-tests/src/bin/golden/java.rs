@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use compat_tests::artifacts::Artifacts;
+use compat_tests::artifacts::{Artifacts, JAVA_SERVER};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -63,7 +63,7 @@ fn java(artifacts: &Artifacts, scratch: &Path, name: &str, main: &str, settings:
             "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
             "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98",
         ])
-        .args(["-cp", &artifacts.server_class_path(), main, "-c"])
+        .args(["-cp", &artifacts.server_class_path(JAVA_SERVER), main, "-c"])
         .arg(config)
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("share the log")?)

@@ -1,0 +1,220 @@
+//! A broker is replaced in place by one of another make: same files, same name, same address.
+//!
+//! On Java's target both are Java, which proves the steps; on ours one of them is.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use compat_tests::clients::{Client, Consumer, Line, Producer};
+use compat_tests::events::{Received, Sent};
+use compat_tests::scenario;
+use compat_tests::scenario::{Run, Scenario};
+use compat_tests::target::{BROKER, Server};
+
+use crate::check;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    scenario!(store_is_taken_over_from_java_in_place).alone(),
+    scenario!(store_is_taken_over_from_a_killed_java).alone().allowing(&KILLED),
+    scenario!(store_is_handed_back_to_java).alone(),
+    scenario!(store_is_handed_back_to_java_after_kill_9).alone().allowing(&KILLED),
+    scenario!(store_of_java_4_9_is_taken_over_and_handed_back).alone(),
+    scenario!(inner_batches_are_taken_over_and_handed_back).alone().lacking(&[
+        (Client::Java49, "it does not know inner batches"),
+        (Client::Go, "it sends no unique id with a batch, which is what makes it an inner one"),
+    ]),
+];
+
+const KILLED: [(&str, &str); 1] = [("lost a broker's connection", "the name server tells of the kill")];
+
+async fn store_is_taken_over_from_java_in_place(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    hand_over(&run, &[Server::Java, own], false).await
+}
+
+async fn store_is_taken_over_from_a_killed_java(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    hand_over(&run, &[Server::Java, own], true).await
+}
+
+async fn store_is_handed_back_to_java(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    hand_over(&run, &[own, Server::Java, own], false).await
+}
+
+async fn store_is_handed_back_to_java_after_kill_9(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    hand_over(&run, &[own, Server::Java, own], true).await
+}
+
+async fn store_of_java_4_9_is_taken_over_and_handed_back(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    hand_over(&run, &[Server::OldJava, own, Server::OldJava], false).await
+}
+
+/// Everything that lies in the store at one change of brokers has to be there after it, for every broker in turn.
+async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
+    run.cluster.stop_broker().await?;
+    run.cluster.start_broker_of(makes[0]).await?;
+    let topics = Topics::create(run).await?;
+    let producer = run.producer("producer").await?;
+    let mut sent = Vec::new();
+    for (turn, next) in makes.iter().skip(1).enumerate() {
+        let left = topics.leave_work(run, &producer, turn).await?;
+        if kill {
+            run.cluster.kill_broker().await?;
+        } else {
+            run.cluster.stop_broker().await?;
+        }
+        run.cluster.start_broker_of(*next).await?;
+        topics.take_up_work(run, turn, &left, kill).await?;
+        sent.extend(left.plain);
+        // The new broker's own messages go behind those of the old one, and are there for everybody.
+        sent.extend(producer.send(line(&topics.plain, &format!("own-{turn}")).with("count", 30)).await?);
+        check::places(&sent)?;
+        let newcomer = run.push(&format!("newcomer-{turn}"), &run.name(&format!("new-{turn}")), &topics.plain).await?;
+        check::arrived_once(&sent, &newcomer.until_received(count(&sent)).await?)?;
+        newcomer.quit().await?;
+        let group = topics.member(run, &format!("catch-up-{turn}"), &topics.plain).await?;
+        group.until_received(30).await?;
+        group.quit().await?;
+    }
+    Ok(())
+}
+
+fn line(topic: &str, key: &str) -> Line {
+    Line::new("send").with("topic", topic).with("key", key)
+}
+
+fn count(sent: &[Sent]) -> usize {
+    sent.iter().map(|sent| sent.keys.len()).sum()
+}
+
+/// Topics that keep their messages and groups through all changes.
+struct Topics {
+    plain: String,
+    delayed: String,
+    failing: String,
+}
+
+/// What was begun before a change of brokers.
+struct Left {
+    /// Of which the group has had all but `unread`.
+    plain: Vec<Sent>,
+    unread: Vec<Sent>,
+    delayed: Vec<Sent>,
+    failing: Vec<Sent>,
+}
+
+impl Topics {
+    async fn create(run: &Run) -> Result<Self> {
+        Ok(Self {
+            plain: run.topic("plain", 4).await?,
+            delayed: run.topic("delayed", 2).await?,
+            failing: run.topic("failing", 1).await?,
+        })
+    }
+
+    async fn member(&self, run: &Run, label: &str, topic: &str) -> Result<Consumer> {
+        self.failing_member(run, label, topic, 0).await
+    }
+
+    /// A member that fails the first deliveries of each message.
+    async fn failing_member(&self, run: &Run, label: &str, topic: &str, failures: u32) -> Result<Consumer> {
+        let group = format!("{topic}-group");
+        run.push_with(label, &group, topic, Line::new("with").with("fail", failures)).await
+    }
+
+    /// Messages that were read and that were not, that are being delayed, and that failed and wait to be tried again.
+    async fn leave_work(&self, run: &Run, producer: &Producer, turn: usize) -> Result<Left> {
+        let key = |what: &str| format!("{what}-{turn}");
+        let mut plain = producer.send(line(&self.plain, &key("read")).with("count", 40).with("tag", "t")).await?;
+        plain.extend(producer.send(line(&self.plain, &key("batch")).with("count", 10).with("mode", "batch")).await?);
+        let member = self.member(run, &format!("before-{turn}"), &self.plain).await?;
+        check::arrived_once(&plain, &member.until_received(count(&plain)).await?)?;
+        run.until_backlog(&format!("{}-group", self.plain), 0).await?;
+        member.quit().await?;
+        let unread = producer.send(line(&self.plain, &key("unread")).with("count", 20)).await?;
+        plain.extend(unread.clone());
+
+        let failing = producer.send(line(&self.failing, &key("fail")).with("count", 5)).await?;
+        let member = self.failing_member(run, &format!("fails-{turn}"), &self.failing, 99).await?;
+        member.until_keys(&check::keys_sent(&failing)).await?;
+        // The broker has them to try again once the group is done with the topic itself.
+        let group = format!("{}-group", self.failing);
+        run.mqadmin_until(&["consumerProgress", "-g", &group], |out| {
+            check::row(out, &[&self.failing, BROKER, "0"]).is_ok_and(|row| row.get(3) == row.get(4))
+        })
+        .await?;
+        member.quit().await?;
+        // Level 2 of `target::DELAY_LEVELS` is 3 s: the change begins before that.
+        let delayed = producer.send(line(&self.delayed, &key("delayed")).with("count", 6).with("delay", 2)).await?;
+        Ok(Left { plain, unread, delayed, failing })
+    }
+
+    /// The next broker goes on with it.
+    async fn take_up_work(&self, run: &Run, turn: usize, left: &Left, killed: bool) -> Result<()> {
+        let member = self.member(run, &format!("after-{turn}"), &self.plain).await?;
+        if killed {
+            // Offsets are saved every few seconds: some messages may come again.
+            member.until_keys(&check::keys_sent(&left.unread)).await?;
+        } else {
+            let received = member.until_received(count(&left.unread)).await?;
+            member.stays_at(received.len(), Duration::from_secs(1)).await?;
+            check::arrived_once(&left.unread, &received)?;
+        }
+        run.until_backlog(&format!("{}-group", self.plain), 0).await?;
+        member.quit().await?;
+
+        let delayed = self.member(run, &format!("delayed-{turn}"), &self.delayed).await?;
+        came(&left.delayed, &delayed.until_keys(&check::keys_sent(&left.delayed)).await?, 0)?;
+        delayed.quit().await?;
+
+        let again = self.failing_member(run, &format!("again-{turn}"), &self.failing, 0).await?;
+        let attempt = if killed { 0 } else { 1 };
+        came(&left.failing, &again.until_keys(&check::keys_sent(&left.failing)).await?, attempt)?;
+        again.quit().await?;
+        Ok(())
+    }
+}
+
+/// All of these came, each message with its body, on at least this attempt. Clients may be given one twice.
+fn came(sent: &[Sent], received: &[Received], attempt: i32) -> Result<()> {
+    let (keys, wanted): (BTreeSet<String>, _) =
+        (received.iter().map(|received| received.key.clone()).collect(), check::keys_sent(sent));
+    ensure!(keys.is_superset(&wanted), "only {keys:?} came");
+    for received in received.iter().filter(|received| wanted.contains(&received.key)) {
+        ensure!(received.body.as_ref() == Some(&received.key), "another body: {received:?}");
+        ensure!(received.reconsume_times >= attempt, "not attempt {attempt}: {received:?}");
+    }
+    Ok(())
+}
+
+async fn inner_batches_are_taken_over_and_handed_back(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    run.cluster.stop_broker().await?;
+    run.cluster.start_broker_of(Server::Java).await?;
+    let topic = run.name("batches");
+    let broker = run.cluster.broker_address();
+    let create = ["updateTopic", "-b", &broker, "-t", &topic, "-r", "1", "-w", "1", "-a", "+queue.type=BatchCQ"];
+    run.mqadmin(&create).await?;
+    run.mqadmin_until(&["topicRoute", "-t", &topic], |out| out.contains(&broker)).await?;
+    let producer = run.producer("producer").await?;
+    let mut sent = Vec::new();
+    for (turn, next) in [own, Server::Java, own].into_iter().enumerate() {
+        for size in [3, 1, 50] {
+            let key = format!("b-{turn}-{size}");
+            sent.extend(producer.send(line(&topic, &key).with("count", size).with("mode", "batch")).await?);
+        }
+        let newcomer = run.push(&format!("newcomer-{turn}"), &run.name(&format!("new-{turn}")), &topic).await?;
+        let received = newcomer.until_received(count(&sent)).await?;
+        check::arrived_once(&sent, &received)?;
+        newcomer.quit().await?;
+        run.cluster.stop_broker().await?;
+        run.cluster.start_broker_of(next).await?;
+    }
+    let last = run.push("last", &run.name("last"), &topic).await?;
+    let received = last.until_received(count(&sent)).await?;
+    check::arrived_once(&sent, &received)
+}
