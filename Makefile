@@ -40,6 +40,7 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	scripts/install.sh check
 	cargo fmt --all --check
 	cargo fmt --manifest-path remoting/fuzz/Cargo.toml --check
+	cargo fmt --manifest-path store/fuzz/Cargo.toml --check
 	$(tools) typos
 	$(tools) cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources
 	$(tools) cargo machete --skip-target-dir
@@ -52,6 +53,7 @@ fix: ## Mend what can be mended by machine: format, spelling, lints, generated f
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 	cargo fmt --manifest-path remoting/fuzz/Cargo.toml
+	cargo fmt --manifest-path store/fuzz/Cargo.toml
 	$(tools) typos --write-changes
 	$(MAKE) codes
 

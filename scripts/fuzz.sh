@@ -9,7 +9,7 @@ find_cargo
 
 seconds=$1
 targets=("${@:2}")
-((${#targets[@]})) || targets=(frame body)
+((${#targets[@]})) || targets=(frame body record files)
 host=$(rustc -vV | sed -n 's/^host: //p')
 work=$root/target/fuzz
 
@@ -21,15 +21,18 @@ flags=(
     -Cllvm-args=-sanitizer-coverage-trace-compares
 )
 # With --target, the flags reach the decoders and not the build scripts, which have no libFuzzer to link with.
-RUSTFLAGS="${flags[*]}" cargo build --release --manifest-path "$root/remoting/fuzz/Cargo.toml" \
-    --target "$host" --target-dir "$work/build"
+for crate in remoting store; do
+    RUSTFLAGS="${flags[*]}" cargo build --release --manifest-path "$root/$crate/fuzz/Cargo.toml" \
+        --target "$host" --target-dir "$work/build"
+done
 
 for target in "${targets[@]}"; do
     say "fuzzing $target for $seconds s"
     mkdir -p "$work/$target/corpus"
+    seeds=("$root"/*/fuzz/seeds/"$target")
     # New inputs go to the first folder; the seeds are only read.
     "$work/build/$host/release/$target" -max_total_time="$seconds" -max_len=65536 -timeout=5 -rss_limit_mb=1024 \
-        -artifact_prefix="$work/$target/" "$work/$target/corpus" "$root/remoting/fuzz/seeds/$target" \
+        -artifact_prefix="$work/$target/" "$work/$target/corpus" "${seeds[@]}" \
         >"$work/$target/log" 2>&1 || {
         tail -n 40 "$work/$target/log" >&2
         fail "$target failed; the input is in target/fuzz/$target/, the whole log beside it"

@@ -10,7 +10,6 @@ use serde_json::Value;
 use store::{Store, StoreConfig};
 use tempfile::TempDir;
 
-
 const NAMES: [&str; 4] = ["java-5.5.0-store", "java-4.9.7-store", "java-5.5.0-crash", "java-5.5.0-cqext"];
 
 fn unpack(name: &str) -> (TempDir, PathBuf) {

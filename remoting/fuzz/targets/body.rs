@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use libfuzzer_sys::fuzz_target;
 use remoting::body::{
-    CheckClientRequestBody, HeartbeatData, LockBatchRequestBody, QueueMap, RegisterBrokerBody, SubscriptionGroupConfig,
-    TopicConfigWrapper, fastjson,
+    CheckClientRequestBody, ConsumerOffsets, HeartbeatData, LockBatchRequestBody, QueueMap, RegisterBrokerBody,
+    SubscriptionGroupConfig, TopicConfigWrapper, fastjson,
 };
 use remoting::version::Version;
 use serde::Serialize;
@@ -26,6 +26,7 @@ fuzz_target!(|body: &[u8]| {
     // Values may hold fractions, which JSON keeps only nearly, and any key: reading them must not panic, no more.
     let _ = fastjson::read::<Value>(body);
     let _ = fastjson::read::<TopicConfigWrapper>(body);
+    let _ = fastjson::read::<ConsumerOffsets>(body);
     let _ = RegisterBrokerBody::read(body, true, Version::CURRENT);
 
     survives::<HeartbeatData>(body);
