@@ -14,8 +14,6 @@ use crate::machine::Machine;
 /// disk, no flow control because a request waited its usual 200 ms, and two background tasks that use a tenth of a core
 /// each at their usual settings.
 pub(super) const BROKER_SETTINGS: &str = "\
-maxHashSlotNum=50000
-maxIndexNum=200000
 diskMaxUsedSpaceRatio=95
 waitTimeMillsInSendQueue=10000
 waitTimeMillsInPullQueue=20000

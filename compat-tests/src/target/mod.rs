@@ -159,6 +159,8 @@ impl Server {
             setting("storePathCommitLog", store.join("commitlog").display()),
             setting("mappedFileSizeCommitLog", 64 * 1024 * 1024),
             setting("mappedFileSizeConsumeQueue", 120_000),
+            setting("maxHashSlotNum", 50_000),
+            setting("maxIndexNum", 200_000),
             setting("flushDiskType", if layout.flush == Flush::Sync { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
             setting("messageDelayLevel", DELAY_LEVELS),
             setting("registerNameServerPeriod", 10_000),

@@ -33,11 +33,15 @@ impl JavaStore {
     /// The settings of the broker that wrote it.
     pub fn config(&self) -> StoreConfig {
         let number = |key: &str| self.manifest["brokerConfig"][key].as_str().and_then(|text| text.parse().ok());
+        let small = |key: &str| number(key).and_then(|number: u64| u32::try_from(number).ok());
         let mut config = StoreConfig::new(self.root());
         config.commit_log_file_bytes = number("mappedFileSizeCommitLog").expect("a size");
         config.consume_queue_file_bytes = number("mappedFileSizeConsumeQueue").expect("a size");
         if let Some(bytes) = number("mapperFileSizeBatchConsumeQueue") {
             config.batch_consume_queue_file_bytes = bytes;
+        }
+        if let (Some(slots), Some(entries)) = (small("maxHashSlotNum"), small("maxIndexNum")) {
+            (config.index.slots, config.index.entries) = (slots, entries);
         }
         config
     }
