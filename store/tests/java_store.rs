@@ -6,14 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use common::*;
-use remoting::types::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use remoting::types::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use store::message::java_hash;
-use store::{IndexConfig, KeyKind, Query, StoreConfig, message};
+use store::{StoreConfig, message};
 
 const LOG: &[u8] = include_bytes!("../golden/crash-store/commitlog.bin");
 const QUEUES: [&[u8]; 2] =
     [include_bytes!("../golden/crash-store/queue-0.bin"), include_bytes!("../golden/crash-store/queue-1.bin")];
-const INDEX: &[u8] = include_bytes!("../golden/crash-store/index.bin");
 const CHECKPOINT: &[u8] = include_bytes!("../golden/crash-store/checkpoint.bin");
 
 /// Puts the zeros back that were left out of `golden/`.
@@ -37,7 +36,6 @@ fn crashed(root: &Path, with_queues: bool) -> StoreConfig {
     let mut config = StoreConfig::new(root);
     config.commit_log_file_bytes = 1 << 20;
     config.consume_queue_file_bytes = 600;
-    config.index = IndexConfig { slots: 500, entries: 400, ..IndexConfig::default() };
     config
 }
 
@@ -78,34 +76,4 @@ fn queues_made_again_have_javas_bytes() {
         assert!(ours.starts_with(units), "queue {id}");
         assert!(ours[units.len()..].iter().all(|byte| *byte == 0), "queue {id}");
     }
-}
-
-#[test]
-fn an_index_made_again_has_javas_bytes() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let (store, _) = open(crashed(dir.path(), true));
-    let found = store.query(&Query {
-        topic: "FixCrash",
-        key: "small-2",
-        kind: KeyKind::Key,
-        begin: Timestamp(0),
-        end: Timestamp(i64::MAX),
-        max_messages: 10,
-        max_bytes: usize::MAX,
-    });
-    let offsets: Vec<_> = found
-        .messages
-        .iter()
-        .map(|bytes| message::StoredMessage::parse(bytes).expect("a record").physical_offset)
-        .collect();
-    assert_eq!(offsets, [PhysicalOffset(233)]);
-    store.close().expect("closed");
-    let files: Vec<_> = fs::read_dir(dir.path().join("index")).expect("a folder").collect();
-    assert_eq!(files.len(), 1);
-    let ours = fs::read(files[0].as_ref().expect("an entry").path()).expect("an index file");
-    // Java had not indexed the last of what it had written when it was killed.
-    assert!(INDEX.len() > 4000, "the file holds entries");
-    assert_eq!(ours.len(), 10_040);
-    assert!(ours.starts_with(INDEX));
-    assert!(ours[INDEX.len()..].iter().all(|byte| *byte == 0));
 }

@@ -164,6 +164,7 @@ impl Server {
             setting("flushDiskType", if layout.flush == Flush::Sync { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
             setting("messageDelayLevel", DELAY_LEVELS),
             setting("registerNameServerPeriod", 10_000),
+            setting("traceTopicEnable", true),
             match self {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)

@@ -16,6 +16,7 @@ mod neighbours;
 mod offsets;
 mod order;
 mod pull;
+mod queries;
 mod rebalance;
 mod send;
 mod size;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         admin_topics::SCENARIOS,
         admin_groups::SCENARIOS,
         admin_messages::SCENARIOS,
+        queries::SCENARIOS,
         neighbours::SCENARIOS,
     ];
     compat_tests::suite::main(&scenarios.concat())

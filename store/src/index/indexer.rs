@@ -180,8 +180,9 @@ impl Indexer {
         while self.cursor < end {
             self.step(&log, end)?;
         }
-        if self.shared.residency.read((self.cursor - from).unsigned_abs()) {
-            self.shared.keeper_signal.raise();
+        // This thread may wait for that, and while the store opens there is no keeper to do it.
+        if self.shared.residency.read((self.cursor - from).unsigned_abs()) && self.shared.residency.take() {
+            self.shared.log.release_pages();
         }
         if self.cursor >= confirmed { self.write() } else { Ok(()) }
     }
