@@ -1,6 +1,6 @@
 //! The fuzz targets over their seeds, and over seeds with some bytes changed: a short run of `make fuzz` in every test run.
 
-#[path = "../fuzz/checks.rs"]
+#[path = "../fuzz/targets/checks.rs"]
 mod checks;
 
 use std::fs;

@@ -46,7 +46,7 @@ const PLACES: [&str; 5] = [
     "checkpoint",
 ];
 /// A log for the other parts to point into.
-const LOG: &[u8] = include_bytes!("../golden/records/java-5.5.0-plain.bin");
+const LOG: &[u8] = include_bytes!("../../golden/records/java-5.5.0-plain.bin");
 
 /// One file of a store, and everything that looks at it.
 pub fn files(bytes: &[u8]) {
