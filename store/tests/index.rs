@@ -12,6 +12,7 @@ use common::*;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use remoting::types::{Clock, PhysicalOffset, Timestamp, TopicName};
+use store::inspect::{InspectOptions, inspect};
 use store::message::{StoredMessage, sys_flag};
 use store::{KeyKind, Query, QueryOutcome, Store, StoreConfig};
 
@@ -201,6 +202,52 @@ fn damage_that_a_query_meets_is_made_good() {
         keyed(&store, "KEYS=other;");
     }
     assert_eq!(found, sent);
+}
+
+/// What a check of the closed store finds wrong.
+fn problems(root: &Path) -> Vec<String> {
+    let options = InspectOptions { root: root.to_owned(), commit_log_dir: None, running: false };
+    let verified = inspect(&options).expect("a store").verify(&mut |_, _| {}).expect("readable files");
+    verified.problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_check_finds_nothing_wrong_with_files_that_follow_each_other_whatever_the_clock_did() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Clock::fixed(NOW);
+    let (store, _) = Store::open(config(dir.path()), clock.clone()).expect("opened");
+    for second in 0..200 {
+        // Set back once in every file.
+        clock.set(Timestamp(NOW.0 + second * 10_000 - if second % 59 == 30 { 1_000_000 } else { 0 }));
+        keyed(&store, "KEYS=k;");
+    }
+    store.close().expect("closed");
+    assert_eq!(index_files(dir.path()).len(), 4);
+    assert_eq!(problems(dir.path()), [""; 0]);
+}
+
+#[test]
+fn a_check_finds_entries_that_are_wrong() {
+    // Fields of the second entry: hash, physical offset, seconds, next older entry.
+    for (at, value, says) in [
+        (0, 0xFF, "a field of it is negative"),
+        (4, 0xFF, "a field of it is negative"),
+        (12, 0xFF, "a field of it is negative"),
+        (16, 0xFF, "a field of it is negative"),
+        (3, 0x55, "where no message with its key lies"),
+        (11, 0x01, "where "),
+        (14, 0x01, "a message stored 0 s after the first lies, not 256"),
+    ] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (store, _) = open(config(dir.path()));
+        (0..3).for_each(|_| _ = keyed(&store, "KEYS=k;"));
+        store.close().expect("closed");
+        let file = fs::OpenOptions::new().write(true).open(&index_files(dir.path())[0]).expect("a file");
+        file.write_all_at(&[value], 40 + 40 * 4 + 2 * 20 + at).expect("written");
+        let problems = problems(dir.path());
+        let is_told = |problem: &String| problem.contains("entry 2: ") && problem.contains(says);
+        assert!(problems.iter().any(is_told), "{at}: {problems:?}");
+    }
 }
 
 /// What becomes of the files beyond an end of the process.

@@ -52,7 +52,7 @@ impl IndexFile {
         }
         let mut bytes = [0; HEADER_BYTES];
         file.read_exact_at(&mut bytes, 0)?;
-        let header = Header::decode(&bytes, layout).ok_or(Damage::Header)?;
+        let header = Header::decode(&bytes).filter(|header| header.is_possible(layout)).ok_or(Damage::Header)?;
         Ok(Self { path: path.to_owned(), name, file, layout, header })
     }
 

@@ -43,7 +43,7 @@ impl<'a> Found<'a> {
 
 /// Hashes the texts of one message after the other.
 #[derive(Debug, Default)]
-pub(super) struct Hasher {
+pub(crate) struct Hasher {
     /// Messages that follow each other are mostly of one topic.
     topic: String,
     of_topic: i32,
@@ -51,7 +51,7 @@ pub(super) struct Hasher {
 
 impl Hasher {
     /// The hashes under which the message is to be found, in Java's order.
-    pub(super) fn hashes(&mut self, message: &StoredMessage<'_>, mut each: impl FnMut(u32)) {
+    pub(crate) fn hashes(&mut self, message: &StoredMessage<'_>, mut each: impl FnMut(u32)) {
         if message.sys_flag & sys_flag::TRANSACTION_MASK == sys_flag::TRANSACTION_ROLLBACK {
             return;
         }

@@ -10,9 +10,9 @@
 //!
 //! Java: `IndexHeader`, `IndexFile`.
 
-pub(super) const HEADER_BYTES: usize = 40;
-pub(super) const SLOT_BYTES: usize = 4;
-pub(super) const ENTRY_BYTES: usize = 20;
+pub(crate) const HEADER_BYTES: usize = 40;
+pub(crate) const SLOT_BYTES: usize = 4;
+pub(crate) const ENTRY_BYTES: usize = 20;
 
 /// How many slots and entries every file has; the same for all files of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,45 +28,45 @@ impl Layout {
         self.entry_at(self.entries)
     }
 
-    pub(super) fn slot_of(self, hash: u32) -> u32 {
+    pub(crate) fn slot_of(self, hash: u32) -> u32 {
         hash % self.slots
     }
 
-    pub(super) fn slot_at(self, slot: u32) -> u64 {
+    pub(crate) fn slot_at(self, slot: u32) -> u64 {
         HEADER_BYTES as u64 + u64::from(slot) * SLOT_BYTES as u64
     }
 
-    pub(super) fn entry_at(self, number: u32) -> u64 {
+    pub(crate) fn entry_at(self, number: u32) -> u64 {
         self.slot_at(self.slots) + u64::from(number) * ENTRY_BYTES as u64
     }
 }
 
 /// The first 40 bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// Store time of the first and the last entry, in milliseconds.
-    pub(super) begin_time: i64,
-    pub(super) end_time: i64,
+    pub(crate) begin_time: i64,
+    pub(crate) end_time: i64,
     /// Physical offset of the first and the last entry.
-    pub(super) begin: i64,
-    pub(super) end: i64,
-    pub(super) slots_used: u32,
+    pub(crate) begin: i64,
+    pub(crate) end: i64,
+    pub(crate) slots_used: u32,
     /// Number of the next entry; 1 in an empty file.
-    pub(super) count: u32,
+    pub(crate) count: u32,
 }
 
 impl Header {
     /// Of an empty file that follows one which ends with `end` at `end_time`; zeros without one.
-    pub(super) fn following(end: i64, end_time: i64) -> Self {
+    pub(crate) fn following(end: i64, end_time: i64) -> Self {
         Self { begin_time: end_time, end_time, begin: end, end, slots_used: 0, count: 1 }
     }
 
-    /// `None`: no file of this layout begins so.
-    pub(super) fn decode(bytes: &[u8; HEADER_BYTES], layout: Layout) -> Option<Self> {
+    /// `None`: a number of slots or entries is negative.
+    pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let long = |at: usize| bytes[at..].first_chunk().map(|field| i64::from_be_bytes(*field));
         let int =
             |at: usize| bytes[at..].first_chunk().and_then(|field| u32::try_from(i32::from_be_bytes(*field)).ok());
-        let header = Self {
+        Some(Self {
             begin_time: long(0)?,
             end_time: long(8)?,
             begin: long(16)?,
@@ -74,15 +74,18 @@ impl Header {
             slots_used: int(32)?,
             // Java writes the count with the first entry.
             count: int(36)?.max(1),
-        };
-        let possible = header.count <= layout.entries
-            && header.slots_used < header.count
-            && header.slots_used <= layout.slots
-            && (0..=header.end).contains(&header.begin);
-        possible.then_some(header)
+        })
     }
 
-    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+    /// Whether a file of this layout may begin so.
+    pub(crate) fn is_possible(&self, layout: Layout) -> bool {
+        self.count <= layout.entries
+            && self.slots_used < self.count
+            && self.slots_used <= layout.slots
+            && (0..=self.end).contains(&self.begin)
+    }
+
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         let longs = [self.begin_time, self.end_time, self.begin, self.end];
         for (field, value) in bytes.as_chunks_mut().0.iter_mut().zip(longs) {
@@ -93,18 +96,18 @@ impl Header {
         bytes
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count <= 1
     }
 
-    pub(super) fn is_full(&self, layout: Layout) -> bool {
+    pub(crate) fn is_full(&self, layout: Layout) -> bool {
         self.count >= layout.entries
     }
 
     /// Counts one entry more; returns its seconds field, which the first entry of a file still counts from the end of the
     /// file before. Java: `IndexFile.putKey`.
-    pub(super) fn add(&mut self, offset: i64, time: i64) -> i32 {
-        let seconds = if self.begin_time <= 0 { 0 } else { (time - self.begin_time) / 1000 };
+    pub(crate) fn add(&mut self, offset: i64, time: i64) -> i32 {
+        let seconds = if self.begin_time <= 0 { 0 } else { seconds_since(self.begin_time, time) };
         if self.is_empty() {
             self.begin = offset;
             self.begin_time = time;
@@ -112,30 +115,35 @@ impl Header {
         self.end = offset;
         self.end_time = time;
         self.count += 1;
-        seconds.clamp(0, i32::MAX.into()) as i32
+        seconds
     }
+}
+
+/// Whole seconds as entries keep them: 0 for a clock that was set back. Times are in milliseconds.
+pub(crate) fn seconds_since(begin_time: i64, time: i64) -> i32 {
+    (time.saturating_sub(begin_time) / 1000).clamp(0, i32::MAX.into()) as i32
 }
 
 /// One entry as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) hash: u32,
-    pub(super) offset: i64,
+pub(crate) struct Entry {
+    pub(crate) hash: u32,
+    pub(crate) offset: i64,
     /// Since the begin time of the file.
-    pub(super) seconds: i32,
+    pub(crate) seconds: i32,
     /// Number of the next older entry in the same slot; 0: none.
-    pub(super) older: u32,
+    pub(crate) older: u32,
 }
 
 impl Entry {
     /// `None`: a field is negative.
-    pub(super) fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<Self> {
         let int = |at: usize| bytes[at..].first_chunk().map(|field| i32::from_be_bytes(*field)).filter(|int| *int >= 0);
         let offset = bytes[4..].first_chunk().map(|field| i64::from_be_bytes(*field)).filter(|offset| *offset >= 0);
         Some(Self { hash: int(0)? as u32, offset: offset?, seconds: int(12)?, older: int(16)? as u32 })
     }
 
-    pub(super) fn encode(&self) -> [u8; ENTRY_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..4].copy_from_slice(&self.hash.to_be_bytes());
         bytes[4..12].copy_from_slice(&self.offset.to_be_bytes());
@@ -165,15 +173,16 @@ mod tests {
         header.slots_used = 2;
         assert_eq!((header.begin, header.begin_time, header.end, header.end_time, header.count), (5, 7_000, 6, 1, 4));
         let bytes = header.encode();
-        assert_eq!(Header::decode(&bytes, LAYOUT), Some(header));
-        assert_eq!(Header::decode(&bytes, Layout { slots: 2, entries: 3 }), None, "more than fit");
-        assert_eq!(Header::decode(&bytes, Layout { slots: 1, entries: 9 }), None, "more slots than there are");
+        let decode = |bytes: &_, layout| Header::decode(bytes).filter(|header| header.is_possible(layout));
+        assert_eq!(decode(&bytes, LAYOUT), Some(header));
+        assert_eq!(decode(&bytes, Layout { slots: 2, entries: 3 }), None, "more than fit");
+        assert_eq!(decode(&bytes, Layout { slots: 1, entries: 9 }), None, "more slots than there are");
         for at in [16, 24, 32, 36] {
             let mut bytes = bytes;
             bytes[at] = 0xFF;
-            assert_eq!(Header::decode(&bytes, LAYOUT), None, "negative at {at}");
+            assert_eq!(decode(&bytes, LAYOUT), None, "negative at {at}");
         }
-        assert_eq!(Header::decode(&[0; HEADER_BYTES], LAYOUT), Some(Header::following(0, 0)), "new in Java");
+        assert_eq!(decode(&[0; HEADER_BYTES], LAYOUT), Some(Header::following(0, 0)), "new in Java");
     }
 
     #[test]

@@ -13,8 +13,8 @@ mod batch;
 mod file;
 mod files;
 mod indexer;
-mod keys;
-mod layout;
+pub(crate) mod keys;
+pub(crate) mod layout;
 mod lookup;
 
 use std::io;

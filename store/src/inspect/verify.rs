@@ -6,9 +6,10 @@ use std::io;
 use super::index::is_key_of;
 use super::log::{Log, faults, place};
 use super::queues::Entry;
-use super::{Inspection, Kind, Problem, QueueSummary, Walked};
+use super::{IndexSummary, Inspection, Kind, Problem, QueueSummary, Walked};
 use crate::batch::Code;
 use crate::consume_queue::EXTENSION_ADDRESS_MAX;
+use crate::index::layout::{self, seconds_since};
 use crate::message::properties::name;
 use crate::message::{StoredMessage, sys_flag};
 
@@ -246,40 +247,47 @@ fn check_missing(store: &Inspection, expected: &HashMap<(String, i32), Expected>
     }
 }
 
-fn check_index(store: &Inspection, log: &Log, index: &super::IndexSummary, verified: &mut Verified) -> io::Result<()> {
+fn check_index(store: &Inspection, log: &Log, index: &IndexSummary, verified: &mut Verified) -> io::Result<()> {
     let mut lost = 0;
-    index.read(|entry, reachable| {
+    index.read(|found| {
         verified.index_entries += 1;
-        let at = |what: String| Problem::new(format!("index/{} entry {}", index.file, entry.number), what);
-        if !reachable {
+        let at = |what: String| Problem::new(format!("index/{} entry {}", index.file, found.number), what);
+        let Some(entry) = found.entry else {
+            verified.problem(at("a field of it is negative".to_owned()));
+            return;
+        };
+        if !found.reachable {
             verified.problem(at("no slot leads to it".to_owned()));
         }
-        if entry.physical < log.min() {
+        if entry.offset < log.min() {
             return;
         }
-        if entry.physical >= verified.log.end && store.abort {
+        if entry.offset >= verified.log.end && store.abort {
             lost += 1;
             return;
         }
-        let points = |what: &str| format!("it points at {}, where {what}", entry.physical);
-        let bytes = log.record(entry.physical).map_err(|what| points(&what));
-        let fault = bytes.and_then(|bytes| {
-            let message = StoredMessage::parse(&bytes).map_err(|error| points(&error.to_string()))?;
-            if !is_key_of(entry.hash, &message) {
-                return Err(points("no message with its key lies"));
-            }
-            let seconds = (message.store_timestamp.0 - index.begin_time).div_euclid(1000);
-            let near = (i64::from(entry.seconds) - seconds).abs() <= 1;
-            near.then_some(()).ok_or_else(|| {
-                points(&format!("a message stored {seconds} s after the first lies, not {}", entry.seconds))
-            })
-        });
-        if let Err(what) = fault {
+        if let Err(what) = check_entry(log, index, found.number, &entry) {
             verified.problem(at(what));
         }
     })?;
     if lost > 0 {
         verified.notes.push(format!("index/{}: {lost} entries point behind the end of the log", index.file));
+    }
+    Ok(())
+}
+
+/// Whether an index entry points at a message that has its key, and knows when that was stored.
+fn check_entry(log: &Log, index: &IndexSummary, number: u32, entry: &layout::Entry) -> Result<(), String> {
+    let points = |what: &str| format!("it points at {}, where {what}", entry.offset);
+    let bytes = log.record(entry.offset).map_err(|what| points(&what))?;
+    let message = StoredMessage::parse(&bytes).map_err(|error| points(&error.to_string()))?;
+    if !is_key_of(entry.hash, &message) {
+        return Err(points("no message with its key lies"));
+    }
+    let seconds = seconds_since(index.begin_time, message.store_timestamp.0);
+    // The time of the first entry counts from the file before.
+    if number > 1 && seconds.abs_diff(entry.seconds) > 1 {
+        return Err(points(&format!("a message stored {seconds} s after the first lies, not {}", entry.seconds)));
     }
     Ok(())
 }
