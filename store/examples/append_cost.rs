@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use remoting::types::{Clock, Host, QueueId, QueueOffset, Timestamp, TopicName};
+use remoting::types::{Clock, Host, QueueId, QueueOffset, TopicName};
 use store::message::Message;
 use store::{Everything, ReadRequest, ReadStatus, Store, StoreConfig};
 
@@ -65,19 +65,8 @@ fn produce(store: &Store, in_batch: usize, messages: usize) {
     let mut batch = store.batch();
     for first in (0..messages).step_by(in_batch) {
         for number in first..first + in_batch {
-            let message = Message {
-                topic: &topic,
-                queue_id: QueueId((number % 8) as i32),
-                flag: 0,
-                sys_flag: 0,
-                born_timestamp: Timestamp(0),
-                born_host: host,
-                store_host: host,
-                reconsume_times: 0,
-                prepared_transaction_offset: 0,
-                body: &body,
-                properties,
-            };
+            let queue_id = QueueId((number % 8) as i32);
+            let message = Message { properties, ..Message::new(&topic, queue_id, &body, host) };
             batch.push(&message).expect("a legal message");
         }
         store.append(&mut batch).expect("a healthy disk");

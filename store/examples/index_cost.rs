@@ -70,19 +70,8 @@ fn produce(store: &Store, first: usize, every: Option<Duration>) -> Result<(), B
     for number in first..first + MESSAGES {
         let properties =
             format!("KEYS\u{1}key-{number}\u{2}UNIQ_KEY\u{1}{}\u{2}TAGS\u{1}the-tag\u{2}", unique_key(number));
-        batch.push(&Message {
-            topic: &topic,
-            queue_id: QueueId((number % 8) as i32),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: Timestamp(0),
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: &body,
-            properties: &properties,
-        })?;
+        let queue_id = QueueId((number % 8) as i32);
+        batch.push(&Message { properties: &properties, ..Message::new(&topic, queue_id, &body, host) })?;
         if batch.len() == 64 || number + 1 == first + MESSAGES {
             store.append(&mut batch)?;
             if let Some(every) = every {

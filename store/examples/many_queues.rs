@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use remoting::types::{Clock, Host, QueueId, Timestamp, TopicName};
+use remoting::types::{Clock, Host, QueueId, TopicName};
 use store::message::Message;
 use store::{Store, StoreConfig};
 
@@ -62,19 +62,7 @@ fn fill(store: &Store, topics: usize) -> Result<(), Box<dyn Error>> {
     for number in 0..topics {
         let topic = TopicName::new(format!("topic-{number:06}-of-many"));
         for queue in 0..QUEUES {
-            batch.push(&Message {
-                topic: &topic,
-                queue_id: QueueId(queue),
-                flag: 0,
-                sys_flag: 0,
-                born_timestamp: Timestamp(0),
-                born_host: host,
-                store_host: host,
-                reconsume_times: 0,
-                prepared_transaction_offset: 0,
-                body: b"one",
-                properties: "",
-            })?;
+            batch.push(&Message::new(&topic, QueueId(queue), b"one", host))?;
         }
         store.append(&mut batch)?;
     }

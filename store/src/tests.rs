@@ -119,19 +119,8 @@ fn batch(store: &Store, lens: &[usize]) -> AppendBatch {
     let topic = TopicName::new("T");
     let mut batch = store.batch();
     for len in lens {
-        let message = Message {
-            topic: &topic,
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: Timestamp(1),
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: &vec![b'x'; *len],
-            properties: "",
-        };
+        let body = vec![b'x'; *len];
+        let message = Message { born_timestamp: Timestamp(1), ..Message::new(&topic, QueueId(0), &body, host) };
         batch.push(&message).expect("legal");
     }
     batch

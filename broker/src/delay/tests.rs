@@ -167,20 +167,10 @@ async fn a_slave_delivers_nothing_until_it_becomes_the_master() {
 /// Stores a message in the queue of level 1, as no send would.
 fn put_raw(fixture: &Fixture, properties: &str, body: &str) {
     let mut batch = fixture.store.batch();
-    let topic = schedule_topic();
-    let message = Message {
-        topic,
-        queue_id: QueueId(0),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: Timestamp(0),
-        born_host: fixture.peer.remote(),
-        store_host: fixture.ctx.identity.host,
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: body.as_bytes(),
-        properties: &properties.replace('=', "\u{1}").replace(';', "\u{2}"),
-    };
+    let properties = properties.replace('=', "\u{1}").replace(';', "\u{2}");
+    let host = fixture.ctx.identity.host;
+    let message =
+        Message { properties: &properties, ..Message::new(schedule_topic(), QueueId(0), body.as_bytes(), host) };
     batch.push(&message).unwrap();
     fixture.store.append(&mut batch).unwrap();
 }

@@ -62,21 +62,9 @@ impl Fixture {
 
     fn append(&self, topic: &str, queue: i32, count: usize) {
         let mut batch = self.offsets.store.batch();
+        let host = self.surroundings.ctx.identity.host;
         for _ in 0..count {
-            let message = Message {
-                topic: &topic.into(),
-                queue_id: QueueId(queue),
-                flag: 0,
-                sys_flag: 0,
-                born_timestamp: Timestamp(0),
-                born_host: self.surroundings.ctx.identity.host,
-                store_host: self.surroundings.ctx.identity.host,
-                reconsume_times: 0,
-                prepared_transaction_offset: 0,
-                body: b"x",
-                properties: "",
-            };
-            batch.push(&message).unwrap();
+            batch.push(&Message::new(&topic.into(), QueueId(queue), b"x", host)).unwrap();
             self.offsets.store.append(&mut batch).unwrap();
         }
         // Dispatch is part of an append that is not flushed.

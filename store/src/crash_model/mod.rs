@@ -215,19 +215,7 @@ fn open(
 
 fn message<'a>(topic: &'a TopicName, queue: i32, body: &'a [u8]) -> Message<'a> {
     let host = Host { ip: [127, 0, 0, 1].into(), port: 1 };
-    Message {
-        topic,
-        queue_id: QueueId(queue),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: Timestamp(1),
-        born_host: host,
-        store_host: host,
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body,
-        properties: "",
-    }
+    Message { born_timestamp: Timestamp(1), ..Message::new(topic, QueueId(queue), body, host) }
 }
 
 /// All messages of a queue.

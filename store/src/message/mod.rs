@@ -73,6 +73,26 @@ pub struct Message<'a> {
     pub properties: &'a str,
 }
 
+impl<'a> Message<'a> {
+    /// A message without properties that was born on `host`, which also stores it, at the time 0, is sent for the first
+    /// time and is part of no transaction.
+    pub fn new(topic: &'a TopicName, queue_id: QueueId, body: &'a [u8], host: Host) -> Self {
+        Self {
+            topic,
+            queue_id,
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: Timestamp(0),
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body,
+            properties: "",
+        }
+    }
+}
+
 /// Whether queues of a topic of this name can have a folder.
 pub(crate) fn is_folder_name(topic: &str) -> bool {
     !topic.starts_with('.') && !topic.contains(['/', '\0'])

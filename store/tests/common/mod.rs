@@ -35,19 +35,7 @@ pub fn topic() -> TopicName {
 }
 
 pub fn message<'a>(topic: &'a TopicName, queue_id: i32, body: &'a [u8], properties: &'a str) -> Message<'a> {
-    Message {
-        topic,
-        queue_id: QueueId(queue_id),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: NOW,
-        born_host: host(),
-        store_host: host(),
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body,
-        properties,
-    }
+    Message { born_timestamp: NOW, properties, ..Message::new(topic, QueueId(queue_id), body, host()) }
 }
 
 /// Appends one message and returns its position.

@@ -8,6 +8,7 @@ use remoting::protocol::admin::ViewBrokerStats;
 use remoting::protocol::client::{GetAllProducers, GetConsumerConnections, GetProducerConnections, Heartbeat};
 use remoting::protocol::group::{GetBrokerConsumeStats, GetConsumeStats, QueryConsumeTimeSpan, QuerySubscription};
 use remoting::protocol::topic::QueryTopicsByConsumer;
+use remoting::types::Timestamp;
 
 use super::*;
 

@@ -12,7 +12,7 @@ use remoting::body::{SubscriptionGroupConfig, TopicConfig, fastjson};
 use remoting::header::Request;
 use remoting::protocol::ResponseCode;
 use remoting::router::{Handle, IntoResponse};
-use remoting::types::{QueueId, QueueOffset, Timestamp};
+use remoting::types::{QueueId, QueueOffset};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::StoreConfig;
@@ -94,20 +94,7 @@ impl Fixture {
         for _ in 0..count {
             self.surroundings.ctx.clock.advance(std::time::Duration::from_secs(1));
             let host = self.surroundings.ctx.identity.host;
-            let message = Message {
-                topic: &topic.into(),
-                queue_id: QueueId(queue),
-                flag: 0,
-                sys_flag: 0,
-                born_timestamp: Timestamp(0),
-                born_host: host,
-                store_host: host,
-                reconsume_times: 0,
-                prepared_transaction_offset: 0,
-                body: b"hello",
-                properties: "",
-            };
-            batch.push(&message).unwrap();
+            batch.push(&Message::new(&topic.into(), QueueId(queue), b"hello", host)).unwrap();
             self.store.append(&mut batch).unwrap();
         }
         // Queue entries follow a moment later.

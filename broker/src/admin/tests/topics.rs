@@ -3,6 +3,7 @@ use remoting::protocol::topic::{
     CleanUnusedTopic, DeleteTopic, GetAllTopicConfig, GetBrokerSystemTopics, GetTopicConfig, GetTopicStats,
     QueryTopicConsumers, UpdateTopic, UpdateTopicList,
 };
+use remoting::types::Timestamp;
 
 use super::*;
 
