@@ -22,7 +22,7 @@ pub struct Figures {
     /// Messages stored since start, and their bytes.
     pub put_messages: u64,
     pub put_bytes: u64,
-    /// Batches refused since start.
+    /// Batches refused since start, but for empty ones.
     pub put_failed: u64,
     /// Longest append since start.
     pub put_time_ms_max: u64,

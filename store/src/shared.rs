@@ -73,9 +73,15 @@ impl Shared {
         }
     }
 
-    /// What the caller of a refused append is told. A write that found no space has the next ones refused at once.
+    /// Counts a refused append and does what it calls for; returns what its caller is told. A write that found no space has
+    /// the next ones refused at once.
     pub(crate) fn note_refusal(&self, error: AppendError) -> AppendError {
+        self.stats.put_failed.fetch_add(1, Ordering::Relaxed);
         match error {
+            AppendError::Poisoned => {
+                self.poison();
+                error
+            }
             AppendError::Io(cause) if is_out_of_space(&cause) => {
                 self.cleaning.note_out_of_space(&cause);
                 self.cleaning.refusal()

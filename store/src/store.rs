@@ -175,20 +175,7 @@ impl Store {
         }
         let began = Instant::now();
         let shared = &*self.shared;
-        let end = loop {
-            shared.look_up(batch)?;
-            match shared.log.append(batch, &shared.config, &shared.clock, &shared.dispatch, || shared.may_write()) {
-                Ok(end) => break end,
-                Err(Refused::QueueGone) => {}
-                Err(Refused::Error(error)) => {
-                    shared.stats.put_failed.fetch_add(1, Ordering::Relaxed);
-                    if matches!(error, AppendError::Poisoned) {
-                        shared.poison();
-                    }
-                    return Err(shared.note_refusal(error));
-                }
-            }
-        };
+        let end = self.write(batch).map_err(|error| shared.note_refusal(error))?;
         batch.spent = true;
         match shared.config.flush {
             FlushMode::Async => shared.confirm(end.0),
@@ -196,6 +183,18 @@ impl Store {
         }
         shared.stats.put(batch.records.len(), batch.bytes.len() as u64, began.elapsed());
         Ok(Appended { positions: &batch.positions, end })
+    }
+
+    fn write(&self, batch: &mut AppendBatch) -> Result<PhysicalOffset, AppendError> {
+        let shared = &*self.shared;
+        loop {
+            shared.look_up(batch)?;
+            match shared.log.append(batch, &shared.config, &shared.clock, &shared.dispatch, || shared.may_write()) {
+                Ok(end) => return Ok(end),
+                Err(Refused::QueueGone) => {}
+                Err(Refused::Error(error)) => return Err(error),
+            }
+        }
     }
 
     /// How far messages count as stored and are readable.

@@ -141,6 +141,7 @@ fn an_inner_batch_is_refused_by_a_queue_of_single_messages() {
     let mut batch = store.batch();
     batch.push_inner_batch(&message(&topic, 0, &batch_body("b", 2), "")).expect("a legal batch");
     assert!(matches!(store.append(&mut batch), Err(AppendError::QueueKind { .. })));
+    assert_eq!(store.figures().put_failed, 1, "it counts as every refused batch");
     assert!(store.batch().push_inner_batch(&message(&topic, 0, b"", "")).is_err());
     assert!(store.batch().push_inner_batch(&message(&topic, 0, b"no batch", "")).is_err());
 }
