@@ -1,0 +1,155 @@
+//! What reading comes to.
+
+use super::*;
+
+#[tokio::test]
+async fn messages_are_found_in_order_with_the_bounds_of_their_queue() {
+    let fixture = Fixture::new().await;
+    for body in ["a", "b", "c"] {
+        fixture.append(0, "", body.as_bytes());
+        fixture.append(1, "", b"elsewhere");
+    }
+    let answer = fixture.pull(&PullMessage { max_msg_nums: 2, ..from(1) });
+    assert_eq!(answer.summary(), (ResponseCode::SUCCESS, "FOUND", 3));
+    assert_eq!(answer.bodies(), ["b", "c"]);
+    let expect = PullMessageReply {
+        suggest_which_broker_id: 0,
+        next_begin_offset: QueueOffset(3),
+        min_offset: QueueOffset(0),
+        max_offset: QueueOffset(3),
+        offset_delta: None,
+        topic_sys_flag: Some(0),
+        group_sys_flag: Some(0),
+        forbidden_type: None,
+    };
+    assert_eq!(answer.header, Some(expect));
+    assert_eq!(fixture.pull(&PullMessage { max_msg_nums: 1, ..from(0) }).bodies(), ["a"]);
+    assert_eq!(fixture.pull(&PullMessage { max_msg_nums: 0, ..from(0) }).bodies(), ["a"], "one always fits");
+    assert_eq!(fixture.pull(&PullMessage { max_msg_bytes: Some(1), ..from(0) }).bodies(), ["a"]);
+    assert_eq!(fixture.pull(&PullMessage { max_msg_bytes: Some(-1), ..from(0) }).bodies(), ["a", "b", "c"]);
+    let view = fixture.pulls.reader.stats.view("GROUP_GET_NUMS", "T@g");
+    assert!(view.is_some(), "what a group is given is counted");
+    assert!(fixture.pulls.reader.stats.view("GROUP_GET_NUMS", "T@h").is_none());
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_says_where_to_go_on() {
+    let fixture = Fixture::new().await;
+    let check = |offset, expect| assert_eq!(fixture.pull(&from(offset)).summary(), expect, "from {offset}");
+    check(0, (ResponseCode::PULL_NOT_FOUND, "NO_MATCHED_LOGIC_QUEUE", 0));
+    check(5, (ResponseCode::PULL_OFFSET_MOVED, "NO_MATCHED_LOGIC_QUEUE", 0));
+    fixture.append(0, "", b"a");
+    fixture.append(0, "", b"b");
+    check(2, (ResponseCode::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE", 2));
+    check(3, (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_OVERFLOW_BADLY", 2));
+    check(-1, (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_TOO_SMALL", 0));
+}
+
+#[tokio::test]
+async fn messages_are_chosen_by_the_hash_of_their_tags() {
+    let fixture = Fixture::subscribed("A || Aa").await;
+    for tags in ["A", "B", "", "BB", "A"] {
+        fixture.append(0, tags, tags.as_bytes());
+    }
+    let answer = fixture.pull(&from(0));
+    assert_eq!(answer.bodies(), ["A", "BB", "A"], "Aa and BB share a hash: the client looks again");
+    assert_eq!(answer.next(), 5);
+    assert_eq!(fixture.pull(&PullMessage { max_msg_nums: 1, ..from(0) }).next(), 1);
+    let answer = fixture.pull(&PullMessage { max_msg_nums: 1, ..from(1) });
+    assert_eq!((answer.bodies(), answer.next()), (vec!["BB".into()], 4));
+    for _ in 0..3 {
+        fixture.append(0, "B", b"");
+    }
+    assert_eq!(fixture.pull(&from(5)).summary(), (ResponseCode::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE", 8));
+}
+
+#[tokio::test]
+async fn a_pull_may_bring_its_subscription() {
+    let fixture = Fixture::new().await;
+    fixture.append(0, "A", b"a");
+    fixture.append(0, "B", b"b");
+    let header = PullMessage {
+        consumer_group: "nobody".into(),
+        sys_flag: PullSysFlag::SUBSCRIPTION,
+        subscription: Some("B".into()),
+        ..from(0)
+    };
+    assert_eq!(fixture.pull(&header).bodies(), ["b"]);
+    let known = fixture.pulls.reader.clients.consumers.subscription("nobody", "T").unwrap();
+    assert_eq!(known.sub_string, "B");
+    assert_eq!(fixture.pull(&PullMessage { subscription: None, ..header }).bodies(), ["a", "b"], "no text: all");
+}
+
+#[tokio::test]
+async fn a_pull_commits_what_it_brings() {
+    let fixture = Fixture::new().await;
+    fixture.append(0, "", b"a");
+    fixture.append(0, "", b"b");
+    assert_eq!(fixture.pull(&PullMessage { commit_offset: QueueOffset(1), ..from(0) }).code, ResponseCode::SUCCESS);
+    assert_eq!(fixture.committed(), None, "only if its flag says so");
+    let header = PullMessage { commit_offset: QueueOffset(1), sys_flag: PullSysFlag::COMMIT_OFFSET, ..from(0) };
+    fixture.pull(&header);
+    assert_eq!(fixture.committed(), Some(1));
+    let pulled = fixture.pulls.reader.offsets.pull_offset("g", "T", QueueId(0));
+    assert_eq!(pulled, Some(QueueOffset(2)), "where the next pull starts is another matter");
+}
+
+#[tokio::test]
+async fn a_reset_is_handed_out_by_the_next_pull() {
+    let fixture = Fixture::new().await;
+    for _ in 0..3 {
+        fixture.append(0, "", b"a");
+    }
+    let progress = fixture.pulls.reader.offsets.progress(&"g".into(), &"T".into());
+    progress.reset(QueueId(0), QueueOffset(1));
+    let header = PullMessage { commit_offset: QueueOffset(3), sys_flag: PullSysFlag::COMMIT_OFFSET, ..from(3) };
+    let answer = fixture.pull(&header);
+    assert_eq!(answer.summary(), (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_RESET", 1));
+    let header = answer.header.unwrap();
+    assert_eq!((header.min_offset.0, header.max_offset.0), (0, 3));
+    assert_eq!(fixture.committed(), Some(1), "the pull's own commit is from before");
+    assert_eq!(fixture.pull(&from(1)).code, ResponseCode::SUCCESS);
+}
+
+#[tokio::test]
+async fn old_messages_are_read_on_other_threads() {
+    let fixture = Fixture::open(0, "*").await;
+    for _ in 0..20 {
+        fixture.append(0, "", &[b'x'; 3000]);
+    }
+    let mut next = 0;
+    while next < 20 {
+        fixture.send(&from(next));
+        assert!(fixture.answers().is_empty(), "not on this thread");
+        let answer = loop {
+            sleep(Duration::from_millis(1)).await;
+            if let Some(answer) = fixture.answers().pop() {
+                break answer;
+            }
+        };
+        assert_eq!(answer.bodies().len(), 8.min(20 - next as usize));
+        next = answer.next();
+    }
+    assert!(fixture.pulls.reader.offsets.progress(&"g".into(), &"T".into()).begin(QueueId(0)).cold);
+    fixture.send(&from(20));
+    while fixture.answers().is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    fixture.send(&from(20));
+    assert_eq!(fixture.answer().code, ResponseCode::PULL_NOT_FOUND, "nothing was read, so here again");
+}
+
+#[tokio::test]
+async fn a_group_too_far_behind_may_not_go_on_if_so_set() {
+    let fixture = Fixture::new().await;
+    for _ in 0..10 {
+        fixture.append(0, "", &[b'x'; 1000]);
+    }
+    fixture.surroundings.set(|config| config.consumer_fallbehind_threshold = 5000);
+    assert_eq!(fixture.pull(&from(0)).code, ResponseCode::SUCCESS);
+    assert_eq!(fixture.pull(&from(0)).code, ResponseCode::SUCCESS, "not unless it is set");
+    fixture.surroundings.set(|config| config.disable_consume_if_consumer_read_slowly = true);
+    assert_eq!(fixture.pull(&from(8)).code, ResponseCode::SUCCESS);
+    assert_eq!(fixture.pull(&from(0)).code, ResponseCode::SUCCESS);
+    assert_eq!(fixture.pull(&from(8)).forbidden_type, Some(2));
+}
