@@ -163,12 +163,12 @@ impl StoreConfig {
             let value = self.batch_consume_queue_file_bytes;
             return property("mapperFileSizeBatchConsumeQueue", value, "46 to 2147483618 bytes");
         }
-        let IndexConfig { slots, entries, .. } = self.index;
+        let layout @ Layout { slots, entries } = self.index.layout();
         // Places in a file are i32 in Java.
-        if slots == 0 || 40 + u64::from(slots) * 4 > i32::MAX as u64 {
+        if slots == 0 || layout.slot_at(slots) > i32::MAX as u64 {
             return property("maxHashSlotNum", slots.into(), "1 to 536870901");
         }
-        if entries < 2 || self.index.layout().file_bytes() > i32::MAX as u64 {
+        if entries < 2 || layout.file_bytes() > i32::MAX as u64 {
             return property("maxIndexNum", entries.into(), "from 2, and files of at most 2147483647 bytes");
         }
         Ok(self)

@@ -1,4 +1,5 @@
-//! The disk operations that must survive a crash or a failure, behind a trait so that tests can make them fail, and forget.
+//! The disk operations whose failure the store must survive, or whose effect a crash may undo, behind a trait so that tests
+//! can make them fail, and forget.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};

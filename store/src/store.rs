@@ -1,5 +1,6 @@
 //! The store as the broker sees it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -34,9 +35,9 @@ use crate::watermark::{Confirmation, Watermark};
 
 /// The message store of one broker. Closes itself on drop.
 ///
-/// Nothing here is async but [`Store::append_and_confirm`] and [`Arrivals`]: an append is a memory copy under a short
-/// lock, a read cuts slices from mapped files. A read of messages that are no longer [in memory](Store::in_memory) waits
-/// for the disk when its bytes are used.
+/// Nothing here is async but [`Store::append_and_confirm`], [`Store::grown`] and [`Arrivals`]: an append is a write into the
+/// page cache under a short lock, a read cuts slices from mapped files. A read of messages that are no longer
+/// [in memory](Store::in_memory) waits for the disk when its bytes are used.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
@@ -329,16 +330,14 @@ impl Store {
         let queues = &self.shared.queues;
         let trash = {
             let _folders = queues.hold_folders();
-            let _appends = self.shared.log.lock();
+            let appends = self.shared.log.lock();
             if !queues.forget(topic) {
                 return Ok(false);
             }
-            drop(_appends);
+            drop(appends);
             queues.discard(topic)?
         };
-        for trash in trash {
-            std::fs::remove_dir_all(&trash).map_err(StoreError::io("remove", trash))?;
-        }
+        remove(trash)?;
         Ok(true)
     }
 
@@ -358,16 +357,14 @@ impl Store {
         for id in queues.of_topic(topic) {
             let trash = {
                 let _folders = queues.hold_folders();
-                let _appends = self.shared.log.lock();
+                let appends = self.shared.log.lock();
                 if !queues.forget_expired(topic, id, log_min) {
                     continue;
                 }
-                drop(_appends);
+                drop(appends);
                 queues.discard_queue(topic, id)?
             };
-            for trash in trash {
-                std::fs::remove_dir_all(&trash).map_err(StoreError::io("remove", trash))?;
-            }
+            remove(trash)?;
             deleted.push(id);
         }
         Ok(deleted)
@@ -405,6 +402,11 @@ impl Store {
             ..shared.stats.figures()
         }
     }
+}
+
+/// Removes the folders of queues that were discarded.
+fn remove(trash: Vec<PathBuf>) -> Result<(), StoreError> {
+    trash.into_iter().try_for_each(|dir| std::fs::remove_dir_all(&dir).map_err(StoreError::io("remove", dir)))
 }
 
 impl Drop for Store {

@@ -223,7 +223,7 @@ remoting::config! {
         message_index_safe: bool = false, "messageIndexSafe", restart;
         /// Slots of each index file; must be those of the files there are.
         max_hash_slot_num: u32 = 5_000_000, "maxHashSlotNum", restart;
-        /// Keys in each index file, one less; must be that of the files there are.
+        /// Keys in each index file and one more; must be that of the files there are.
         max_index_num: u32 = 20_000_000, "maxIndexNum", restart;
         /// Most messages in the answer to a query by unique key.
         default_query_max_num: i32 = 32, "defaultQueryMaxNum";

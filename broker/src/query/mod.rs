@@ -36,6 +36,7 @@ pub(crate) enum QueryError {
     NoMessage(PhysicalOffset),
     #[error("{queue_id}@{topic} is not exist!")]
     NoQueue { topic: TopicName, queue_id: QueueId },
+    /// The thread that looked ended; Java has no such case.
     #[error("the query was given up")]
     ReaderGone,
 }

@@ -4,7 +4,6 @@
 
 mod allocate;
 mod append;
-
 mod flush;
 mod read;
 mod trim;
@@ -38,7 +37,7 @@ pub(crate) struct CommitLog {
     /// Everything before this is on disk.
     flushed: AtomicI64,
     flushed_timestamp: AtomicI64,
-    /// One flush at a time; the others find their work done.
+    /// One sync at a time. Who waited to flush finds the work done.
     syncing: Mutex<Syncs>,
     pub(crate) allocator: Allocator,
 }

@@ -63,7 +63,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the files in `dir`; those that cannot be believed are removed. Only a log that ends at `log_end` is looked at.
+    /// Opens the files in `dir`; those that cannot be believed, or know of messages behind `log_end`, are removed.
     ///
     /// # Errors
     /// The folder cannot be read, or a file not be removed.

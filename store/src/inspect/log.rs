@@ -71,7 +71,7 @@ impl Log {
         Ok(record)
     }
 
-    /// Reads every record in order. `each` gets the message, its bytes, and whether they are sound; it says whether to go on.
+    /// Reads every record in order. `each` gets the message, its bytes and its physical offset, and says whether to go on.
     ///
     /// # Errors
     /// A file cannot be read.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Problem;
 use super::files::{self, Segment, Segments};
@@ -22,7 +22,6 @@ pub struct QueueSummary {
     /// Units that are no blanks.
     pub units: u64,
     pub files: usize,
-    pub(super) dir: PathBuf,
     pub(super) segments: Segments,
 }
 
@@ -58,7 +57,6 @@ pub(super) fn find(dir: &Path, batches: bool, problems: &mut Vec<Problem>) -> io
                 max: 0,
                 units: 0,
                 files: segments.list.len(),
-                dir: queue_dir,
                 segments,
             };
             let (mut first, mut last, mut units) = (None, 0, 0);
@@ -68,7 +66,6 @@ pub(super) fn find(dir: &Path, batches: bool, problems: &mut Vec<Problem>) -> io
                     units += 1;
                 }
                 last = entry.offset + entry.count;
-                true
             })?;
             (queue.min, queue.max, queue.units) = (first.unwrap_or(last), last, units);
             found.push(queue);
@@ -83,10 +80,19 @@ impl QueueSummary {
         format!("{}-{}", self.topic, self.queue_id)
     }
 
-    /// Every unit up to the first that was never written, until `each` has enough.
-    pub(super) fn read(&self, mut each: impl FnMut(Entry) -> bool) -> io::Result<()> {
+    /// Bytes of all units that are no blanks.
+    pub(super) fn unit_bytes(&self) -> u64 {
+        self.units * self.bytes_per_unit() as u64
+    }
+
+    fn bytes_per_unit(&self) -> usize {
+        if self.batches { BATCH_UNIT_BYTES } else { UNIT_BYTES }
+    }
+
+    /// Every unit up to the first that was never written.
+    pub(super) fn read(&self, mut each: impl FnMut(Entry)) -> io::Result<()> {
         const CHUNK_UNITS: usize = 4096;
-        let unit_bytes = if self.batches { BATCH_UNIT_BYTES } else { UNIT_BYTES };
+        let unit_bytes = self.bytes_per_unit();
         let mut bytes = Vec::new();
         for Segment { path, start, len } in &self.segments.list {
             let file = File::open(path)?;
@@ -98,9 +104,7 @@ impl QueueSummary {
                     let Some(entry) = self.decode(start / unit_bytes as i64 + number as i64, unit) else {
                         return Ok(());
                     };
-                    if !each(entry) {
-                        return Ok(());
-                    }
+                    each(entry);
                 }
             }
         }

@@ -56,7 +56,7 @@ pub(super) fn verify(store: &Inspection, progress: &mut dyn FnMut(u64, u64)) -> 
         verified.notes.push("the messages are in DLedger's files, which were not checked".to_owned());
         return Ok(verified);
     }
-    let unit_bytes: u64 = store.queues.iter().map(|queue| queue.units * 20).sum();
+    let unit_bytes: u64 = store.queues.iter().map(QueueSummary::unit_bytes).sum();
     let total = store.log.bytes + unit_bytes;
     let log = Log::open(&store.segments)?;
     let expected = walk(store, &log, &mut verified, &mut |done| progress(done, total))?;
@@ -66,7 +66,7 @@ pub(super) fn verify(store: &Inspection, progress: &mut dyn FnMut(u64, u64)) -> 
         let mut done = store.log.bytes;
         for queue in &store.queues {
             check_queue(store, &log, queue, expected.get(&(queue.topic.clone(), queue.queue_id)), &mut verified)?;
-            done += queue.units * 20;
+            done += queue.unit_bytes();
             progress(done, total);
         }
         check_missing(store, &expected, &mut verified);
@@ -155,23 +155,22 @@ fn check_queue(
         next = Some(entry.offset + entry.count);
         // Blanks, and units whose records are deleted already.
         if entry.unit.is_blank() || entry.unit.physical < log.min() {
-            return true;
+            return;
         }
         if entry.unit.end() > verified.log.end && store.abort {
             behind += 1;
-            return true;
+            return;
         }
         kept += 1;
         if let Err(what) = check_unit(store, log, queue, &entry) {
             verified.problem(at(what));
         }
-        true
     })?;
     if behind > 0 {
         verified.notes.push(format!("{}: {behind} units point behind the end of the log", queue.name()));
     }
-    let is_light = expected.is_none() && queue.topic.starts_with("%LMQ%");
-    let Expected { records, next, .. } = expected.copied().unwrap_or_default();
+    let is_light = expected.is_none() && is_light(queue);
+    let Expected { records, next } = expected.copied().unwrap_or_default();
     if is_light || kept == records {
         return Ok(());
     }
@@ -185,6 +184,11 @@ fn check_queue(
     Ok(())
 }
 
+/// Whether it is the queue of one light topic. Java: `MixAll.isLmq`.
+fn is_light(queue: &QueueSummary) -> bool {
+    queue.topic.starts_with("%LMQ%")
+}
+
 /// Whether a unit points at the record that belongs in its place.
 fn check_unit(store: &Inspection, log: &Log, queue: &QueueSummary, entry: &Entry) -> Result<(), String> {
     let points = |what: &str| format!("it points at {}, where {what}", entry.unit.physical);
@@ -194,9 +198,8 @@ fn check_unit(store: &Inspection, log: &Log, queue: &QueueSummary, entry: &Entry
         return Err(points(&format!("a record of {} bytes lies, not of {}", message.size, entry.unit.size)));
     }
     // Light queues hold messages of other topics, which name them.
-    let named =
-        |name: &str| message.property(name).is_some_and(|queues| queues.split(',').any(|one| one == queue.topic));
-    if queue.topic.starts_with("%LMQ%") && (named("INNER_MULTI_DISPATCH")) {
+    let names_it = || message.property("INNER_MULTI_DISPATCH")?.split(',').find(|name| *name == queue.topic);
+    if is_light(queue) && names_it().is_some() {
         return Ok(());
     }
     if (message.topic, message.queue_id.0) != (&*queue.topic, queue.queue_id) {

@@ -14,19 +14,18 @@ const MAX_V1_TOPIC_BYTES: usize = 127;
 const FIXED_BYTES: usize = 91;
 /// What an IPv6 host takes more than an IPv4 one.
 const EXTRA_V6_BYTES: usize = 12;
+/// Bytes of the property that ends a record with a checksum: name, separator, ten digits, separator.
+/// Java: `CommitLog.CRC32_RESERVED_LEN`.
+const CRC_BYTES: usize = name::CRC32.len() + 1 + CRC_DIGITS + 1;
+const CRC_DIGITS: usize = 10;
+/// Digits kept free for a queue offset that only the append knows; an `i64` has no more.
+const INNER_BASE_DIGITS: usize = 19;
 
 /// The length of a topic decides the version of its records. Java: `MessageVersion`, `autoMessageVersionOnTopicLen`.
 fn magic(topic: &str) -> i32 {
     // Java counts characters; topic names are ASCII, and counting bytes keeps others readable as well.
     if topic.len() <= MAX_V1_TOPIC_BYTES { MAGIC_V1 } else { MAGIC_V2 }
 }
-
-/// Bytes of the property that ends a record with a checksum: name, separator, ten digits, separator.
-/// Java: `CommitLog.CRC32_RESERVED_LEN`.
-pub(crate) const CRC_BYTES: usize = name::CRC32.len() + 1 + CRC_DIGITS + 1;
-const CRC_DIGITS: usize = 10;
-/// Digits kept free for a queue offset that only the append knows; an `i64` has no more.
-const INNER_BASE_DIGITS: usize = 19;
 
 /// What a record has behind the properties of its message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +37,8 @@ pub(crate) struct Trailer {
 }
 
 impl Trailer {
-    /// What is written behind `properties`: a separator they may lack, and properties of which some digits come later.
+    /// What is written behind `properties`: a separator they may lack, and properties of which some digits come later. Mostly
+    /// nothing.
     fn text(self, properties: &str) -> String {
         let mut text = String::new();
         if self != Self::default() && !properties.is_empty() && !properties.ends_with(SEPARATOR) {
@@ -62,7 +62,7 @@ impl Trailer {
 
     /// Bytes that the record's properties have with this behind them.
     pub(crate) fn properties_len(self, properties: &str) -> usize {
-        if self == Self::default() { properties.len() } else { properties.len() + self.text(properties).len() }
+        properties.len() + self.text(properties).len()
     }
 }
 
@@ -76,7 +76,7 @@ fn record_len(message: &Message<'_>, properties_len: usize) -> usize {
 /// Appends the record of `message`, whose lengths were checked, and says how to complete it.
 pub(crate) fn encode(out: &mut Vec<u8>, message: &Message<'_>, trailer: Trailer) -> Patch {
     let start = out.len();
-    let behind = if trailer == Trailer::default() { String::new() } else { trailer.text(message.properties) };
+    let behind = trailer.text(message.properties);
     let properties_len = message.properties.len() + behind.len();
     let total = record_len(message, properties_len);
     out.reserve(total);

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::graves::Graves;
 use super::{Need, Retention, look};
+use crate::mmap::MappedFile;
 use crate::shared::Shared;
 
 /// How often the disk is looked at while appends are refused for want of space, so that they are taken soon again.
@@ -160,10 +161,7 @@ impl Shared {
     ///
     /// # Errors
     /// The file could not be looked at or removed, and stays.
-    pub(crate) fn delete_first_log_file(
-        &self,
-        written_before: Option<i64>,
-    ) -> io::Result<Option<Arc<crate::mmap::MappedFile>>> {
+    pub(crate) fn delete_first_log_file(&self, written_before: Option<i64>) -> io::Result<Option<Arc<MappedFile>>> {
         let settled = self.log.flushed().min(self.dispatch.dispatched());
         let Some(file) = self.log.first_of_several() else { return Ok(None) };
         let written = file.written_at()?;
