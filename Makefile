@@ -26,7 +26,7 @@ crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the stor
 	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_nine
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
-	cargo build --release
+	cargo build
 	scripts/with-docker.sh cargo test --package compat-tests --test compat || failed=1; \
 	cat docs/compatibility.md; exit $${failed:-0}
 

@@ -22,10 +22,9 @@ pub(crate) struct Consume {
     pub(crate) connections: usize,
     /// In all, over the queues.
     pub(crate) messages: usize,
+    /// Asked for at a time; stock consumers ask for 32.
+    pub(crate) pull_messages: i32,
 }
-
-/// The stock consumer's batch.
-const PULL_MESSAGES: i32 = 32;
 
 impl Consume {
     /// Takes the messages; how long it took.
@@ -89,13 +88,14 @@ impl Consume {
         Ok(())
     }
 
-    fn pull(&self, wire: &mut Wire, queue: usize, offset: i64) {
+    /// Asks for messages of `queue` from `offset` on; the queue is the opaque of the answer.
+    pub(crate) fn pull(&self, wire: &mut Wire, queue: usize, offset: i64) {
         let header = PullMessage {
             consumer_group: self.group.as_str().into(),
             topic: self.topic.as_str().into(),
             queue_id: QueueId(queue as i32),
             queue_offset: QueueOffset(offset),
-            max_msg_nums: PULL_MESSAGES,
+            max_msg_nums: self.pull_messages,
             sys_flag: PullSysFlag::SUSPEND | PullSysFlag::SUBSCRIPTION,
             commit_offset: QueueOffset(0),
             suspend_timeout_millis: 15_000,

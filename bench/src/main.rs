@@ -7,55 +7,51 @@
 
 mod consume;
 mod figures;
-mod phases;
+mod limits;
 mod produce;
 mod report;
+mod suites;
 mod target;
 mod wire;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::phases::Load;
 use crate::report::Report;
+use crate::suites::{Bench, Load, Suite};
 use crate::target::{Kind, Programs};
 
 const USAGE: &str = "\
 usage: bench --ferromq BINARY --server-jars DIR --client-path CLASSPATH [--rounds N] [--messages N] [--body BYTES]
              [--connections N] [--in-flight N] [--paced PER_SECOND] [--java-threads N] [--java-messages N]
-             [--flush ASYNC_FLUSH|SYNC_FLUSH] [--only java|ferromq]";
-
-struct Arguments {
-    programs: Programs,
-    client_path: PathBuf,
-    rounds: usize,
-    load: Load,
-    kinds: Vec<Kind>,
-}
+             [--flush ASYNC_FLUSH|SYNC_FLUSH] [--store-gib N] [--only java|ferromq]
+             [--suites load,sync-flush,catch-up,storm,recovery]";
 
 fn main() -> Result<()> {
-    let arguments = parse(std::env::args().skip(1))?;
+    let (bench, suites) = parse(std::env::args().skip(1))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
     let mut report = Report::default();
-    for round in 1..=arguments.rounds {
-        for &kind in &arguments.kinds {
-            println!("round {round} of {}: {}", arguments.rounds, kind.name());
-            let phases = phases::run(kind, &arguments.programs, &arguments.load, &arguments.client_path, &mut report);
-            runtime.block_on(phases).with_context(|| format!("measure {}", kind.name()))?;
-        }
+    for suite in suites {
+        runtime.block_on(suite.run(&bench, &mut report)).with_context(|| format!("suite {}", suite.name()))?;
     }
-    let Load { messages, body_bytes, connections, in_flight, paced_per_second, flush, .. } = &arguments.load;
+    let Load { messages, body_bytes, connections, in_flight, paced_per_second, .. } = &bench.load;
     println!(
-        "\n{messages} messages of {body_bytes} bytes, {connections} connections with {in_flight} sends in flight, {flush}; paced: {paced_per_second} per second\n"
+        "\n{messages} messages of {body_bytes} bytes, {connections} connections with {in_flight} sends in flight; paced: {paced_per_second} per second; rounds: {}\n",
+        bench.rounds
     );
     print!("{report}");
     Ok(())
 }
 
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
+/// Tells what is being done: a whole run takes many minutes.
+fn progress(what: &str) {
+    println!("{what}");
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<(Bench, Vec<Suite>)> {
     let (mut ferromq, mut server_jars, mut client_path) = (None, None, None);
-    let (mut rounds, mut kinds) = (3, Kind::ALL.to_vec());
+    let (mut rounds, mut kinds, mut suites) = (3, Kind::ALL.to_vec(), Suite::ALL.to_vec());
     let mut load = Load {
         messages: 400_000,
         paced_per_second: 10_000,
@@ -65,6 +61,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
         java_threads: 8,
         java_messages: 40_000,
         flush: "ASYNC_FLUSH".to_owned(),
+        store_gib: 20,
     };
     while let Some(option) = words.next() {
         let value = words.next().with_context(|| format!("{option} needs a value\n{USAGE}"))?;
@@ -82,10 +79,15 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
             "--java-threads" => load.java_threads = number()?,
             "--java-messages" => load.java_messages = number()?,
             "--flush" => load.flush = value,
+            "--store-gib" => load.store_gib = number()?,
+            "--suites" => {
+                suites.retain(|suite| value.split(',').any(|name| name == suite.name()));
+                ensure!(suites.len() == value.split(',').count(), "{value:?} names an unknown suite\n{USAGE}");
+            }
             "--only" => kinds.retain(|kind| kind.name().to_lowercase().starts_with(&value)),
             _ => bail!("unknown option {option}\n{USAGE}"),
         }
     }
     let programs = Programs { ferromq: ferromq.context(USAGE)?, server_jars: server_jars.context(USAGE)? };
-    Ok(Arguments { programs, client_path: client_path.context(USAGE)?, rounds, load, kinds })
+    Ok((Bench { programs, client_path: client_path.context(USAGE)?, rounds, load, kinds }, suites))
 }

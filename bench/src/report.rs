@@ -1,4 +1,4 @@
-//! The table: per figure the median of each target and their ratio.
+//! The table: per figure the median of each target, what the machine allows, and the ratios.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -51,6 +51,17 @@ figures! {
     StockCpu "broker CPU s per million stock sends" 2;
     PeakResident "peak resident memory, MiB" 1;
     LoadedOwn "own memory under load (without files), MiB" 1;
+    SyncRate "SYNC_FLUSH sends per second" 0;
+    SyncP99 "SYNC_FLUSH send latency p99, µs" 0;
+    CatchUpMib "MiB read per second from one queue" 0;
+    CatchUpLargeMib "MiB read per second from one queue, pulls of 1024 messages" 0;
+    MemoryMib "MiB copied in memory per second" 0;
+    CalmP99 "send latency p99, paced, nothing else, µs" 0;
+    StormP99 "send latency p99, paced, with rolls, deletion and a cold replay, µs" 0;
+    StormP999 "send latency p99.9, paced, with rolls, deletion and a cold replay, µs" 0;
+    StormMax "send latency max, paced, with rolls, deletion and a cold replay, µs" 0;
+    ReplayMib "MiB read per second by the cold replay" 0;
+    RecoverySend "start after kill -9 to first send, ms" 0;
 }
 
 #[derive(Default)]
@@ -58,24 +69,39 @@ pub(crate) struct Report {
     values: BTreeMap<(Figure, &'static str), Vec<f64>>,
 }
 
+/// Whose figures the machine's limits are: what its disk or network does without any broker.
+const MACHINE: &str = "machine";
+
 impl Report {
     pub(crate) fn add(&mut self, figure: Figure, kind: Kind, value: f64) {
         self.values.entry((figure, kind.name())).or_default().push(value);
     }
 
-    fn median(&self, figure: Figure, kind: Kind) -> f64 {
-        median(self.values.get(&(figure, kind.name())).cloned().unwrap_or_default())
+    /// What the machine allows, measured beside the brokers.
+    pub(crate) fn add_limit(&mut self, figure: Figure, value: f64) {
+        self.values.entry((figure, MACHINE)).or_default().push(value);
+    }
+
+    fn median(&self, figure: Figure, of: &'static str) -> f64 {
+        median(self.values.get(&(figure, of)).cloned().unwrap_or_default())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [java, ours] = Kind::ALL;
-        writeln!(f, "| figure (median) | {} | {} | ours / Java |", java.name(), ours.name())?;
-        writeln!(f, "| --- | ---: | ---: | ---: |")?;
+        let [java, ours] = Kind::ALL.map(Kind::name);
+        writeln!(f, "| figure (median) | {java} | {ours} | ours / Java | machine | ours / machine |")?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
         for &figure in Figure::ALL {
-            let (java, ours, digits) = (self.median(figure, java), self.median(figure, ours), figure.digits());
-            writeln!(f, "| {} | {java:.digits$} | {ours:.digits$} | {:.3} |", figure.label(), ours / java)?;
+            let [java, ours, machine] = [java, ours, MACHINE].map(|of| self.median(figure, of));
+            if [java, ours, machine].iter().all(|value| value.is_nan()) {
+                continue;
+            }
+            let value = |value: f64, digits| if value.is_nan() { String::new() } else { format!("{value:.digits$}") };
+            let row = [(java, figure.digits()), (ours, figure.digits()), (ours / java, 3)];
+            let row = row.into_iter().chain([(machine, figure.digits()), (ours / machine, 3)]);
+            let cells: Vec<String> = row.map(|(number, digits)| value(number, digits)).collect();
+            writeln!(f, "| {} | {} |", figure.label(), cells.join(" | "))?;
         }
         Ok(())
     }

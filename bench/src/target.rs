@@ -48,14 +48,16 @@ pub(crate) struct Target {
     pub(crate) broker_started: Instant,
     broker: Child,
     name_server: Child,
-    _dir: TempDir,
+}
+
+/// A folder for the data of one target, or of several in turn.
+pub(crate) fn folder() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("ferromq-bench-").tempdir().context("make a folder for the data")
 }
 
 impl Target {
-    /// Starts both; the broker may not answer yet.
-    pub(crate) fn start(kind: Kind, programs: &Programs, flush: &str) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("ferromq-bench-").tempdir().context("make a folder for the data")?;
-        let path = dir.path();
+    /// Starts both on the data in `path`; the broker may not answer yet. `more`: lines for the broker's configuration.
+    pub(crate) fn start(kind: Kind, programs: &Programs, path: &Path, more: &[&str]) -> Result<Self> {
         fs::write(
             path.join("namesrv.conf"),
             format!(
@@ -63,21 +65,21 @@ impl Target {
                 path.display()
             ),
         )?;
-        fs::write(path.join("broker.conf"), broker_settings(path, flush))?;
+        fs::write(path.join("broker.conf"), broker_settings(path, more))?;
         let name_server = spawn(kind, programs, path, "namesrv")?;
-        let mut target = Self {
-            kind,
-            broker_started: Instant::now(),
-            broker: spawn(kind, programs, path, "broker")?,
-            name_server,
-            _dir: dir,
-        };
+        let mut target =
+            Self { kind, broker_started: Instant::now(), broker: spawn(kind, programs, path, "broker")?, name_server };
         target.check()?;
         Ok(target)
     }
 
     pub(crate) fn broker_usage(&self) -> Result<Usage> {
         Usage::of(self.broker.id())
+    }
+
+    /// `kill -9` of the broker; the name server goes as usual.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.broker.kill().context("kill the broker")
     }
 
     /// Fails if the broker is gone.
@@ -107,7 +109,7 @@ impl Drop for Target {
     }
 }
 
-fn broker_settings(dir: &Path, flush: &str) -> String {
+fn broker_settings(dir: &Path, more: &[&str]) -> String {
     let store = dir.join("store");
     format!(
         "brokerClusterName=BenchCluster\n\
@@ -118,9 +120,10 @@ fn broker_settings(dir: &Path, flush: &str) -> String {
          namesrvAddr={NAME_SERVER}\n\
          storePathRootDir={0}\n\
          storePathCommitLog={0}/commitlog\n\
-         flushDiskType={flush}\n\
-         diskMaxUsedSpaceRatio=95\n",
-        store.display()
+         diskMaxUsedSpaceRatio=95\n\
+         {1}\n",
+        store.display(),
+        more.join("\n"),
     )
 }
 

@@ -118,7 +118,7 @@ main() {
     done
     once mqadmin "$server_version $(tree_hash "$clients/mqadmin") $(tree_hash "$clients/java")" \
         compile_java mqadmin.jar "$cache/jars/server-$server_version/*" \
-        "$clients"/java/ferromq/Event.java "$clients"/mqadmin/ferromq/Admin.java
+        "$clients"/java/ferromq/{Event,Events}.java "$clients"/mqadmin/ferromq/Admin.java
     once client-go "$(tree_hash "$clients/go") $(go version)" build_go
 
     local image

@@ -10,10 +10,10 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use crate::artifacts::Artifacts;
-use crate::clients::Mqadmin;
-use crate::machine::{Machine, Place, Signal};
+use crate::clients::{Hosts, Mqadmin};
+use crate::machine::{Disk, Machine, Place, Signal};
 use crate::process::Process;
-use crate::target::{Flush, Server, Target};
+use crate::target::{Flush, STORE, Server, Target};
 use crate::wire;
 
 /// Name server port in a container of its own.
@@ -130,11 +130,13 @@ pub struct Layout {
     /// Whether a Java broker runs its timer wheel: that doubles the cost of its start, and without it Java 5.5.0 fails
     /// `deleteTopic`.
     pub timer: bool,
+    /// The broker's store is on a disk of its own, of so many MiB; containers only.
+    pub disk_mib: Option<u32>,
 }
 
 impl Layout {
-    /// One name server, `ASYNC_FLUSH`, no timer.
-    pub const SMALL: Self = Self { name_servers: 1, flush: Flush::Async, timer: false };
+    /// One name server, `ASYNC_FLUSH`, no timer, no disk of its own.
+    pub const SMALL: Self = Self { name_servers: 1, flush: Flush::Async, timer: false, disk_mib: None };
 }
 
 /// One server process on its machine.
@@ -167,6 +169,7 @@ pub struct Cluster {
     broker: Node,
     /// Where client programs run.
     pub clients: Machine,
+    pub(crate) hosts: Hosts,
     mqadmin: Mutex<Option<Mqadmin>>,
 }
 
@@ -183,20 +186,22 @@ impl Cluster {
         } else {
             Place::Containers { network: format!("ferromq-compat-{}-{number}", std::process::id()) }
         };
-        let node = async |name: &str, port: u16| {
-            let machine = Machine::start(&stage.artifacts, &place, &dir, name).await?;
+        let node = async |name: &str, port: u16, disk: Option<Disk>| {
+            let machine = Machine::start(&stage.artifacts, &place, &dir, name, disk).await?;
             stage.note(&machine, &place);
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
             anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
         };
         let mut name_servers = Vec::new();
         for number in 0..layout.name_servers {
-            name_servers.push(node(&format!("namesrv-{number}"), NAME_SERVER_PORT).await?);
+            name_servers.push(node(&format!("namesrv-{number}"), NAME_SERVER_PORT, None).await?);
         }
-        let broker = node("broker", BROKER_PORT).await?;
-        let clients = Machine::start(&stage.artifacts, &place, &dir, "clients").await?;
+        let disk = layout.disk_mib.map(|mib| Disk { folder: STORE, mib });
+        let broker = node("broker", BROKER_PORT, disk).await?;
+        let clients = Machine::start(&stage.artifacts, &place, &dir, "clients", None).await?;
         stage.note(&clients, &place);
-        Ok(Self { target, stage: stage.clone(), layout, dir, name_servers, broker, clients, mqadmin: Mutex::new(None) })
+        let (hosts, mqadmin) = (Hosts::default(), Mutex::new(None));
+        Ok(Self { target, stage: stage.clone(), layout, dir, name_servers, broker, clients, hosts, mqadmin })
     }
 
     /// Starts all servers and waits until the broker is registered everywhere.
@@ -306,6 +311,25 @@ impl Cluster {
         self.broker.end(Signal::Kill).await
     }
 
+    /// Leaves but a mebibyte of the broker's own disk.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub async fn fill_broker_disk(&self) -> Result<()> {
+        let fill = format!(
+            "left=$(df --block-size=1 --output=avail {STORE} | tail -n 1) && fallocate --length $((left - 1048576)) {STORE}/ballast"
+        );
+        self.broker.machine.shell(&fill).await
+    }
+
+    /// Undoes [`Self::fill_broker_disk`].
+    ///
+    /// # Errors
+    /// If it was not done.
+    pub async fn empty_broker_disk(&self) -> Result<()> {
+        self.broker.machine.shell(&format!("rm {STORE}/ballast")).await
+    }
+
     /// Ends name server `number` in order.
     ///
     /// # Errors
@@ -349,6 +373,7 @@ impl Cluster {
     /// If a container cannot be removed.
     pub async fn remove(&self) -> Result<()> {
         drop(self.mqadmin.lock().await.take());
+        self.hosts.clear().await;
         let mut first_failure = Ok(());
         for machine in
             [&self.clients, &self.broker.machine].into_iter().chain(self.name_servers.iter().map(|n| &n.machine))

@@ -10,6 +10,11 @@ use serde::Deserialize;
 pub enum Event {
     /// The role is started and takes commands.
     Ready,
+    /// The program hosts roles on this port.
+    Listening {
+        /// On all addresses.
+        port: u16,
+    },
     /// The command with this id is over.
     Done {
         /// Number the command was sent with.

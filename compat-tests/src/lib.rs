@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`artifacts`] | what `setup/prepare.sh` laid ready |
 //! | [`machine`] | a container, or this machine's loopback: a place that runs processes |
-//! | [`process`] | one running program and the events it printed |
+//! | [`process`] | one running program |
+//! | [`dialogue`] | what a program or role is told and the events it printed |
 //! | [`target`] | how name server and broker are started: Java's or ours |
 //! | [`cluster`] | name servers, broker and client machine of one test network |
 //! | [`clients`] | stock Java and Go clients and mqadmin as typed handles |
@@ -20,6 +21,7 @@ pub mod artifacts;
 pub mod body;
 pub mod clients;
 pub mod cluster;
+pub mod dialogue;
 pub mod events;
 pub mod logs;
 pub mod machine;

@@ -38,6 +38,14 @@ pub enum Signal {
     Kill,
 }
 
+/// A disk of a machine's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk {
+    /// Where it is, in the machine's directory.
+    pub folder: &'static str,
+    pub mib: u32,
+}
+
 /// One running machine.
 #[derive(Debug)]
 pub struct Machine {
@@ -61,10 +69,17 @@ impl Machine {
     ///
     /// # Errors
     /// If the container does not start.
-    pub async fn start(artifacts: &Artifacts, place: &Place, dir: &Path, name: &str) -> Result<Self> {
+    pub async fn start(
+        artifacts: &Artifacts,
+        place: &Place,
+        dir: &Path,
+        name: &str,
+        disk: Option<Disk>,
+    ) -> Result<Self> {
         let own = dir.join(name);
         fs::create_dir_all(&own).with_context(|| format!("create {}", own.display()))?;
         let Place::Containers { network } = place else {
+            ensure!(disk.is_none(), "only a container has a disk of its own");
             return Ok(Self { name: name.to_owned(), dir: own, ip: "127.0.0.1".to_owned(), container: None });
         };
         let (image, tag) = artifacts.image.split_once(':').context("split image name and tag")?;
@@ -72,7 +87,7 @@ impl Machine {
             let path = path.display().to_string();
             Mount::bind_mount(path.clone(), path)
         };
-        let container = GenericImage::new(image, tag)
+        let mut request = GenericImage::new(image, tag)
             .with_container_name(format!("{network}-{name}"))
             .with_hostname(name)
             .with_network(network)
@@ -82,10 +97,12 @@ impl Machine {
             .with_host_config_modifier(|host| {
                 host.auto_remove = Some(true);
                 host.init = Some(true);
-            })
-            .start()
-            .await
-            .with_context(|| format!("start container {network}-{name}"))?;
+            });
+        if let Some(Disk { folder, mib }) = disk {
+            let path = own.join(folder).display().to_string();
+            request = request.with_mount(Mount::tmpfs_mount(path).with_size_bytes(i64::from(mib) << 20));
+        }
+        let container = request.start().await.with_context(|| format!("start container {network}-{name}"))?;
         let ip = container.get_bridge_ip_address().await.context("ask for the container's address")?.to_string();
         let container = Some(Container { id: container.id().to_owned(), handle: Mutex::new(Some(container)) });
         Ok(Self { name: name.to_owned(), dir: own, ip, container })
@@ -167,6 +184,20 @@ impl Machine {
             );
         }
         process.ended().await
+    }
+
+    /// Runs a line of shell in the machine's directory.
+    ///
+    /// # Errors
+    /// If it fails, with what it printed.
+    pub async fn shell(&self, line: &str) -> Result<()> {
+        let container = self.container.as_ref().context("only containers run shell lines")?;
+        let mut command = Command::new("docker");
+        command.args(["exec", "--user", &caller(), "--workdir"]).arg(&self.dir);
+        let output = command.args([&container.id, "sh", "-c", line]).stdin(Stdio::null()).output().await?;
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`{line}` on {}: {printed}", self.name);
+        Ok(())
     }
 
     /// Id of the container, if it is one.

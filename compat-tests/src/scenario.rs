@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::timeout;
 
-use crate::clients::{Client, Consumer, Line, Producer};
+use crate::clients::{Client, Consumer, Line, Producer, Role};
 use crate::cluster::{Cluster, Layout};
-use crate::process::{PATIENCE, Process};
+use crate::dialogue::PATIENCE;
 use crate::target::Target;
 
 /// The steps of a scenario. Each test blocks a thread of its own, so they need not be `Send`.
@@ -206,16 +206,11 @@ impl Run {
         self.mqadmin_until(&["consumerProgress", "-g", group], |out| out.contains(&total)).await
     }
 
-    async fn start(&self, label: &str, role: &Line) -> Result<Process> {
+    async fn start(&self, label: &str, role: &Line) -> Result<Role> {
         let name = self.name(label);
-        let machine = &self.cluster.clients;
-        let home = machine.dir().join(format!("{name}.home"));
-        let role =
-            Line::new(role.verb()).with("namesrv", self.cluster.name_servers()).with("instance", &name).and(role);
-        let (program, args) = self.client.launch(self.cluster.stage(), &home.display().to_string(), &role);
-        let process = machine.run(&name, &program, &args)?;
-        process.until("start", |journal| journal.ready).await?;
-        Ok(process)
+        let servers = self.cluster.name_servers();
+        let role = Line::new(role.verb()).with("namesrv", servers).with("instance", &name).and(role);
+        Role::start(&self.cluster, self.client, &name, &role).await
     }
 }
 

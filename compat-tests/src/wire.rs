@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::process::PATIENCE;
+use crate::dialogue::PATIENCE;
 
 const UPDATE_AND_CREATE_TOPIC: i32 = 17;
 const GET_ROUTEINFO_BY_TOPIC: i32 = 105;

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use tokio::time::timeout;
 
-use super::Line;
+use super::{Line, Role};
+use crate::dialogue::PATIENCE;
 use crate::events::Received;
-use crate::process::Process;
 
 /// A running consumer.
 #[derive(Debug)]
-pub struct Consumer(pub(crate) Process);
+pub struct Consumer(pub(crate) Role);
 
 impl Consumer {
     /// Waits for at least `count` deliveries and returns all there are.
@@ -19,7 +20,10 @@ impl Consumer {
     /// # Errors
     /// If they do not come in time.
     pub async fn until_received(&self, count: usize) -> Result<Vec<Received>> {
-        self.0.until(&format!("receive {count} messages"), |journal| journal.received.len() >= count).await?;
+        self.0
+            .dialogue()
+            .until(&format!("receive {count} messages"), |journal| journal.received.len() >= count)
+            .await?;
         Ok(self.received())
     }
 
@@ -31,6 +35,7 @@ impl Consumer {
         let wanted: BTreeSet<&str> = keys.into_iter().map(String::as_str).collect();
         let what = format!("receive {} keys", wanted.len());
         self.0
+            .dialogue()
             .until(&what, |journal| {
                 if journal.received.len() < wanted.len() {
                     return false;
@@ -56,17 +61,22 @@ impl Consumer {
     /// If none does in time.
     pub async fn until_assignment(&self, what: &str, wanted: impl Fn(&[i32]) -> bool) -> Result<()> {
         // A client that missed a notice rebalances every 20 s.
-        self.0.until(what, |journal| journal.assigned.last().is_some_and(|assigned| wanted(&assigned.queues))).await
+        self.0
+            .dialogue()
+            .until(what, |journal| journal.assigned.last().is_some_and(|assigned| wanted(&assigned.queues)))
+            .await
     }
 
     /// The queues the last rebalance gave to this consumer.
     pub fn assigned(&self) -> Vec<i32> {
-        self.0.look(|journal| journal.assigned.last().map(|assigned| assigned.queues.clone()).unwrap_or_default())
+        self.0
+            .dialogue()
+            .look(|journal| journal.assigned.last().map(|assigned| assigned.queues.clone()).unwrap_or_default())
     }
 
     /// All deliveries so far.
     pub fn received(&self) -> Vec<Received> {
-        self.0.look(|journal| journal.received.clone())
+        self.0.dialogue().look(|journal| journal.received.clone())
     }
 
     /// Checks that nothing but the `count` deliveries known comes for a while.
@@ -80,14 +90,34 @@ impl Consumer {
         Ok(())
     }
 
+    /// Waits until nothing has come for a while, however much comes before, and returns all deliveries.
+    ///
+    /// # Errors
+    /// If there is no such while.
+    pub async fn until_quiet(&self, quiet: Duration) -> Result<Vec<Received>> {
+        let settled = timeout(PATIENCE, async {
+            let mut before = self.received().len();
+            loop {
+                tokio::time::sleep(quiet).await;
+                let now = self.received().len();
+                if now == before {
+                    return;
+                }
+                before = now;
+            }
+        });
+        settled.await.context("wait until no more deliveries come")?;
+        Ok(self.received())
+    }
+
     /// Has a pull consumer do as `line` says and returns what it got by that.
     ///
     /// # Errors
     /// If the program fails.
     pub async fn command(&self, line: Line) -> Result<Vec<Received>> {
-        let (received, failed) = self.0.look(|journal| (journal.received.len(), journal.failed.len()));
-        self.0.command(line.text()).await?;
-        self.0.look(|journal| {
+        let (received, failed) = self.0.dialogue().look(|journal| (journal.received.len(), journal.failed.len()));
+        self.0.dialogue().command(line.text()).await?;
+        self.0.dialogue().look(|journal| {
             ensure!(journal.failed.len() == failed, "{} failed: {:?}", line.text(), &journal.failed[failed..]);
             Ok(journal.received[received..].to_vec())
         })

@@ -5,16 +5,15 @@ mod consumer;
 mod line;
 mod mqadmin;
 mod producer;
+mod role;
 
 use std::fmt;
-
-use crate::cluster::Stage;
-use crate::target::java::jvm;
 
 pub use self::consumer::Consumer;
 pub use self::line::Line;
 pub use self::mqadmin::Mqadmin;
 pub use self::producer::{Answers, Producer};
+pub(crate) use self::role::{Hosts, Role};
 
 /// A stock client and its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,22 +41,13 @@ impl Client {
         }
     }
 
-    /// Program and arguments of a role; `home` is where the client library keeps logs and offsets.
-    pub(crate) fn launch(self, stage: &Stage, home: &str, role: &Line) -> (String, Vec<String>) {
-        let version = match self {
-            Self::Java55 | Self::Mqadmin => "5.5.0",
-            Self::Java49 => "4.9.7",
-            Self::Go => {
-                let log = Line::new(role.verb()).with("log", format!("{home}/client.log"));
-                let words = log.words().chain(role.words().skip(1)).map(str::to_owned).collect();
-                return (stage.artifacts.go_client().display().to_string(), words);
-            }
-        };
-        let mut args = jvm(&stage.artifacts, &format!("client-{version}"));
-        args.extend(["-Xmx256m".to_owned(), format!("-Duser.home={home}")]);
-        args.extend(["-cp".to_owned(), stage.artifacts.client_class_path(version), "ferromq.Main".to_owned()]);
-        args.extend(role.words().map(str::to_owned));
-        ("java".to_owned(), args)
+    /// Of the Java client that is meant, if one is.
+    pub(crate) fn java_version(self) -> Option<&'static str> {
+        match self {
+            Self::Java55 | Self::Mqadmin => Some("5.5.0"),
+            Self::Java49 => Some("4.9.7"),
+            Self::Go => None,
+        }
     }
 }
 

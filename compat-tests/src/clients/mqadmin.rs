@@ -32,7 +32,7 @@ impl Mqadmin {
         args.push(format!("-Drocketmq.namesrv.addr={}", cluster.name_servers()));
         args.extend(["-cp".to_owned(), cluster.stage().artifacts.mqadmin_class_path(), "ferromq.Admin".to_owned()]);
         let process = machine.run("mqadmin", "java", &args)?;
-        process.until("start", |journal| journal.ready).await?;
+        process.dialogue.until("start", |journal| journal.ready).await?;
         Ok(Self(process))
     }
 
@@ -46,10 +46,13 @@ impl Mqadmin {
     /// # Errors
     /// If the tool does not answer.
     pub(crate) async fn run(&self, args: &[&str]) -> Result<String> {
-        let before = self.0.look(|journal| journal.outputs.len());
+        let before = self.0.dialogue.look(|journal| journal.outputs.len());
         let words: Vec<String> = args.iter().map(|arg| encode(arg)).collect();
-        self.0.write_line(&words.join(" ")).await?;
-        self.0.until(&format!("run {args:?}"), |journal| journal.outputs.len() > before).await?;
-        Ok(self.0.look(|journal| journal.outputs[before..].iter().map(|(out, err)| format!("{out}{err}")).collect()))
+        self.0.dialogue.write_line(&words.join(" ")).await?;
+        self.0.dialogue.until(&format!("run {args:?}"), |journal| journal.outputs.len() > before).await?;
+        Ok(self
+            .0
+            .dialogue
+            .look(|journal| journal.outputs[before..].iter().map(|(out, err)| format!("{out}{err}")).collect()))
     }
 }

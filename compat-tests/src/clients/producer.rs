@@ -2,9 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use super::Line;
+use super::{Line, Role};
 use crate::events::{Failed, Sent};
-use crate::process::Process;
 
 /// What became of the sends of one command.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub struct Answers {
 
 /// A running producer.
 #[derive(Debug)]
-pub struct Producer(pub(crate) Process);
+pub struct Producer(pub(crate) Role);
 
 impl Producer {
     /// Sends as `line` says, and tells what was answered and what failed.
@@ -23,10 +22,11 @@ impl Producer {
     /// # Errors
     /// If the program does not finish.
     pub async fn try_send(&self, line: Line) -> Result<Answers> {
-        let (sent, failed) = self.0.look(|journal| (journal.sent.len(), journal.failed.len()));
-        self.0.command(line.text()).await?;
+        let (sent, failed) = self.0.dialogue().look(|journal| (journal.sent.len(), journal.failed.len()));
+        self.0.dialogue().command(line.text()).await?;
         Ok(self
             .0
+            .dialogue()
             .look(|journal| Answers { sent: journal.sent[sent..].to_vec(), failed: journal.failed[failed..].to_vec() }))
     }
 
@@ -48,7 +48,7 @@ impl Producer {
     /// # Errors
     /// If the program is gone.
     pub async fn start_stream(&self, line: Line) -> Result<()> {
-        self.0.command(line.text()).await
+        self.0.dialogue().command(line.text()).await
     }
 
     /// Ends the stream; every send so far is answered or failed.
@@ -56,7 +56,7 @@ impl Producer {
     /// # Errors
     /// If the program is gone.
     pub async fn stop_stream(&self) -> Result<()> {
-        self.0.command("stop").await
+        self.0.dialogue().command("stop").await
     }
 
     /// Waits until `count` sends were answered since the start of the program.
@@ -64,12 +64,12 @@ impl Producer {
     /// # Errors
     /// If they are not in time.
     pub async fn until_sent(&self, count: usize) -> Result<()> {
-        self.0.until(&format!("send {count} messages"), |journal| journal.sent.len() >= count).await
+        self.0.dialogue().until(&format!("send {count} messages"), |journal| journal.sent.len() >= count).await
     }
 
     /// All answered sends since the start of the program.
     pub fn sent(&self) -> Vec<Sent> {
-        self.0.look(|journal| journal.sent.clone())
+        self.0.dialogue().look(|journal| journal.sent.clone())
     }
 
     /// Shuts the producer down.

@@ -30,14 +30,17 @@ pub(super) fn name_server(stage: &Stage, machine: &Machine, config: &Path) -> La
 }
 
 pub(super) fn broker(stage: &Stage, machine: &Machine, version: &str, config: &Path, name_servers: &str) -> Launch {
-    let heap = [
+    let flags = [
         "-Xms256m",
         "-Xmx512m",
         "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
         "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98",
+        // Java 4.9 unmaps its files with what later JDKs hide; refused that, it stops without saving the offsets.
+        "--add-opens=java.base/java.nio=ALL-UNNAMED",
+        "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
     ];
     let args = ["-c", &config.display().to_string(), "-n", name_servers];
-    launch(stage, machine, ("broker", version), &heap, "org.apache.rocketmq.broker.BrokerStartup", &args)
+    launch(stage, machine, ("broker", version), &flags, "org.apache.rocketmq.broker.BrokerStartup", &args)
 }
 
 /// Java 4.9 does not start without this file; an empty one keeps its logs to errors on the console.
@@ -52,7 +55,7 @@ fn launch(
     stage: &Stage,
     machine: &Machine,
     (archive, version): (&str, &str),
-    heap: &[&str],
+    flags: &[&str],
     main: &str,
     args: &[&str],
 ) -> Launch {
@@ -60,7 +63,7 @@ fn launch(
     let mut all = jvm(&stage.artifacts, archive);
     // Else each start makes an RSA key for a certificate nobody asks for: seconds of CPU time.
     all.push("-Dtls.server.mode=disabled".to_owned());
-    all.extend(heap.iter().map(|&flag| flag.to_owned()));
+    all.extend(flags.iter().map(|&flag| flag.to_owned()));
     all.extend([format!("-Duser.home={home}"), format!("-Drocketmq.home.dir={home}")]);
     all.extend(["-cp".to_owned(), stage.artifacts.server_class_path(version), main.to_owned()]);
     all.extend(args.iter().map(|&arg| arg.to_owned()));

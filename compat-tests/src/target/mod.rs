@@ -102,6 +102,9 @@ pub const CLUSTER: &str = "DefaultCluster";
 /// Name of the broker.
 pub const BROKER: &str = "broker-a";
 
+/// Folder of the broker's store on its machine.
+pub(crate) const STORE: &str = "store";
+
 /// How to start a server process.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -147,7 +150,7 @@ impl Server {
         layout: Layout,
     ) -> Result<Launch> {
         let config = machine.dir().join("broker.conf");
-        let store = machine.dir().join("store");
+        let store = machine.dir().join(STORE);
         let text: String = [
             setting("brokerClusterName", CLUSTER),
             setting("brokerName", BROKER),

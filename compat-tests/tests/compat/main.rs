@@ -10,6 +10,7 @@ mod consume;
 mod crash;
 mod dead_letter;
 mod delay;
+mod full_disk;
 mod hand_over;
 mod name_servers;
 mod neighbours;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         rebalance::SCENARIOS,
         name_servers::SCENARIOS,
         crash::SCENARIOS,
+        full_disk::SCENARIOS,
         hand_over::SCENARIOS,
         admin_brokers::SCENARIOS,
         admin_topics::SCENARIOS,

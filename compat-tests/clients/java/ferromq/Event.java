@@ -1,9 +1,5 @@
 package ferromq;
 
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
-import java.io.PrintStream;
-import java.io.UnsupportedEncodingException;
 import java.util.Collection;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -11,23 +7,12 @@ import java.util.Map;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 
-/** One JSON line on stdout. */
+/** Something that happened, written as one JSON line. */
 final class Event {
-    /** The real stdout, whatever becomes of System.out and whatever the locale's encoding is. */
-    private static final PrintStream OUT = utf8Stdout();
-
     private final Map<String, Object> fields = new LinkedHashMap<>();
 
     private Event(String name) {
         fields.put("event", name);
-    }
-
-    private static PrintStream utf8Stdout() {
-        try {
-            return new PrintStream(new FileOutputStream(FileDescriptor.out), false, "UTF-8");
-        } catch (UnsupportedEncodingException impossible) {
-            throw new IllegalStateException(impossible);
-        }
     }
 
     static Event of(String name) {
@@ -57,13 +42,11 @@ final class Event {
         return this;
     }
 
-    void send() {
+    @Override
+    public String toString() {
         StringBuilder line = new StringBuilder();
         write(line, fields);
-        synchronized (OUT) {
-            OUT.println(line);
-            OUT.flush();
-        }
+        return line.toString();
     }
 
     private static void write(StringBuilder out, Object value) {

@@ -1,63 +1,56 @@
 package ferromq;
 
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.net.ServerSocket;
+import java.net.Socket;
 
 /**
- * One client role per process: `Main <role> key=value …`. Commands come as lines on stdin, events leave as
- * JSON lines on stdout. The end of stdin is the same as `quit`, so a client never outlives the test.
+ * `Main <role> key=value …` is one client role, which takes its commands on stdin and tells its events on stdout.
+ *
+ * `Main host` is any number of them, each over a connection of its own to the port that it tells: the first line there is
+ * the role. It spares a JVM per client. It ends with stdin, so that it never outlives the test.
  */
 public final class Main {
-    /** What a role does with one command line; answered by a `done` event. */
-    interface Role {
-        void start() throws Exception;
-
-        void command(Line line) throws Exception;
-
-        void stop() throws Exception;
-    }
-
     public static void main(String[] args) throws Exception {
-        Line arguments = Line.ofArguments(args);
-        Role role = role(arguments);
-        try {
-            role.start();
-        } catch (Throwable failure) {
-            Event.failed(failure).send();
-            System.exit(1);
+        Events events = Events.onStdout();
+        if (args[0].equals("host")) {
+            ServerSocket server = new ServerSocket(0);
+            Thread acceptor = new Thread(() -> accept(server), "acceptor");
+            acceptor.start();
+            events.send(Event.of("listening").put("port", server.getLocalPort()));
+            untilEnd(System.in);
+            System.exit(0);
         }
-        Event.of("ready").send();
-
-        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        for (String text = in.readLine(); text != null; text = in.readLine()) {
-            Line line = Line.of(text);
-            if (line.verb.equals("quit")) {
-                break;
-            }
-            try {
-                role.command(line);
-            } catch (Throwable failure) {
-                Event.failed(failure).send();
-            }
-            Event.of("done").put("id", line.number("id", 0)).send();
-        }
-        role.stop();
-        Event.of("stopped").send();
+        boolean started = new Session(System.in, events).run(Line.ofArguments(args));
         // Client threads that are not daemons must not keep the process.
-        System.exit(0);
+        System.exit(started ? 0 : 1);
     }
 
-    private static Role role(Line arguments) {
-        switch (arguments.verb) {
-            case "producer":
-                return new Producer(arguments);
-            case "push":
-                return new PushConsumer(arguments);
-            case "pull":
-                return new PullConsumer(arguments);
-            default:
-                throw new IllegalArgumentException("unknown role " + arguments.verb);
+    private static void accept(ServerSocket server) {
+        try {
+            for (int number = 1; ; number++) {
+                Socket socket = server.accept();
+                new Thread(() -> serve(socket), "role-" + number).start();
+            }
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
+        }
+    }
+
+    private static void serve(Socket socket) {
+        try (Socket open = socket) {
+            new Session(open.getInputStream(), new Events(open.getOutputStream())).run();
+        } catch (Exception failure) {
+            // The test sees its connection end; why is in the kept stderr.
+            failure.printStackTrace();
+        }
+    }
+
+    private static void untilEnd(InputStream in) throws IOException {
+        while (in.read() >= 0) {
+            // Nobody says anything here.
         }
     }
 }

@@ -12,11 +12,13 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageConst;
 
 /** Sends: `send mode=sync|async|oneway|batch topic= key= [count=] …`, and `stream … / stop` until told otherwise. */
-final class Producer implements Main.Role {
+final class Producer implements Session.Role {
     private final DefaultMQProducer producer;
+    private final Events events;
     private volatile Thread stream;
 
-    Producer(Line arguments) {
+    Producer(Line arguments, Events events) {
+        this.events = events;
         producer = new DefaultMQProducer(arguments.text("group"));
         producer.setNamesrvAddr(arguments.text("namesrv"));
         producer.setInstanceName(arguments.text("instance"));
@@ -192,19 +194,18 @@ final class Producer implements Main.Role {
         return message;
     }
 
-    private static void sent(List<String> keys, SendResult result) {
-        Event.of("sent")
+    private void sent(List<String> keys, SendResult result) {
+        events.send(Event.of("sent")
             .put("keys", keys)
             .put("status", result.getSendStatus().name())
             .put("msgId", result.getMsgId())
             .put("offsetMsgId", result.getOffsetMsgId())
             .put("broker", result.getMessageQueue().getBrokerName())
             .put("queueId", result.getMessageQueue().getQueueId())
-            .put("queueOffset", result.getQueueOffset())
-            .send();
+            .put("queueOffset", result.getQueueOffset()));
     }
 
-    private static void failed(List<String> keys, Throwable failure) {
-        Event.failed(failure).put("keys", keys).send();
+    private void failed(List<String> keys, Throwable failure) {
+        events.send(Event.failed(failure).put("keys", keys));
     }
 }

@@ -12,11 +12,13 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * A lite pull consumer. With `mode=subscribe`: `poll count= timeout=` and `commit`; with `mode=assign`:
  * `read queue= offset= count=` reads one queue from where it is told.
  */
-final class PullConsumer implements Main.Role {
+final class PullConsumer implements Session.Role {
     private final DefaultLitePullConsumer consumer;
+    private final Events events;
     private final Line arguments;
 
-    PullConsumer(Line arguments) {
+    PullConsumer(Line arguments, Events events) {
+        this.events = events;
         this.arguments = arguments;
         consumer = new DefaultLitePullConsumer(arguments.text("group"));
         consumer.setNamesrvAddr(arguments.text("namesrv"));
@@ -70,7 +72,7 @@ final class PullConsumer implements Main.Role {
         while (all.size() < count && System.nanoTime() < end) {
             for (MessageExt message : consumer.poll(200)) {
                 all.add(message);
-                Received.of(message, message.getBrokerName()).put("ok", true).send();
+                events.send(Received.of(message, message.getBrokerName()).put("ok", true));
             }
         }
     }

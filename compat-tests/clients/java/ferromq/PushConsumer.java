@@ -17,15 +17,17 @@ import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
 /** A push consumer that can be told to fail each message's first deliveries (`fail=n`). */
-final class PushConsumer implements Main.Role {
+final class PushConsumer implements Session.Role {
     private final DefaultMQPushConsumer consumer;
+    private final Events events;
     private final Line arguments;
     private final int failures;
     private final long pauseMillis;
     /** Orderly retries happen inside the client; the broker's reconsumeTimes stays behind, so we count. */
     private final Map<String, Integer> attempts = new ConcurrentHashMap<>();
 
-    PushConsumer(Line arguments) {
+    PushConsumer(Line arguments, Events events) {
+        this.events = events;
         this.arguments = arguments;
         failures = arguments.small("fail", 0);
         pauseMillis = arguments.number("pause", 0);
@@ -86,7 +88,7 @@ final class PushConsumer implements Main.Role {
             int earlier = orderly ? attempts.merge(message.getMsgId(), 1, Integer::sum) - 1 : message.getReconsumeTimes();
             boolean ok = earlier >= failures;
             taken &= ok;
-            Received.of(message, queue.getBrokerName()).put("ok", ok).send();
+            events.send(Received.of(message, queue.getBrokerName()).put("ok", ok));
         }
         if (pauseMillis > 0) {
             try {
@@ -118,7 +120,7 @@ final class PushConsumer implements Main.Role {
     }
 
     /** The stock average strategy, which also tells what it gave us. */
-    private static final class Reported implements AllocateMessageQueueStrategy {
+    private final class Reported implements AllocateMessageQueueStrategy {
         private final AllocateMessageQueueAveragely stock = new AllocateMessageQueueAveragely();
         private final Map<String, List<Integer>> last = new ConcurrentHashMap<>();
 
@@ -132,7 +134,7 @@ final class PushConsumer implements Main.Role {
             mine.forEach(queue -> ids.add(queue.getQueueId()));
             String topic = all.get(0).getTopic();
             if (!ids.equals(last.put(topic, ids))) {
-                Event.of("assigned").put("topic", topic).put("queues", ids).put("members", clients.size()).send();
+                events.send(Event.of("assigned").put("topic", topic).put("queues", ids).put("members", clients.size()));
             }
             return mine;
         }

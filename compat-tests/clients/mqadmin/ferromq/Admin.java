@@ -25,7 +25,8 @@ public final class Admin extends MQAdminStartup {
     }
 
     private static void serve() throws IOException {
-        Event.of("ready").send();
+        Events events = Events.onStdout();
+        events.send(Event.of("ready"));
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String text = in.readLine(); text != null && !text.equals("quit"); text = in.readLine()) {
             String[] words = text.split(" ");
@@ -41,7 +42,7 @@ public final class Admin extends MQAdminStartup {
             main0(words, null);
             System.out.flush();
             System.err.flush();
-            Event.of("output").put("out", out.toString("UTF-8")).put("err", err.toString("UTF-8")).send();
+            events.send(Event.of("output").put("out", out.toString("UTF-8")).put("err", err.toString("UTF-8")));
         }
     }
 }

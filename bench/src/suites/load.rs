@@ -1,44 +1,29 @@
-//! What is measured of one target, phase by phase.
+//! A broker on its usual settings: memory, the time of its start, and what sends and reads cost, phase by phase.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use remoting::protocol::RequestCode;
-use remoting::protocol::topic::UpdateTopic;
 use remoting::types::QueueOffset;
 
+use super::{Bench, Load, consume, create_topic, first_send, produce};
 use crate::consume::{Consume, ends};
 use crate::figures::Usage;
-use crate::produce::Produce;
 use crate::report::{Figure, Report};
-use crate::target::{BROKER, Kind, NAME_SERVER, Programs, Target};
-use crate::wire::Wire;
-
-/// How much is sent and read.
-#[derive(Clone, Debug)]
-pub(crate) struct Load {
-    pub(crate) messages: usize,
-    pub(crate) paced_per_second: usize,
-    pub(crate) body_bytes: usize,
-    pub(crate) connections: usize,
-    pub(crate) in_flight: usize,
-    pub(crate) java_threads: usize,
-    pub(crate) java_messages: usize,
-    pub(crate) flush: String,
-}
+use crate::target::{self, BROKER, Kind, NAME_SERVER, Target};
 
 const TOPIC: &str = "bench_topic";
 const QUEUES: usize = 8;
-const START_MAX: Duration = Duration::from_secs(60);
 
 /// Runs all phases on a fresh target.
-pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Path, report: &mut Report) -> Result<()> {
-    let mut target = Target::start(kind, programs, &load.flush)?;
+pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
+    let Bench { programs, client_path, load, .. } = bench;
+    let dir = target::folder()?;
+    let mut target = Target::start(kind, programs, dir.path(), &[&format!("flushDiskType={}", load.flush)])?;
     let mut note = |figure, value| report.add(figure, kind, value);
     note(Figure::FirstSend, first_send(&mut target).await?.as_secs_f64() * 1e3);
-    create_topic().await?;
+    create_topic(TOPIC, QUEUES).await?;
     // Long enough for what a process does after its start; the figure is of a broker that has nothing to do.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let idle = target.broker_usage()?;
@@ -46,10 +31,10 @@ pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Pat
     note(Figure::IdleOwn, idle.own_mib);
 
     // The JVM compiles what it runs often: the figures are of a warm broker, for both.
-    produce(load, load.messages, None).run().await?;
+    produce(load, TOPIC, QUEUES, load.messages, None).run().await?;
 
     let before = target.broker_usage()?;
-    let mut sent = produce(load, load.messages, None).run().await?;
+    let mut sent = produce(load, TOPIC, QUEUES, load.messages, None).run().await?;
     note(Figure::SendRate, load.messages as f64 / sent.elapsed.as_secs_f64());
     note(Figure::SendMib, (load.messages * load.body_bytes) as f64 / sent.elapsed.as_secs_f64() / 1048576.0);
     let send_cpu = cpu_per_million(before, target.broker_usage()?, load.messages);
@@ -63,7 +48,7 @@ pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Pat
 
     let paced_messages = load.paced_per_second * 10;
     let before = target.broker_usage()?;
-    let mut paced = produce(load, paced_messages, Some(load.paced_per_second)).run().await?;
+    let mut paced = produce(load, TOPIC, QUEUES, paced_messages, Some(load.paced_per_second)).run().await?;
     let paced_cpu = cpu_per_million(before, target.broker_usage()?, paced_messages);
     note(Figure::PacedCpu, paced_cpu);
     let [p50, p99, p999] = paced.latencies.shares([0.5, 0.99, 0.999]);
@@ -84,14 +69,14 @@ pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Pat
     note(Figure::FullTailCpu, both - (send_cpu + after) / 2.0);
 
     let from = vec![QueueOffset(0); QUEUES];
-    let backlog = Consume { from, messages: load.messages, ..consume("bench_backlog") };
+    let backlog = Consume { from, messages: load.messages, ..consume(TOPIC, "bench_backlog") };
     let before = target.broker_usage()?;
     let elapsed = backlog.run().await?;
     note(Figure::BacklogRate, load.messages as f64 / elapsed.as_secs_f64());
     note(Figure::BacklogCpu, cpu_per_million(before, target.broker_usage()?, load.messages));
 
     let before = target.broker_usage()?;
-    let rate = stock_producer(java, load).await?;
+    let rate = stock_producer(client_path, load).await?;
     note(Figure::StockRate, rate);
     note(Figure::StockCpu, cpu_per_million(before, target.broker_usage()?, load.java_messages));
 
@@ -104,19 +89,19 @@ pub(crate) async fn run(kind: Kind, programs: &Programs, load: &Load, java: &Pat
 /// CPU seconds of the broker per million messages that are sent.
 async fn sends(target: &Target, load: &Load, messages: usize, per_second: Option<usize>) -> Result<f64> {
     let before = target.broker_usage()?;
-    produce(load, messages, per_second).run().await?;
+    produce(load, TOPIC, QUEUES, messages, per_second).run().await?;
     Ok(cpu_per_million(before, target.broker_usage()?, messages))
 }
 
 /// CPU seconds of the broker per million messages that are sent and read at the tail.
 async fn tail(target: &Target, load: &Load, messages: usize, per_second: Option<usize>) -> Result<f64> {
     let from = ends(BROKER, TOPIC, QUEUES).await?;
-    let tail = Consume { from, messages, ..consume("bench_tail") };
+    let tail = Consume { from, messages, ..consume(TOPIC, "bench_tail") };
     let before = target.broker_usage()?;
     let sends = async {
         // The consumers' first pulls wait at the tail before the first message comes.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        produce(load, messages, per_second).run().await
+        produce(load, TOPIC, QUEUES, messages, per_second).run().await
     };
     let (sent, read) = tokio::join!(sends, tail.run());
     sent?;
@@ -124,73 +109,9 @@ async fn tail(target: &Target, load: &Load, messages: usize, per_second: Option<
     Ok(cpu_per_million(before, target.broker_usage()?, messages))
 }
 
-fn produce(load: &Load, messages: usize, per_second: Option<usize>) -> Produce {
-    Produce {
-        addr: BROKER.to_owned(),
-        topic: TOPIC.to_owned(),
-        queues: QUEUES,
-        connections: load.connections,
-        in_flight: load.in_flight,
-        body_bytes: load.body_bytes,
-        // Whole rounds over connections and queues, so that consumers know what each queue gets.
-        messages: messages / (QUEUES * load.connections) * (QUEUES * load.connections),
-        per_second,
-    }
-}
-
-fn consume(group: &str) -> Consume {
-    Consume {
-        addr: BROKER.to_owned(),
-        topic: TOPIC.to_owned(),
-        group: group.to_owned(),
-        from: Vec::new(),
-        connections: 4,
-        messages: 0,
-    }
-}
-
 /// CPU seconds of the broker per million messages.
 fn cpu_per_million(before: Usage, after: Usage, messages: usize) -> f64 {
     (after.cpu - before.cpu).as_secs_f64() / messages as f64 * 1e6
-}
-
-/// From the start of the broker's process to its first stored message.
-async fn first_send(target: &mut Target) -> Result<Duration> {
-    let one = Produce {
-        addr: BROKER.to_owned(),
-        topic: "bench_first".to_owned(),
-        queues: 1,
-        connections: 1,
-        in_flight: 1,
-        body_bytes: 1024,
-        messages: 1,
-        per_second: None,
-    };
-    loop {
-        match one.run().await {
-            Ok(_) => return Ok(target.broker_started.elapsed()),
-            Err(err) if target.broker_started.elapsed() > START_MAX => return Err(err).context("the first send"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-        }
-        target.check()?;
-    }
-}
-
-async fn create_topic() -> Result<()> {
-    let header = UpdateTopic {
-        topic: TOPIC.into(),
-        default_topic: "TBW102".into(),
-        read_queue_nums: QUEUES as i32,
-        write_queue_nums: QUEUES as i32,
-        perm: 6,
-        topic_filter_type: "SINGLE_TAG".to_owned(),
-        topic_sys_flag: Some(0),
-        order: Some(false),
-        attributes: None,
-        force: None,
-    };
-    Wire::connect(BROKER).await?.call(RequestCode::UPDATE_AND_CREATE_TOPIC, &header, b"").await?;
-    Ok(())
 }
 
 /// Messages per second of the stock Java producer, sending synchronously from several threads.

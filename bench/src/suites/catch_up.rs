@@ -1,0 +1,45 @@
+//! A consumer that is far behind reads one queue as fast as it can, with one pull at a time.
+
+use anyhow::Result;
+use remoting::types::QueueOffset;
+
+use super::{Bench, Load, consume, create_topic, first_send, produce};
+use crate::consume::Consume;
+use crate::limits;
+use crate::report::{Figure, Report};
+use crate::target::{self, Kind, Target};
+
+const TOPIC: &str = "bench_catch_up";
+/// A stock consumer's pull and its usual answer.
+const PULL_BYTES: usize = 400;
+const PULL_MESSAGES: i32 = 32;
+const LARGE_PULL_MESSAGES: i32 = 1024;
+
+pub(super) fn limits(load: &Load, report: &mut Report) -> Result<()> {
+    let exchange = limits::loopback_exchange(PULL_BYTES, PULL_MESSAGES as usize * load.body_bytes)?;
+    report.add_limit(Figure::CatchUpMib, exchange);
+    report.add_limit(Figure::CatchUpLargeMib, limits::loopback_stream()?);
+    report.add_limit(Figure::MemoryMib, limits::memory_copy());
+    Ok(())
+}
+
+pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
+    let dir = target::folder()?;
+    // Else answers end at 256 KiB, whatever is asked for.
+    let settings = ["maxTransferBytesOnMessageInMemory=4194304", "maxTransferCountOnMessageInMemory=1024"];
+    let mut target = Target::start(kind, &bench.programs, dir.path(), &settings)?;
+    first_send(&mut target).await?;
+    create_topic(TOPIC, 1).await?;
+    let sends = produce(&bench.load, TOPIC, 1, bench.load.messages, None);
+    sends.run().await?;
+    for (figure, pull_messages) in [(Figure::CatchUpMib, PULL_MESSAGES), (Figure::CatchUpLargeMib, LARGE_PULL_MESSAGES)]
+    {
+        let from = vec![QueueOffset(0)];
+        let reads = Consume { from, messages: sends.messages, pull_messages, ..consume(TOPIC, "bench_catch_up") };
+        // The first time warms the JVM up.
+        reads.run().await?;
+        let elapsed = reads.run().await?;
+        report.add(figure, kind, (sends.messages * bench.load.body_bytes) as f64 / 1048576.0 / elapsed.as_secs_f64());
+    }
+    target.check()
+}

@@ -1,0 +1,168 @@
+//! What is measured: each suite starts brokers of its own, of each make in turn.
+
+mod catch_up;
+mod load;
+mod recovery;
+mod storm;
+mod sync_flush;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use remoting::protocol::RequestCode;
+use remoting::protocol::topic::UpdateTopic;
+
+use crate::consume::Consume;
+use crate::produce::Produce;
+use crate::report::Report;
+use crate::target::{BROKER, Kind, Programs, Target};
+use crate::wire::Wire;
+
+/// How much is sent and read.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    pub(crate) messages: usize,
+    pub(crate) paced_per_second: usize,
+    pub(crate) body_bytes: usize,
+    pub(crate) connections: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) java_threads: usize,
+    pub(crate) java_messages: usize,
+    /// Of the load suite.
+    pub(crate) flush: String,
+    /// How large a store the recovery suite kills.
+    pub(crate) store_gib: usize,
+}
+
+/// All that a suite needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Bench {
+    pub(crate) programs: Programs,
+    pub(crate) client_path: PathBuf,
+    pub(crate) load: Load,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) rounds: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// Memory, start, and the cost of sends and reads on usual settings.
+    Load,
+    /// `SYNC_FLUSH` against what the disk allows.
+    SyncFlush,
+    /// Reading one queue against what loopback moves.
+    CatchUp,
+    /// Latency of sends while files are made and deleted and old messages read.
+    Storm,
+    /// The start after `kill -9` with a large store.
+    Recovery,
+}
+
+impl Suite {
+    pub(crate) const ALL: [Self; 5] = [Self::Load, Self::SyncFlush, Self::CatchUp, Self::Storm, Self::Recovery];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::SyncFlush => "sync-flush",
+            Self::CatchUp => "catch-up",
+            Self::Storm => "storm",
+            Self::Recovery => "recovery",
+        }
+    }
+
+    /// All rounds; makes alternate, because machines are noisy.
+    pub(crate) async fn run(self, bench: &Bench, report: &mut Report) -> Result<()> {
+        if self == Self::Recovery {
+            return recovery::run(bench, report).await;
+        }
+        for round in 1..=bench.rounds {
+            match self {
+                Self::SyncFlush => sync_flush::limits(&bench.load, report)?,
+                Self::CatchUp => catch_up::limits(&bench.load, report)?,
+                Self::Load | Self::Storm | Self::Recovery => {}
+            }
+            for &kind in &bench.kinds {
+                crate::progress(&format!("{}, round {round} of {}: {}", self.name(), bench.rounds, kind.name()));
+                let measured = match self {
+                    Self::Load => load::run(kind, bench, report).await,
+                    Self::SyncFlush => sync_flush::run(kind, bench, report).await,
+                    Self::CatchUp => catch_up::run(kind, bench, report).await,
+                    Self::Storm => storm::run(kind, bench, report).await,
+                    Self::Recovery => Ok(()),
+                };
+                measured.with_context(|| format!("measure {}", kind.name()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const START_MAX: Duration = Duration::from_secs(300);
+
+/// From the start of the broker's process to its first stored message.
+async fn first_send(target: &mut Target) -> Result<Duration> {
+    let one = Produce {
+        addr: BROKER.to_owned(),
+        topic: "bench_first".to_owned(),
+        queues: 1,
+        connections: 1,
+        in_flight: 1,
+        body_bytes: 1024,
+        messages: 1,
+        per_second: None,
+    };
+    loop {
+        match one.run().await {
+            Ok(_) => return Ok(target.broker_started.elapsed()),
+            Err(err) if target.broker_started.elapsed() > START_MAX => return Err(err).context("the first send"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+        target.check()?;
+    }
+}
+
+async fn create_topic(topic: &str, queues: usize) -> Result<()> {
+    let header = UpdateTopic {
+        topic: topic.into(),
+        default_topic: "TBW102".into(),
+        read_queue_nums: queues as i32,
+        write_queue_nums: queues as i32,
+        perm: 6,
+        topic_filter_type: "SINGLE_TAG".to_owned(),
+        topic_sys_flag: Some(0),
+        order: Some(false),
+        attributes: None,
+        force: None,
+    };
+    Wire::connect(BROKER).await?.call(RequestCode::UPDATE_AND_CREATE_TOPIC, &header, b"").await?;
+    Ok(())
+}
+
+/// Sends to all queues of `topic` in turn, on as many connections as the load has.
+fn produce(load: &Load, topic: &str, queues: usize, messages: usize, per_second: Option<usize>) -> Produce {
+    Produce {
+        addr: BROKER.to_owned(),
+        topic: topic.to_owned(),
+        queues,
+        connections: load.connections,
+        in_flight: load.in_flight,
+        body_bytes: load.body_bytes,
+        // Whole rounds over connections and queues, so that consumers know what each queue gets.
+        messages: messages / (queues * load.connections) * (queues * load.connections),
+        per_second,
+    }
+}
+
+fn consume(topic: &str, group: &str) -> Consume {
+    Consume {
+        addr: BROKER.to_owned(),
+        topic: topic.to_owned(),
+        group: group.to_owned(),
+        from: Vec::new(),
+        connections: 4,
+        messages: 0,
+        pull_messages: 32,
+    }
+}

@@ -1,0 +1,105 @@
+//! Latency of sends while everything happens that brokers do beside: segments roll, old ones are deleted, and a consumer reads
+//! messages that only the disk has.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use remoting::header::{DecodeHeader, NoHeader};
+use remoting::protocol::pull::PullMessageReply;
+use remoting::protocol::{RequestCode, ResponseCode};
+use rustix::fs::{Advice, fadvise};
+
+use super::{Bench, consume, create_topic, first_send, produce};
+use crate::consume::Consume;
+use crate::report::{Figure, Report};
+use crate::target::{self, BROKER, Kind, Target};
+use crate::wire::Wire;
+
+const TOPIC: &str = "bench_storm";
+const BACKLOG: &str = "bench_old";
+const QUEUES: usize = 8;
+const BACKLOG_BYTES: usize = 2 << 30;
+const BACKLOG_BODY_BYTES: usize = 8 << 10;
+const CALM: Duration = Duration::from_secs(10);
+const STORM: Duration = Duration::from_secs(30);
+
+/// A roll every few seconds, and a few files deleted every five.
+const SETTINGS: [&str; 4] =
+    ["mappedFileSizeCommitLog=67108864", "fileReservedTime=0", "cleanResourceInterval=5000", "deleteFileBatchMax=3"];
+
+pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
+    let dir = target::folder()?;
+    let mut target = Target::start(kind, &bench.programs, dir.path(), &SETTINGS)?;
+    first_send(&mut target).await?;
+    create_topic(TOPIC, QUEUES).await?;
+    create_topic(BACKLOG, QUEUES).await?;
+    let mut backlog = produce(&bench.load, BACKLOG, QUEUES, BACKLOG_BYTES / BACKLOG_BODY_BYTES, None);
+    (backlog.body_bytes, backlog.in_flight) = (BACKLOG_BODY_BYTES, 16);
+    backlog.run().await?;
+
+    let rate = bench.load.paced_per_second;
+    let paced = |time: Duration| produce(&bench.load, TOPIC, QUEUES, rate * time.as_secs() as usize, Some(rate));
+    // The first time warms the JVM up.
+    paced(CALM).run().await?;
+    let mut calm = paced(CALM).run().await?;
+    let [p99] = calm.latencies.shares([0.99]);
+    report.add(Figure::CalmP99, kind, p99);
+
+    forget_pages(&dir.path().join("store/commitlog"))?;
+    // From now on every look at the files deletes some.
+    Wire::connect(BROKER).await?.call(RequestCode::DELETE_EXPIRED_COMMITLOG, &NoHeader, b"").await?;
+    let over = AtomicBool::new(false);
+    let storm = async {
+        let sent = paced(STORM).run().await;
+        over.store(true, Ordering::Relaxed);
+        sent
+    };
+    let reads = consume(BACKLOG, "bench_replay");
+    let (sent, replayed) = tokio::join!(storm, replay(&reads, &over));
+    let [p99, p999, max] = sent?.latencies.shares([0.99, 0.999, 1.0]);
+    for (figure, value) in [(Figure::StormP99, p99), (Figure::StormP999, p999), (Figure::StormMax, max)] {
+        report.add(figure, kind, value);
+    }
+    report.add(Figure::ReplayMib, kind, replayed? as f64 / 1048576.0 / STORM.as_secs_f64());
+    target.check()
+}
+
+/// Has the page cache let go of the messages, as it would of old ones on a machine with more of them than memory.
+fn forget_pages(commit_log: &Path) -> Result<()> {
+    for entry in fs::read_dir(commit_log).context("list the commit log")? {
+        let file = File::open(entry?.path())?;
+        file.sync_data()?;
+        fadvise(&file, 0, None, Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
+/// Reads all queues from their beginning, again and again; the bytes of the answers.
+async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> {
+    let mut wire = Wire::connect(&reads.addr).await?;
+    let mut bytes = 0;
+    let mut answers = Vec::new();
+    (0..QUEUES).for_each(|queue| reads.pull(&mut wire, queue, 0));
+    while !over.load(Ordering::Relaxed) {
+        wire.flush().await?;
+        let Ok(read) = tokio::time::timeout(Duration::from_secs(1), wire.answers(&mut answers)).await else { continue };
+        read?;
+        for answer in answers.drain(..) {
+            let queue = answer.opaque.0 as usize;
+            bytes += answer.body.len();
+            let next = PullMessageReply::decode(&answer.ext).map(|reply| reply.next_begin_offset.0);
+            match answer.response_code() {
+                // Files go while they are read: the answer says where the queue begins now.
+                ResponseCode::SUCCESS | ResponseCode::PULL_OFFSET_MOVED | ResponseCode::PULL_RETRY_IMMEDIATELY => {
+                    reads.pull(&mut wire, queue, next?);
+                }
+                ResponseCode::PULL_NOT_FOUND | ResponseCode::SYSTEM_BUSY => reads.pull(&mut wire, queue, 0),
+                code => bail!("pull: {code}: {}", answer.remark.unwrap_or_default()),
+            }
+        }
+    }
+    Ok(bytes)
+}
