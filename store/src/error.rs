@@ -65,6 +65,13 @@ pub enum AppendError {
     Io(#[from] io::Error),
 }
 
+impl AppendError {
+    /// Whether the store takes nothing at all for now. It has logged that when it began, so each refused batch is no news.
+    pub fn refuses_all(&self) -> bool {
+        matches!(self, Self::Closed | Self::Poisoned | Self::QueuesFailing | Self::DiskFull { .. })
+    }
+}
+
 /// The message can never be stored as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum IllegalMessage {

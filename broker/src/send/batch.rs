@@ -59,7 +59,11 @@ impl Sends {
                 appended.end
             }
             Err(err) => {
-                tracing::warn!(%err, messages, "messages were not stored");
+                if err.refuses_all() {
+                    tracing::debug!(%err, messages, "messages were not stored");
+                } else {
+                    tracing::warn!(%err, messages, "messages were not stored");
+                }
                 return desk.answers.write(peer, &desk.stamp, Err(&PutError::from(err)));
             }
         };
