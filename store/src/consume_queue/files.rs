@@ -6,83 +6,142 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entry::UNIT_BYTES;
+use remoting::types::{QueueId, TopicName};
+
 use super::open_files::{OpenFile, OpenFiles};
 use crate::io::{self as disk, Files};
 use crate::segments;
 
+/// What all queues of one kind share.
+#[derive(Debug)]
+pub(crate) struct QueueRoot {
+    /// Holds a folder for each topic, which holds one for each queue.
+    pub(crate) dir: PathBuf,
+    pub(crate) file_bytes: i64,
+    pub(crate) unit_bytes: i64,
+    pub(crate) open: Arc<OpenFiles>,
+}
+
+impl QueueRoot {
+    /// Where the files of a queue lie.
+    pub(crate) fn dir_of(&self, topic: &str, id: QueueId) -> PathBuf {
+        let mut dir = self.dir.join(topic);
+        dir.push(id.to_string());
+        dir
+    }
+}
+
 /// Files of one queue, addressed by byte. Written by one thread at a time, read by many.
+///
+/// There may be a million of these: what can be told from the rest is not kept.
 #[derive(Debug)]
 pub(crate) struct QueueFiles {
-    dir: PathBuf,
-    file_bytes: i64,
-    unit_bytes: i64,
-    list: Vec<QueueFile>,
+    root: Arc<QueueRoot>,
+    topic: Arc<TopicName>,
+    id: QueueId,
     /// Files were created whose folder entries are not on disk yet.
     new_entries: bool,
-    open: Arc<OpenFiles>,
+    list: FileList,
+    open: Vec<OpenPart>,
+}
+
+/// Files that follow each other without a gap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileList {
+    /// First byte of the first one.
+    pub(crate) start: i64,
+    pub(crate) count: u32,
+}
+
+impl FileList {
+    /// The files with these first bytes.
+    pub(crate) fn of(starts: &[i64]) -> Self {
+        Self { start: starts.first().copied().unwrap_or(0), count: starts.len() as u32 }
+    }
 }
 
 #[derive(Debug)]
-struct QueueFile {
+struct OpenPart {
     start: i64,
-    file: Option<Arc<OpenFile>>,
+    file: Arc<OpenFile>,
     /// Written since the last sync.
     dirty: bool,
 }
 
 impl QueueFiles {
-    /// Files with units of another size than usual.
-    pub(crate) fn of_units(
-        unit_bytes: usize,
-        dir: PathBuf,
-        file_bytes: i64,
-        starts: Vec<i64>,
-        open: &Arc<OpenFiles>,
-    ) -> Self {
-        Self { unit_bytes: unit_bytes as i64, ..Self::new(dir, file_bytes, starts, open) }
-    }
-
-    pub(crate) fn new(dir: PathBuf, file_bytes: i64, starts: Vec<i64>, open: &Arc<OpenFiles>) -> Self {
-        let list = starts.into_iter().map(|start| QueueFile { start, file: None, dirty: false }).collect();
-        Self { dir, file_bytes, unit_bytes: UNIT_BYTES as i64, list, new_entries: false, open: Arc::clone(open) }
+    pub(crate) fn new(root: &Arc<QueueRoot>, topic: &Arc<TopicName>, id: QueueId, list: FileList) -> Self {
+        let (root, topic) = (Arc::clone(root), Arc::clone(topic));
+        Self { root, topic, id, new_entries: false, list, open: Vec::new() }
     }
 
     pub(crate) fn units_per_file(&self) -> i64 {
-        self.file_bytes / self.unit_bytes
+        self.root.file_bytes / self.root.unit_bytes
+    }
+
+    /// The same queue's files in another root, where it has none yet.
+    pub(crate) fn moved(&self, root: &Arc<QueueRoot>, list: FileList) -> Self {
+        Self::new(root, &self.topic, self.id, list)
+    }
+
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.root.dir_of(&self.topic, self.id)
+    }
+
+    fn path(&self, start: i64) -> PathBuf {
+        segments::path_of(&self.dir(), start)
+    }
+
+    fn end(&self) -> i64 {
+        self.list.start + i64::from(self.list.count) * self.root.file_bytes
     }
 
     /// First byte of the first file, and one behind the last byte of the last.
     pub(crate) fn span(&self) -> Option<(i64, i64)> {
-        Some((self.list.first()?.start, self.list.last()?.start + self.file_bytes))
+        (self.list.count > 0).then(|| (self.list.start, self.end()))
     }
 
-    fn index_of(&self, at: i64) -> Option<usize> {
-        let first = self.list.first()?.start;
-        let index = usize::try_from(at.checked_sub(first)?.div_euclid(self.file_bytes)).ok()?;
-        (index < self.list.len()).then_some(index)
+    /// Where the file starts that holds byte `at`.
+    fn start_of(&self, at: i64) -> Option<i64> {
+        let (first, end) = self.span()?;
+        (first..end).contains(&at).then(|| at - (at - first) % self.root.file_bytes)
     }
 
-    /// `keep`: it stays open also if many are.
-    fn open(&mut self, index: usize, keep: bool) -> io::Result<Arc<OpenFile>> {
-        let slot = &mut self.list[index];
-        if let Some(file) = &slot.file {
-            return Ok(Arc::clone(file));
-        }
-        let path = segments::path_of(&self.dir, slot.start);
-        let keep = keep || !self.open.are_many();
-        let file = self.open.add(OpenOptions::new().read(true).write(true).open(path)?);
-        if keep {
-            slot.file = Some(Arc::clone(&file));
-        }
-        Ok(file)
+    fn open_part(&self, start: i64) -> io::Result<Arc<OpenFile>> {
+        Ok(self.root.open.add(OpenOptions::new().read(true).write(true).open(self.path(start))?))
+    }
+
+    /// The file that starts at `start`, open until it is synced.
+    fn part(&mut self, start: i64) -> io::Result<&mut OpenPart> {
+        let place = match self.open.iter().position(|part| part.start == start) {
+            Some(place) => place,
+            None => self.keep_open(start, self.open_part(start)?),
+        };
+        Ok(&mut self.open[place])
+    }
+
+    fn keep_open(&mut self, start: i64, file: Arc<OpenFile>) -> usize {
+        // Most queues have one file.
+        self.open.reserve_exact(1);
+        self.open.push(OpenPart { start, file, dirty: false });
+        self.open.len() - 1
     }
 
     /// The file that holds byte `at`, where `at` lies in it, and how many bytes it has from there on.
     pub(crate) fn locate(&mut self, at: i64) -> io::Result<(Arc<OpenFile>, u64, usize)> {
-        let index = self.index_of(at).ok_or(io::ErrorKind::NotFound)?;
-        let within = at - self.list[index].start;
-        Ok((self.open(index, false)?, within as u64, (self.file_bytes - within) as usize))
+        let start = self.start_of(at).ok_or(io::ErrorKind::NotFound)?;
+        let within = at - start;
+        let file = match self.open.iter().find(|part| part.start == start) {
+            Some(part) => Arc::clone(&part.file),
+            None => {
+                let keep = !self.root.open.are_many();
+                let file = self.open_part(start)?;
+                if keep {
+                    self.keep_open(start, Arc::clone(&file));
+                }
+                file
+            }
+        };
+        Ok((file, within as u64, (self.root.file_bytes - within) as usize))
     }
 
     /// Writes at byte `at`, creating the files that are missing behind the last one, or the first one around `at`.
@@ -91,13 +150,14 @@ impl QueueFiles {
             while self.span().is_none_or(|(_, end)| end <= at) {
                 self.create_next(files, at)?;
             }
-            let index = self.index_of(at).ok_or(io::ErrorKind::NotFound)?;
-            let within = at - self.list[index].start;
+            let start = self.start_of(at).ok_or(io::ErrorKind::NotFound)?;
+            let within = at - start;
             // Open until it is synced: only this descriptor is sure to tell of a write that failed later.
-            let file = self.open(index, true)?;
-            let (now, later) = bytes.split_at(bytes.len().min((self.file_bytes - within) as usize));
-            files.write_at(&file, now, within as u64)?;
-            self.list[index].dirty = true;
+            let room = (self.root.file_bytes - within) as usize;
+            let part = self.part(start)?;
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            files.write_at(&part.file, now, within as u64)?;
+            part.dirty = true;
             at += now.len() as i64;
             bytes = later;
         }
@@ -105,21 +165,24 @@ impl QueueFiles {
     }
 
     fn create_next(&mut self, files: &dyn Files, at: i64) -> io::Result<()> {
-        let start = self.span().map_or(at - at.rem_euclid(self.file_bytes), |(_, end)| end);
-        fs::create_dir_all(&self.dir)?;
-        let path = segments::path_of(&self.dir, start);
-        let file = files.create_sized(&path, self.file_bytes as u64, false)?;
-        let file = Some(self.open.add(file));
-        // Most queues have one file.
-        self.list.reserve_exact(1);
-        self.list.push(QueueFile { start, file, dirty: false });
+        let file_bytes = self.root.file_bytes;
+        let start = self.span().map_or(at - at.rem_euclid(file_bytes), |(_, end)| end);
+        let dir = self.dir();
+        fs::create_dir_all(&dir)?;
+        let file = files.create_sized(&segments::path_of(&dir, start), file_bytes as u64, false)?;
+        let file = self.root.open.add(file);
+        self.keep_open(start, file);
+        if self.list.count == 0 {
+            self.list.start = start;
+        }
+        self.list.count += 1;
         self.new_entries = true;
         Ok(())
     }
 
     /// Bytes of all files.
     pub(crate) fn bytes(&self) -> u64 {
-        self.list.len() as u64 * self.file_bytes as u64
+        u64::from(self.list.count) * self.root.file_bytes as u64
     }
 
     /// Removes the files that lie wholly before byte `at`, but never the last; returns how many.
@@ -128,13 +191,16 @@ impl QueueFiles {
     /// A file could not be removed; it and those behind it stay.
     pub(crate) fn remove_before(&mut self, files: &dyn Files, at: i64) -> io::Result<usize> {
         let mut removed = 0;
-        while self.list.len() > 1 && self.list[0].start + self.file_bytes <= at {
+        while self.list.count > 1 && self.list.start + self.root.file_bytes <= at {
             // Names go from disk in order: a gap would keep the store from opening.
             if removed > 0 {
-                files.sync_dir(&self.dir)?;
+                files.sync_dir(&self.dir())?;
             }
-            files.remove_file(&segments::path_of(&self.dir, self.list[0].start))?;
-            self.list.remove(0);
+            let start = self.list.start;
+            files.remove_file(&self.path(start))?;
+            self.open.retain(|part| part.start != start);
+            self.list.start += self.root.file_bytes;
+            self.list.count -= 1;
             removed += 1;
         }
         Ok(removed)
@@ -142,23 +208,22 @@ impl QueueFiles {
 
     /// Closes the files that need no sync; they are opened again when they are used.
     pub(crate) fn close(&mut self) {
-        for file in self.list.iter_mut().filter(|file| !file.dirty) {
-            file.file = None;
-        }
+        self.open.retain(|part| part.dirty);
+        self.open.shrink_to_fit();
     }
 
     /// What a sync has to call `fdatasync` on; the caller does that without holding the files.
     pub(crate) fn take_dirty(&mut self) -> (Vec<Arc<OpenFile>>, Option<PathBuf>) {
-        let take = |file: &mut QueueFile| std::mem::take(&mut file.dirty).then(|| file.file.clone()).flatten();
-        let dirty = self.list.iter_mut().filter_map(take).collect();
-        let new_entries = std::mem::take(&mut self.new_entries).then(|| self.dir.clone());
+        let take = |part: &mut OpenPart| std::mem::take(&mut part.dirty).then(|| Arc::clone(&part.file));
+        let dirty = self.open.iter_mut().filter_map(take).collect();
+        let new_entries = std::mem::take(&mut self.new_entries).then(|| self.dir());
         (dirty, new_entries)
     }
 
     /// Puts back what [`Self::take_dirty`] gave after a sync that failed.
     pub(crate) fn all_dirty(&mut self) {
-        for file in self.list.iter_mut().filter(|file| file.file.is_some()) {
-            file.dirty = true;
+        for part in &mut self.open {
+            part.dirty = true;
         }
         self.new_entries = true;
     }
@@ -167,17 +232,20 @@ impl QueueFiles {
     ///
     /// Java leaves the old units in place, where a later recovery takes them for entries.
     pub(crate) fn truncate(&mut self, files: &dyn Files, at: i64) -> io::Result<()> {
-        while let Some(last) = self.list.last().filter(|last| last.start >= at) {
-            files.remove_file(&segments::path_of(&self.dir, last.start))?;
-            self.list.pop();
+        let file_bytes = self.root.file_bytes;
+        while let Some((_, end)) = self.span().filter(|(_, end)| end - file_bytes >= at) {
+            let start = end - file_bytes;
+            files.remove_file(&self.path(start))?;
+            self.open.retain(|part| part.start != start);
+            self.list.count -= 1;
             self.new_entries = true;
         }
-        if let Some(index) = self.index_of(at) {
-            let file = self.open(index, true)?;
-            let from = (at - self.list[index].start) as u64;
-            if !disk::is_zero_behind(&file, from, self.file_bytes as u64)? {
-                files.zero_range(&file, from, self.file_bytes as u64)?;
-                self.list[index].dirty = true;
+        if let Some(start) = self.start_of(at) {
+            let part = self.part(start)?;
+            let from = (at - start) as u64;
+            if !disk::is_zero_behind(&part.file, from, file_bytes as u64)? {
+                files.zero_range(&part.file, from, file_bytes as u64)?;
+                part.dirty = true;
             }
         }
         Ok(())
@@ -203,7 +271,9 @@ mod tests {
     fn readers_keep_no_more_files_open_than_allowed_and_a_dirty_one_stays() {
         let dir = tempfile::tempdir().expect("a folder");
         let open = OpenFiles::at_most(2);
-        let mut files = QueueFiles::new(dir.path().join("0"), 20, Vec::new(), &open);
+        let root = QueueRoot { dir: dir.path().to_owned(), file_bytes: 20, unit_bytes: 20, open: Arc::clone(&open) };
+        let topic = Arc::new(TopicName::new("T"));
+        let mut files = QueueFiles::new(&Arc::new(root), &topic, QueueId(0), FileList::default());
         files.write(&RealFiles, 0, &[1; 80]).expect("written");
         assert_eq!(open.count(), 4, "all four wait for their sync");
         files.close();

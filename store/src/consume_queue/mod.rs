@@ -35,18 +35,16 @@ use crate::error::StoreError;
 use crate::io::Files;
 use crate::parallel::in_parts;
 use crate::segments;
-use files::QueueFiles;
+use files::{FileList, QueueFiles, QueueRoot};
 use open_files::OpenFiles;
 
 /// All queues of the store.
 #[derive(Debug)]
 pub(crate) struct Queues {
     /// `<root>/consumequeue`.
-    dir: PathBuf,
-    file_bytes: u64,
+    singles: Arc<QueueRoot>,
     /// `<root>/batchconsumequeue`.
-    batch_dir: PathBuf,
-    batch_file_bytes: u64,
+    batches: Arc<QueueRoot>,
     topics: DashMap<TopicName, Arc<TopicQueues>>,
     /// Queues with units that are not in files yet; the keeper's list.
     unwritten: Mutex<Vec<Arc<Queue>>>,
@@ -55,7 +53,6 @@ pub(crate) struct Queues {
     folders: RwLock<()>,
     /// Makes names of folders on their way out unique.
     trash_number: AtomicU64,
-    open: Arc<OpenFiles>,
     /// Bytes of units that queues keep in memory though they are in files.
     kept_bytes: AtomicUsize,
 }
@@ -69,51 +66,53 @@ const KEPT_BYTES_MAX: usize = 64 << 20;
 const TRASH_PREFIX: &str = ".deleted-";
 
 impl Queues {
-    /// Finds the queues in the folders of `config`; [`Queue::load`] then finds their ends.
-    pub(crate) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let (dir, batch_dir) = (config.root.join("consumequeue"), config.root.join("batchconsumequeue"));
-        fs::create_dir_all(&dir).map_err(StoreError::io("create", &dir))?;
-        let queues = Self {
-            dir,
-            file_bytes: config.consume_queue_file_bytes,
-            batch_dir,
-            batch_file_bytes: config.batch_consume_queue_file_bytes,
+    /// No queues, which will lie in the folders of `config`.
+    fn none(config: &StoreConfig) -> Self {
+        let open = OpenFiles::of_this_process();
+        let root = |folder, file_bytes, unit_bytes| {
+            let dir = config.root.join(folder);
+            Arc::new(QueueRoot { dir, file_bytes: file_bytes as i64, unit_bytes, open: Arc::clone(&open) })
+        };
+        Self {
+            singles: root("consumequeue", config.consume_queue_file_bytes, UNIT_BYTES as i64),
+            batches: root("batchconsumequeue", config.batch_consume_queue_file_bytes, BATCH_UNIT_BYTES as i64),
             topics: DashMap::new(),
             unwritten: Mutex::default(),
             reports: Arc::default(),
             folders: RwLock::default(),
             trash_number: AtomicU64::new(0),
-            open: OpenFiles::of_this_process(),
             kept_bytes: AtomicUsize::new(0),
-        };
-        let topic_folders = folders(&queues.dir)?;
-        in_parts(&topic_folders, |part| {
+        }
+    }
+
+    /// Finds the queues in the folders of `config`; [`Queue::load`] then finds their ends.
+    pub(crate) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let queues = Self::none(config);
+        let QueueRoot { dir, file_bytes, .. } = &*queues.singles;
+        fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
+        in_parts(&folders(dir)?, |part| {
             for (topic, id, queue_dir) in queue_folders(part)? {
-                let starts = segments::list(&queue_dir, queues.file_bytes, "mappedFileSizeConsumeQueue")?;
-                let files = QueueFiles::new(queue_dir, queues.file_bytes as i64, starts, &queues.open);
-                let queue = Arc::new(Queue::new(topic.clone(), id, files));
-                queues.topics.entry(topic).or_default().write().insert(id, queue);
+                let starts = segments::list(&queue_dir, *file_bytes as u64, "mappedFileSizeConsumeQueue")?;
+                queues.insert(&topic, id, |topic| QueueFiles::new(&queues.singles, topic, id, FileList::of(&starts)));
             }
             Ok(())
         })?;
-        let batch_folders =
-            if queues.batch_dir.exists() { queue_folders(&folders(&queues.batch_dir)?)? } else { Vec::new() };
+        let QueueRoot { dir, file_bytes, .. } = &*queues.batches;
+        let batch_folders = if dir.exists() { queue_folders(&folders(dir)?)? } else { Vec::new() };
         for (topic, id, queue_dir) in batch_folders {
             const TWO_KINDS: &str = "the queue has a folder under consumequeue, too, and is of one kind only; move away \
                 the folder that does not go with the topic's attribute queue.type";
             if queues.get(&topic, id).is_some() {
                 return Err(StoreError::OtherKind { path: queue_dir, what: TWO_KINDS });
             }
-            let starts = segments::list(&queue_dir, queues.batch_file_bytes, "mapperFileSizeBatchConsumeQueue")?;
-            let files =
-                QueueFiles::of_units(BATCH_UNIT_BYTES, queue_dir, queues.batch_file_bytes as i64, starts, &queues.open);
-            queues.get_or_create(&topic, id).take_batches(files);
+            let starts = segments::list(&queue_dir, *file_bytes as u64, "mapperFileSizeBatchConsumeQueue")?;
+            queues.get_or_create(&topic, id).take_batches(&queues.batches, FileList::of(&starts));
         }
         Ok(queues)
     }
 
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+        &self.singles.dir
     }
 
     pub(crate) fn get(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
@@ -126,23 +125,23 @@ impl Queues {
         if let Some(queue) = self.get(topic, id) {
             return queue;
         }
+        self.insert(topic, id, |topic| QueueFiles::new(&self.singles, topic, id, FileList::default()))
+    }
+
+    /// The queue; if it is not there, a new one with these files.
+    fn insert(&self, topic: &TopicName, id: QueueId, files: impl FnOnce(&Arc<TopicName>) -> QueueFiles) -> Arc<Queue> {
         // Held while the queue is put in, so that it is not put into a topic that was just deleted.
         let held = self.topics.entry(topic.clone()).or_default();
         let mut queues = held.write();
-        let queue = queues.entry(id).or_insert_with(|| {
-            let dir = self.dir.join(topic.as_str()).join(id.to_string());
-            let files = QueueFiles::new(dir, self.file_bytes as i64, Vec::new(), &self.open);
-            Arc::new(Queue::new(topic.clone(), id, files))
-        });
-        Arc::clone(queue)
+        // All queues of a topic share its name.
+        let name = queues.values().next().map_or_else(|| Arc::new(topic.clone()), |queue| Arc::clone(&queue.topic));
+        Arc::clone(queues.entry(id).or_insert_with(|| Arc::new(Queue::new(Arc::clone(&name), id, files(&name)))))
     }
 
     /// The queue as one that takes inner batches; `None`: it is there and holds other entries.
     pub(crate) fn get_or_create_for_batches(&self, topic: &TopicName, id: QueueId) -> Option<Arc<Queue>> {
         let queue = self.get_or_create(topic, id);
-        let dir = self.batch_dir.join(topic.as_str()).join(id.to_string());
-        let files = QueueFiles::of_units(BATCH_UNIT_BYTES, dir, self.batch_file_bytes as i64, Vec::new(), &self.open);
-        queue.take_batches(files).then_some(queue)
+        queue.take_batches(&self.batches, FileList::default()).then_some(queue)
     }
 
     /// Every queue, also those without entries.
@@ -187,13 +186,13 @@ impl Queues {
 
     /// Whether so many files are open that some have to be closed.
     pub(crate) fn are_many_open(&self) -> bool {
-        self.open.are_many()
+        self.singles.open.are_many()
     }
 
     /// Has the files of these queues, which nobody else writes to, on disk and closed; forgets the list.
     pub(crate) fn sync_and_close(&self, queues: &mut Vec<Arc<Queue>>, disk: &dyn Files) -> io::Result<()> {
         // One call costs less than one for each file and each of its folders.
-        let at_once = match disk.sync_file_system(&self.dir) {
+        let at_once = match disk.sync_file_system(self.dir()) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
             Err(error) => return Err(error),
@@ -261,7 +260,7 @@ impl Queues {
     /// The same for one queue; a topic's folder goes with its last.
     pub(crate) fn discard_queue(&self, topic: &str, id: QueueId) -> Result<Vec<PathBuf>, StoreError> {
         let discarded = self.move_away(&Path::new(topic).join(id.to_string()))?;
-        for parent in [&self.dir, &self.batch_dir] {
+        for parent in [&self.singles.dir, &self.batches.dir] {
             match fs::remove_dir(parent.join(topic)) {
                 Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
                     return Err(StoreError::io("remove", parent.join(topic))(error));
@@ -274,7 +273,7 @@ impl Queues {
 
     fn move_away(&self, folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         let mut discarded = Vec::new();
-        for parent in [&self.dir, &self.batch_dir] {
+        for parent in [&self.singles.dir, &self.batches.dir] {
             let dir = parent.join(folder);
             let trash = parent.join(format!("{TRASH_PREFIX}{}", self.trash_number.fetch_add(1, Ordering::Relaxed)));
             match fs::rename(&dir, &trash) {

@@ -8,6 +8,7 @@ mod follow;
 mod load;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ const KEPT_UNITS: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    pub(crate) topic: TopicName,
+    pub(crate) topic: Arc<TopicName>,
     pub(crate) queue_id: QueueId,
     /// Offset of the next message; read and written under the append lock only.
     pub(crate) next: AtomicI64,
@@ -99,7 +100,7 @@ pub(crate) struct Applied {
 }
 
 impl Queue {
-    pub(crate) fn new(topic: TopicName, queue_id: QueueId, files: QueueFiles) -> Self {
+    pub(crate) fn new(topic: Arc<TopicName>, queue_id: QueueId, files: QueueFiles) -> Self {
         Self {
             topic,
             queue_id,

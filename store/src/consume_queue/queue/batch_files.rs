@@ -1,12 +1,13 @@
 //! The files of a queue of inner batches: a unit for each record, found by halves.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Queue, Tail};
 use crate::consume_queue::Unit;
 use crate::consume_queue::batches::{BATCH_UNIT_BYTES, BatchTail, BatchUnit};
-use crate::consume_queue::files::{self, QueueFiles};
+use crate::consume_queue::files::{self, FileList, QueueRoot};
 use crate::io::Files;
 
 /// Units read at once.
@@ -18,8 +19,8 @@ impl Queue {
         self.tail.lock().batches.is_some()
     }
 
-    /// Makes a queue that holds nothing one of inner batches, which lies in `files`. False if it holds other entries.
-    pub(crate) fn take_batches(&self, files: QueueFiles) -> bool {
+    /// Makes a queue that holds nothing one of inner batches, with files below `root`. False if it holds other entries.
+    pub(crate) fn take_batches(&self, root: &Arc<QueueRoot>, list: FileList) -> bool {
         let mut tail = self.tail.lock();
         if tail.batches.is_some() {
             return true;
@@ -27,7 +28,8 @@ impl Queue {
         if self.max() > 0 || tail.end() > 0 {
             return false;
         }
-        *self.files.lock() = files;
+        let mut files = self.files.lock();
+        *files = files.moved(root, list);
         tail.batches = Some(Box::default());
         true
     }
