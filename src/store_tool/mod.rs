@@ -105,7 +105,8 @@ fn inspection_json(store: &Inspection, configs: &config_files::Configs) -> Value
         },
         "queues": store.queues.iter().map(queue).collect::<Vec<_>>(),
         "indexes": store.indexes.iter().map(index).collect::<Vec<_>>(),
-        "checkpoint": checkpoint, "others": others, "topics": configs.topics, "groups": configs.groups,
+        "checkpoint": checkpoint,
+        "roster": store.roster.as_ref().map(|roster| json!({ "bytes": roster.bytes, "queues": roster.queues })), "others": others, "topics": configs.topics, "groups": configs.groups,
         "problems": problems_json(store.problems.iter().chain(&configs.problems)),
     })
 }

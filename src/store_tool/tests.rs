@@ -213,3 +213,30 @@ fn our_own_stores_are_sound_after_a_stop_and_after_a_crash() {
     let (sound, text) = tool("verify", &root).unwrap();
     assert!(sound && text.ends_with("all is well\n"), "{text}");
 }
+
+#[test]
+fn what_the_last_stop_noted_of_the_queues_is_told_and_checked() {
+    let (_folder, root) = unpack("java-5.5.0-crash");
+    assert_eq!(json("inspect --json", &root)["roster"], Value::Null);
+    let mut config = StoreConfig::new(&root);
+    config.commit_log_file_bytes = 1 << 20;
+    config.consume_queue_file_bytes = 600;
+    let (store, _) = Store::open(config, Clock::system()).unwrap();
+    store.close().unwrap();
+    let found = json("inspect --json", &root);
+    assert_eq!(found["roster"]["queues"], found["queues"].as_array().unwrap().len());
+    assert!(found["others"].as_array().unwrap().iter().all(|other| other["path"] != "ferromq.queues"));
+    assert!(!tool("verify", &root).unwrap().1.contains("ferromq.queues"));
+
+    let queue = &found["queues"][0];
+    let queue = format!("consumequeue/{}/{}", queue["topic"].as_str().unwrap(), queue["queueId"]);
+    fs::remove_dir_all(root.join(queue)).unwrap();
+    let (_, text) = tool("verify", &root).unwrap();
+    assert!(text.contains("note: ferromq.queues: 1 queues are not as the last stop"), "{text}");
+
+    let file = fs::OpenOptions::new().write(true).open(root.join("ferromq.queues")).unwrap();
+    file.write_all_at(b"x", 40).unwrap();
+    assert_eq!(json("inspect --json", &root)["roster"]["queues"], Value::Null);
+    let (_, text) = tool("verify", &root).unwrap();
+    assert!(text.contains("note: ferromq.queues: it is torn, damaged"), "{text}");
+}

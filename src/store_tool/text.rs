@@ -61,6 +61,10 @@ pub(super) fn inspection(store: &Inspection, configs: &Configs, out: &mut dyn Wr
             writeln!(out, "{what}: {number}")?;
         }
     }
+    if let Some(roster) = &store.roster {
+        let what = roster.queues.map_or_else(|| "damaged".to_owned(), |queues| count(queues, "queue"));
+        writeln!(out, "noted by the last stop: {what}, {} bytes", roster.bytes)?;
+    }
     writeln!(out, "others:")?;
     for other in &store.others {
         let files = if other.files == 1 { String::new() } else { format!(" in {} files", other.files) };

@@ -17,6 +17,8 @@ use crate::io::Files;
 
 const FILE_BYTES: u64 = 4096;
 const FIELDS: usize = 6;
+/// Bytes of the fields.
+pub(crate) const FIELDS_BYTES: usize = FIELDS * 8;
 
 /// What a checkpoint says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl Checkpoint {
 
     /// Reads the fields at the start of the file; `None` if there are not enough bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; FIELDS * 8] = bytes.first_chunk()?;
+        let bytes: &[u8; FIELDS_BYTES] = bytes.first_chunk()?;
         let mut fields = bytes.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field));
         let mut next = || fields.next().unwrap_or(0);
         Some(Self {
@@ -54,15 +56,20 @@ impl Checkpoint {
         })
     }
 
-    fn fields(&self) -> [i64; FIELDS] {
-        [
+    pub(crate) fn encode(&self) -> [u8; FIELDS_BYTES] {
+        let fields = [
             self.physic_msg_timestamp.0,
             self.logics_msg_timestamp.0,
             self.index_msg_timestamp.0,
             self.master_flushed_offset,
             self.confirm_phy_offset,
             self.logics_physical_offset,
-        ]
+        ];
+        let mut bytes = [0; FIELDS_BYTES];
+        for (place, field) in bytes.as_chunks_mut().0.iter_mut().zip(fields) {
+            *place = field.to_be_bytes();
+        }
+        bytes
     }
 }
 
@@ -77,16 +84,21 @@ impl CheckpointFile {
         if file.metadata()?.len() < FILE_BYTES {
             file.set_len(FILE_BYTES)?;
         }
-        let mut bytes = [0; FIELDS * 8];
-        file.read_exact_at(&mut bytes, 0)?;
-        let checkpoint = Checkpoint::decode(&bytes).expect("six fields were read");
-        Ok((Self(file), checkpoint))
+        let file = Self(file);
+        let checkpoint = Checkpoint::decode(&file.fields()?).expect("six fields were read");
+        Ok((file, checkpoint))
+    }
+
+    /// The fields as they are in the file.
+    pub(crate) fn fields(&self) -> io::Result<[u8; FIELDS_BYTES]> {
+        let mut bytes = [0; FIELDS_BYTES];
+        self.0.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
     }
 
     /// Returns once the checkpoint is on disk. The fields lie in one sector, so a crash leaves the old or the new ones.
     pub(crate) fn write(&self, disk: &dyn Files, checkpoint: &Checkpoint) -> io::Result<()> {
-        let bytes: Vec<u8> = checkpoint.fields().iter().flat_map(|field| field.to_be_bytes()).collect();
-        disk.write_at(&self.0, &bytes, 0)?;
+        disk.write_at(&self.0, &checkpoint.encode(), 0)?;
         disk.sync_data(&self.0)
     }
 }

@@ -2,12 +2,15 @@
 //! can make them fail, and forget.
 
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FallocateFlags;
+
+use crate::signal::Signal;
 
 /// The disk as the store's writers see it.
 pub(crate) trait Files: Debug + Send + Sync {
@@ -46,6 +49,18 @@ pub(crate) trait Files: Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// What tells a file or folder, as it is now, from every other and from itself after a change.
+    fn stamp(&self, path: &Path) -> io::Result<Stamp> {
+        let found = fs::metadata(path)?;
+        let changed_ns = changed_ns(&found);
+        Ok(Stamp { device: found.dev(), inode: found.ino(), changed_ns })
+    }
+
+    /// As [`moment_after_all`].
+    fn moment_after_all(&self, file: &File) -> io::Result<i64> {
+        moment_after_all(file)
+    }
+
     /// Takes the blocks of the first `bytes` of `file` from the disk now, so that writing them cannot run out of space. A
     /// file system that cannot do that is left as it is.
     fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
@@ -68,6 +83,53 @@ pub(crate) trait Files: Debug + Send + Sync {
     /// Bytes of the disk that holds `path`; 0 if that cannot be told.
     fn capacity(&self, path: &Path) -> u64 {
         rustix::fs::statvfs(path).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+    }
+}
+
+/// A file or folder at one time. Nobody can set `changed_ns`, when its content, its name, its owner or its modes were changed
+/// last: not who copies it, nor who sets its other times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// Nanoseconds since 1970.
+    pub(crate) changed_ns: i64,
+}
+
+impl Stamp {
+    /// Whether both are of one file that was not changed between. The device may have got another number.
+    pub(crate) fn is_same_file_unchanged(&self, other: &Self) -> bool {
+        (self.inode, self.changed_ns) == (other.inode, other.changed_ns)
+    }
+}
+
+fn changed_ns(found: &Metadata) -> i64 {
+    found.ctime().saturating_mul(1_000_000_000).saturating_add(found.ctime_nsec())
+}
+
+/// A moment, in nanoseconds since 1970, that is later than the time of every change before this call to the file system that
+/// holds `file`, and not later than that of any change after it. Writes to the start of the file.
+///
+/// # Errors
+/// The file system's clock stands still, or I/O fails.
+pub(crate) fn moment_after_all(file: &File) -> io::Result<i64> {
+    /// The clock of a file system may go in steps as long as this.
+    const STEP_MAX: Duration = Duration::from_secs(2);
+    const PAUSE: Duration = Duration::from_millis(1);
+    let touch = || {
+        file.write_all_at(&[0], 0)?;
+        Ok::<_, io::Error>(changed_ns(&file.metadata()?))
+    };
+    let (before, since) = (touch()?, Instant::now());
+    loop {
+        let now = touch()?;
+        if now > before {
+            return Ok(now);
+        }
+        if since.elapsed() > STEP_MAX {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the file system's clock stands still"));
+        }
+        Signal::default().wait(Some(PAUSE));
     }
 }
 

@@ -18,6 +18,8 @@ use crate::io::{remove_file, sync_dir};
 /// process, and closing any handle of the file would release it.
 static OPEN_HERE: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
 
+const LOCK_TEXT: &[u8; 4] = b"lock";
+
 /// The right to use a store; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Presence {
@@ -50,7 +52,11 @@ impl Presence {
             }
             Err(error) => return Err(StoreError::io("lock", path)(error.into())),
         }
-        lock.write_all_at(b"lock", 0).map_err(StoreError::io("write", path))?;
+        // Java writes it at each start; here it is left as it is, so that it shows whether somebody else has used the store.
+        let mut text = [0; LOCK_TEXT.len()];
+        if lock.read_exact_at(&mut text, 0).is_err() || text != *LOCK_TEXT {
+            lock.write_all_at(LOCK_TEXT, 0).map_err(StoreError::io("write", path))?;
+        }
         std::mem::forget(release);
         Ok(Self { root: root.to_owned(), key, _lock: lock })
     }

@@ -1,6 +1,7 @@
 //! What the store's threads and its users share.
 
 use std::fs;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +12,7 @@ use crate::batch::AppendBatch;
 use crate::checkpoint::CheckpointFile;
 use crate::commit_log::CommitLog;
 use crate::config::{FlushMode, StoreConfig};
-use crate::consume_queue::Queues;
+use crate::consume_queue::{LogEnds, Queues};
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
 use crate::figures::Stats;
@@ -140,6 +141,12 @@ impl Shared {
         self.watermark.advance(end);
         self.dispatch.run(&self.watermark, &self.queues);
         self.watermark.release();
+    }
+
+    /// Writes the [roster](crate::consume_queue::roster), at a stop that is clean.
+    pub(crate) fn note_queues(&self) -> io::Result<()> {
+        let log = LogEnds { min: self.log.min(), last: self.dispatch.progress().last, end: self.log.end() };
+        self.queues.write_roster(&self.config.root, &*self.disk, self.checkpoint.fields()?, log)
     }
 
     pub(crate) fn dispatch_behind(&self) -> u64 {

@@ -151,6 +151,9 @@ impl Store {
             warn!(%error, "remove the commit log file made ahead");
         }
         if finished && !shared.is_poisoned() && shared.dispatch_behind() == 0 {
+            if let Err(error) = shared.note_queues() {
+                warn!(%error, "note how the queues stand: the next start lists their folders");
+            }
             presence.leave_cleanly()
         } else {
             warn!("the store was not closed cleanly: the next start recovers it");

@@ -78,6 +78,10 @@ impl QueueFiles {
         self.root.file_bytes / self.root.unit_bytes
     }
 
+    pub(crate) fn list(&self) -> FileList {
+        self.list
+    }
+
     /// The same queue's files in another root, where it has none yet.
     pub(crate) fn moved(&self, root: &Arc<QueueRoot>, list: FileList) -> Self {
         Self::new(root, &self.topic, self.id, list)

@@ -9,6 +9,7 @@ mod files;
 mod open_files;
 mod queue;
 mod reports;
+pub(crate) mod roster;
 
 pub(crate) use batches::{BATCH_UNIT_BYTES, BatchUnit};
 pub use by_time::Boundary;
@@ -17,6 +18,7 @@ pub use entry::Entry;
 pub(crate) use entry::{EXTENSION_ADDRESS_MAX, UNIT_BYTES, Unit};
 pub(crate) use queue::{Gap, Queue};
 pub(crate) use reports::Reports;
+pub(crate) use roster::{Distrust, LogEnds, Roster};
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -6,6 +6,9 @@
 mod batch_files;
 mod follow;
 mod load;
+mod standing;
+
+pub(crate) use self::standing::Standing;
 
 use std::io;
 use std::sync::Arc;

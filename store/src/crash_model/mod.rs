@@ -154,14 +154,22 @@ impl Life {
 
     /// Opens what the disk has kept; after a clean stop that is everything.
     fn restart(&mut self, clean: bool) -> Result<(), Wrong> {
-        let durable = self.store.shared.log.flushed();
+        let (durable, end) = (self.store.shared.log.flushed(), self.store.max_physical_offset());
         self.number += 1;
         let root = self.root();
         self.disk.crash(&root);
         let (disk, store, report) = open(&root, self.flush, self.lie, self.rng.u64(..))?;
         (self.disk, self.store) = (disk, store);
         self.check(durable, clean).map_err(|wrong| format!("{wrong}; {report:?}"))?;
-        if clean && !report.clean { Err(format!("a clean stop is taken for a crash: {report:?}")) } else { Ok(()) }
+        match (clean, report.clean, report.queues_noted) {
+            (true, false, _) => Err(format!("a clean stop is taken for a crash: {report:?}")),
+            // Records that were refused may have come back behind the end.
+            (true, true, false) if report.end == end => {
+                Err(format!("what a clean stop noted of the queues is not used: {report:?}"))
+            }
+            (false, _, true) => Err(format!("what was noted of the queues before a crash is used: {report:?}")),
+            _ => Ok(()),
+        }
     }
 
     /// Compares what the store holds with what was written to it before, and goes on from there.

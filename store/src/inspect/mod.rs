@@ -7,6 +7,7 @@ mod files;
 mod index;
 mod log;
 mod queues;
+mod roster;
 mod verify;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use index::IndexSummary;
 use log::Log;
 pub use log::Walked;
 pub use queues::QueueSummary;
+pub use roster::RosterSummary;
 pub use verify::Verified;
 
 /// The store could not be looked at.
@@ -127,6 +129,7 @@ pub struct Inspection {
     pub queues: Vec<QueueSummary>,
     pub indexes: Vec<IndexSummary>,
     pub checkpoint: Option<CheckpointSummary>,
+    pub roster: Option<RosterSummary>,
     pub others: Vec<OtherFiles>,
     /// What is wrong with names, sizes and the order of files.
     pub problems: Vec<Problem>,
@@ -192,6 +195,7 @@ pub fn inspect(options: &InspectOptions) -> Result<Inspection, InspectError> {
         queues,
         indexes,
         checkpoint: checkpoint(&root.join("checkpoint"), &mut problems).map_err(error(root))?,
+        roster: roster::find(root).map_err(error(root))?,
         others: others(root).map_err(error(root))?,
         problems,
         segments,
@@ -273,7 +277,16 @@ fn checkpoint(path: &Path, problems: &mut Vec<Problem>) -> io::Result<Option<Che
 
 /// Files and folders of other parts, folders summed up; the files of `config` one by one.
 fn others(root: &Path) -> io::Result<Vec<OtherFiles>> {
-    const KNOWN: &[&str] = &["commitlog", "consumequeue", "batchconsumequeue", "index", "checkpoint", "abort", "lock"];
+    const KNOWN: &[&str] = &[
+        "commitlog",
+        "consumequeue",
+        "batchconsumequeue",
+        "index",
+        "checkpoint",
+        "abort",
+        "lock",
+        crate::consume_queue::roster::FILE_NAME,
+    ];
     let mut found = Vec::new();
     let top = files::entries(root)?.into_iter().filter(|path| !KNOWN.contains(&files::name(path)));
     for path in top {

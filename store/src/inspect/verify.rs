@@ -6,6 +6,7 @@ use std::io;
 use super::index::is_key_of;
 use super::log::{Log, faults, place};
 use super::queues::Entry;
+use super::roster;
 use super::{IndexSummary, Inspection, Kind, Problem, QueueSummary, Walked};
 use crate::batch::Code;
 use crate::consume_queue::EXTENSION_ADDRESS_MAX;
@@ -75,6 +76,9 @@ pub(super) fn verify(store: &Inspection, progress: &mut dyn FnMut(u64, u64)) -> 
         check_index(store, &log, index, &mut verified)?;
     }
     check_checkpoint(store, &mut verified);
+    if !store.abort {
+        roster::check(store, &mut verified);
+    }
     if store.abort && !store.running {
         verified.notes.push("the broker did not stop cleanly: the next start recovers the store".to_owned());
     }

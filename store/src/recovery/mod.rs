@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use remoting::types::{PhysicalOffset, Timestamp};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::checkpoint::Checkpoint;
 use crate::commit_log::Recovered;
 use crate::config::StoreConfig;
-use crate::consume_queue::{Queue, Queues, Unit};
+use crate::consume_queue::{Distrust, LogEnds, Queue, Queues, Roster, Unit, roster};
 use crate::dispatch::Progress;
 use crate::error::StoreError;
 use crate::io::Files;
@@ -35,6 +35,8 @@ pub struct RecoveryReport {
     pub commit_log_files: usize,
     /// Queues found, before any was made again.
     pub queues: usize,
+    /// They were taken from what the last stop noted of them; else their folders were listed.
+    pub queues_noted: bool,
     /// First byte that the scan looked at.
     pub scanned_from: PhysicalOffset,
     pub scanned_bytes: u64,
@@ -70,16 +72,26 @@ pub(crate) fn open(
     let began = Instant::now();
     let dir = config.commit_log_dir();
     let log = open_files(&dir, config.commit_log_file_bytes)?;
-    let queues = Queues::open(config)?;
+    let noted = if clean { noted_queues(config, files, checkpoint, &log) } else { None };
+    roster::remove(&config.root, files).map_err(StoreError::io("remove the roster in", &config.root))?;
+    let (queues_noted, from_roster) = noted.unzip();
+    let queues = from_roster.map_or_else(|| Queues::open(config), Ok)?;
     let all = queues.all();
-    let mut report =
-        RecoveryReport { clean, commit_log_files: log.len(), queues: all.len(), ..RecoveryReport::default() };
+    let mut report = RecoveryReport {
+        clean,
+        commit_log_files: log.len(),
+        queues: all.len(),
+        queues_noted: queues_noted.is_some(),
+        ..RecoveryReport::default()
+    };
     let queue_io = |act: &'static str| StoreError::io(act, config.root.join("consumequeue"));
 
     let mut newest: Option<Unit> = None;
     if log.is_empty() && !all.is_empty() {
         warn!("there is no commit log: remove all consume queues");
         remove_all(&queues)?;
+    } else if let Some(last) = queues_noted {
+        newest = last;
     } else {
         let load = |part: &[Arc<Queue>]| {
             part.iter().try_fold(None, |newest: Option<Unit>, queue| {
@@ -131,6 +143,28 @@ pub(crate) fn open(
     let progress = Progress { last: scanned.last, end: scanned.end, timestamp: log.timestamp };
     report.took = began.elapsed();
     Ok(Opened { log, queues, progress, report })
+}
+
+/// The queues as the last stop noted them, with the newest of their entries, if nothing has changed since.
+fn noted_queues(
+    config: &StoreConfig,
+    files: &dyn Files,
+    checkpoint: &Checkpoint,
+    log: &[Arc<MappedFile>],
+) -> Option<(Option<Unit>, Queues)> {
+    let find = || {
+        let roster = Roster::read(&config.root)?;
+        roster.check_marks(config, files, &checkpoint.encode())?;
+        let LogEnds { min, last, end } = roster.proof.log;
+        let is_log = log.first().is_some_and(|first| first.start() == min);
+        let (unit, found_end) =
+            Some(last).filter(|_| is_log).and_then(|last| scan::end_after(log, last)).ok_or(Distrust::Log)?;
+        if found_end != end {
+            return Err(Distrust::Log);
+        }
+        Queues::from_roster(config, &roster, files).map(|queues| (unit, queues))
+    };
+    find().inspect_err(|why| info!(%why, "the roster of the queues is not used: list their folders")).ok()
 }
 
 fn open_files(dir: &Path, file_bytes: u64) -> Result<Vec<Arc<MappedFile>>, StoreError> {

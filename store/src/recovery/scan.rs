@@ -82,6 +82,16 @@ fn record_of(log: &[Arc<MappedFile>], unit: Unit) -> Option<Place> {
     is_it.then_some(Place { index, within })
 }
 
+/// The entry of the record at `last`, if one begins there, and where the log ends behind it; `None`: there is no such place.
+pub(super) fn end_after(log: &[Arc<MappedFile>], last: i64) -> Option<(Option<Unit>, i64)> {
+    let index = log.partition_point(|file| file.start() <= last).checked_sub(1)?;
+    let within = usize::try_from(last - log[index].start()).ok()?;
+    let size = StoredMessage::parse(log[index].readable().get(within..)?).ok().map(|message| message.size);
+    let unit = size.map(|size| Unit { physical: last, size: size as i32, code: 0 });
+    let walked = walk(log, Place { index, within }, Check::Nothing, |_| Ok(())).ok()?;
+    Some((unit, walked.end))
+}
+
 /// What a walk checks of a record beyond its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
