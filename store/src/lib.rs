@@ -20,6 +20,7 @@ mod consume_queue;
 mod dispatch;
 mod error;
 mod figures;
+mod hot;
 mod index;
 pub mod inspect;
 mod io;

@@ -1,5 +1,6 @@
 //! Reading messages: queue entries → runs of log bytes → slices of the mapping.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use remoting::types::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use crate::batch::Code;
 use crate::commit_log::{Snapshot, code_of};
 use crate::consume_queue::{EXTENSION_ADDRESS_MAX, Entry, Queue, UNIT_BYTES, Unit};
+use crate::hot::Hot;
 use crate::message::StoredMessage;
 use crate::mmap::MappedFile;
 use crate::shared::Shared;
@@ -100,6 +102,8 @@ pub struct ReadOutcome {
     pub bytes: usize,
     /// The entries lie further behind the end of the log than memory is taken to reach.
     pub suggest_slave: bool,
+    /// The part of the log that the messages are spread over.
+    pub spread: Range<i64>,
 }
 
 /// Bounds of [`ReadRequest::max_bytes`]. Java: `DefaultMessageStore.MAX_PULL_MSG_SIZE`.
@@ -108,38 +112,58 @@ const MAX_BYTES: usize = 128 << 20;
 /// Units taken from a queue at once.
 const UNITS_AT_ONCE: usize = 64;
 
-/// Java: `DefaultMessageStore.getMessage`.
-pub(crate) fn read(shared: &Shared, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> ReadOutcome {
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    ForDisk,
+    None,
+}
+
+/// `None`: without patience there is nothing to be read. Java: `DefaultMessageStore.getMessage`.
+pub(crate) fn read(
+    shared: &Shared,
+    request: &ReadRequest<'_>,
+    filter: &dyn EntryFilter,
+    patience: Patience,
+) -> Option<ReadOutcome> {
     let began = Instant::now();
     let outcome = match shared.queues.get(request.topic, request.queue_id) {
-        Some(queue) => read_queue(shared, &queue, request, filter),
+        Some(queue) => read_queue(shared, &queue, request, filter, patience)?,
         None => ReadOutcome::nothing(ReadStatus::NoMatchedQueue, QueueOffset(0), (0, 0)),
     };
     shared.stats.get(outcome.count, began.elapsed());
     if shared.residency.read(outcome.bytes as u64) {
         shared.keeper_signal.raise();
     }
-    outcome
+    Some(outcome)
 }
 
-fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> ReadOutcome {
+fn read_queue(
+    shared: &Shared,
+    queue: &Queue,
+    request: &ReadRequest<'_>,
+    filter: &dyn EntryFilter,
+    patience: Patience,
+) -> Option<ReadOutcome> {
     let bounds @ (min, max) = (queue.min(), queue.max());
     let offset = request.offset.0;
     let nothing = |status, next| ReadOutcome::nothing(status, QueueOffset(next), bounds);
     if max == 0 {
-        return nothing(ReadStatus::NoMessageInQueue, 0);
+        return Some(nothing(ReadStatus::NoMessageInQueue, 0));
     } else if offset < min {
-        return nothing(ReadStatus::OffsetTooSmall, min);
+        return Some(nothing(ReadStatus::OffsetTooSmall, min));
     } else if offset == max {
-        return nothing(ReadStatus::OffsetOverflowOne, offset);
+        return Some(nothing(ReadStatus::OffsetOverflowOne, offset));
     } else if offset > max {
-        return nothing(ReadStatus::OffsetOverflowBadly, max);
+        return Some(nothing(ReadStatus::OffsetOverflowBadly, max));
     }
     let log_end = shared.log.end();
+    let mut hot = Hot::new(log_end);
     let mut found = Found::default();
     let mut status = ReadStatus::NoMatched;
     let mut next = offset;
     let mut last_seen = None;
+    let mut spread: Option<Range<i64>> = None;
     // Records before this are gone: the file that held one of them is.
     let mut gone_before = i64::MIN;
     let log = shared.log.snapshot();
@@ -151,7 +175,7 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
         queue.read(next, UNITS_AT_ONCE.min((scan_end - next) as usize), &mut units);
         if units.is_empty() {
             if next == offset {
-                return nothing(ReadStatus::OffsetFoundNull, queue.next_file(offset));
+                return Some(nothing(ReadStatus::OffsetFoundNull, queue.next_file(offset)));
             }
             break;
         }
@@ -165,12 +189,19 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
             if found.is_full(unit, request.max_messages, max_bytes, shared, in_memory) {
                 break 'scan;
             }
+            let size = usize::try_from(unit.size).unwrap_or(0);
+            let place = unit.physical..unit.physical.saturating_add(size as i64);
+            if patience == Patience::None && !unit.is_blank() && !hot.holds(&log, place) {
+                if next == offset {
+                    return None;
+                }
+                break 'scan;
+            }
             next += 1;
             if unit.is_blank() {
                 continue;
             }
             last_seen = Some(unit.physical);
-            let size = usize::try_from(unit.size).unwrap_or(0);
             if unit.physical < gone_before || !filter.matches_code(code(&log, unit, shared)) {
                 continue;
             }
@@ -183,6 +214,8 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
             };
             if filter.matches_record(record) {
                 found.add(file, at, size);
+                let start = spread.map_or(unit.physical, |spread| spread.start);
+                spread = Some(start..unit.physical + size as i64);
                 status = ReadStatus::Found;
             } else if found.count == 0 {
                 status = ReadStatus::NoMatched;
@@ -192,15 +225,16 @@ fn read_queue(shared: &Shared, queue: &Queue, request: &ReadRequest<'_>, filter:
     if let (true, Some(physical)) = (batches, last_seen) {
         next = end_of_record(queue, next, max, physical);
     }
-    ReadOutcome {
+    Some(ReadOutcome {
         status,
         next_offset: QueueOffset(next),
+        spread: spread.unwrap_or(0..0),
         suggest_slave: !shared.is_in_memory(last_seen.unwrap_or(0), log_end),
         count: found.count,
         bytes: found.bytes,
         messages: found.finish(),
         ..nothing(status, next)
-    }
+    })
 }
 
 /// The offset behind the messages that are in the record at `physical`, of which those before `next` were seen.
@@ -269,6 +303,7 @@ impl ReadOutcome {
             count: 0,
             bytes: 0,
             suggest_slave: false,
+            spread: 0..0,
         }
     }
 }

@@ -21,11 +21,12 @@ use crate::consume_queue::{self, Boundary, Entry};
 use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
 use crate::figures::{Figures, Stats};
+use crate::hot;
 use crate::index::{self, Index, Indexer, Query, QueryOutcome};
 use crate::io::{Files, RealFiles};
 use crate::keeper::Keeper;
 use crate::presence::{self, Presence};
-use crate::read::{self, EntryFilter, ReadOutcome, ReadRequest};
+use crate::read::{self, EntryFilter, Patience, ReadOutcome, ReadRequest};
 use crate::recovery::{self, RecoveryReport};
 use crate::residency::Residency;
 use crate::retention::{self, Cleaning, Retention};
@@ -36,8 +37,8 @@ use crate::watermark::{Confirmation, Watermark};
 /// The message store of one broker. Closes itself on drop.
 ///
 /// Nothing here is async but [`Store::append_and_confirm`], [`Store::grown`] and [`Arrivals`]: an append is a write into the
-/// page cache under a short lock, a read cuts slices from mapped files. A read of messages that are no longer
-/// [in memory](Store::in_memory) waits for the disk when its bytes are used.
+/// page cache under a short lock, a read cuts slices from mapped files. [`Store::read`] may wait for the disk, and
+/// so may who uses the bytes that it found; [`Store::read_now`] does not.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
@@ -234,9 +235,20 @@ impl Store {
         Ok((appended, confirmation))
     }
 
-    /// Reads messages of one queue.
+    /// Reads messages of one queue; waits for the disk if they are old.
     pub fn read(&self, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> ReadOutcome {
-        read::read(&self.shared, request, filter)
+        read::read(&self.shared, request, filter, Patience::ForDisk).expect("a patient read has an outcome")
+    }
+
+    /// Reads the messages that are in memory, which is fewer than asked for where the next one is not; `None`: even the first
+    /// is on disk only.
+    pub fn read_now(&self, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> Option<ReadOutcome> {
+        read::read(&self.shared, request, filter, Patience::None)
+    }
+
+    /// Has the system read from disk what a reader of `outcome` comes to next; false if all of it is in memory already.
+    pub fn read_ahead(&self, outcome: &ReadOutcome) -> bool {
+        outcome.count > 0 && hot::read_ahead(&self.shared.log.snapshot(), &outcome.spread)
     }
 
     /// Queue entries from `from` on (or the queue's minimum), at most `max`, without their messages.

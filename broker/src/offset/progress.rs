@@ -19,7 +19,7 @@ struct Place {
     pulled: Option<QueueOffset>,
     /// Where an administrator has put the group, until a pull takes it there.
     reset: Option<QueueOffset>,
-    /// The last pull found messages that are no longer in memory.
+    /// What the last pull found, or what comes behind it, was not in memory.
     cold: bool,
 }
 
@@ -28,7 +28,7 @@ struct Place {
 pub(crate) struct Start {
     /// Where to send the group instead: a reset, which ends by being told.
     pub(crate) reset: Option<QueueOffset>,
-    /// As the last pull's messages, the next ones are probably no longer in memory.
+    /// The next messages are probably not in memory.
     pub(crate) cold: bool,
 }
 

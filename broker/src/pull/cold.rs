@@ -29,9 +29,9 @@ impl Reader {
             let (peer, to) = (pull.peer.clone(), pull.to);
             let reader = Arc::clone(&this);
             match spawn_blocking(move || reader.read_cold(pull, admitted)).await {
-                Ok((pull, admitted, outcome)) => {
+                Ok((pull, admitted, outcome, cold)) => {
                     let progress = this.offsets.progress(&pull.header.consumer_group, &pull.header.topic);
-                    this.finish(pull, &admitted, &progress, outcome, Turn::First);
+                    this.finish(pull, &admitted, &progress, outcome, cold, Turn::First);
                 }
                 Err(err) => {
                     tracing::error!(%err, "a reader of old messages ended");
@@ -42,10 +42,12 @@ impl Reader {
         });
     }
 
-    fn read_cold(&self, pull: Pull, admitted: Admitted) -> (Pull, Admitted, ReadOutcome) {
+    /// Also has what comes next read from disk; tells whether some of it was not in memory.
+    fn read_cold(&self, pull: Pull, admitted: Admitted) -> (Pull, Admitted, ReadOutcome, bool) {
         let outcome = self.read(&pull, &admitted);
+        let cold = self.store.read_ahead(&outcome);
         outcome.messages.iter().for_each(fetch);
-        (pull, admitted, outcome)
+        (pull, admitted, outcome, cold)
     }
 }
 

@@ -73,40 +73,29 @@ impl Reader {
         if start.cold {
             return self.serve_cold(pull, admitted);
         }
-        let outcome = self.read(&pull, &admitted);
-        if outcome.suggest_slave && outcome.count > 0 {
-            return self.serve_cold(pull, admitted);
+        match self.store.read_now(&request(&pull), &TagFilter::of(&admitted.subscription)) {
+            Some(outcome) => self.finish(pull, &admitted, &progress, outcome, false, Turn::First),
+            None => self.serve_cold(pull, admitted),
         }
-        self.finish(pull, &admitted, &progress, outcome, Turn::First);
     }
 
     pub(super) fn read(&self, pull: &Pull, admitted: &Admitted) -> ReadOutcome {
-        let header = &pull.header;
-        let request = ReadRequest {
-            topic: &header.topic,
-            queue_id: header.queue_id,
-            offset: pull.from,
-            // One message always fits, also for who asks for none.
-            max_messages: usize::try_from(header.max_msg_nums).unwrap_or(0).max(1),
-            // Java reads this field and goes by its own limits; nobody but the client can know how much it can hold.
-            max_bytes: header.max_msg_bytes.filter(|bytes| *bytes > 0).map_or(usize::MAX, |bytes| bytes as usize),
-        };
-        self.store.read(&request, &TagFilter::of(&admitted.subscription))
+        self.store.read(&request(pull), &TagFilter::of(&admitted.subscription))
     }
-
-    /// Java: `DefaultPullMessageResultHandler.handle`.
+    /// `cold`: the messages, or those behind them, were not in memory. Java: `DefaultPullMessageResultHandler.handle`.
     pub(super) fn finish(
         self: &Arc<Self>,
         pull: Pull,
         admitted: &Admitted,
         progress: &Progress,
         outcome: ReadOutcome,
+        cold: bool,
         turn: Turn,
     ) {
         let header = &pull.header;
         let answer = Answer::of(&pull, admitted, &outcome);
         let commit = pull.commit().filter(|_| turn == Turn::First);
-        progress.pull(header.queue_id, answer.next(), commit, outcome.suggest_slave);
+        progress.pull(header.queue_id, answer.next(), commit, cold);
         if commit.is_some() {
             self.offsets.changed();
         }
@@ -144,5 +133,18 @@ impl Reader {
         let (topic, queue) = (&pull.header.topic, pull.header.queue_id);
         let bound = |bound: Option<QueueOffset>| bound.unwrap_or_default();
         (bound(self.store.min_offset(topic, queue)), bound(self.store.max_offset(topic, queue)))
+    }
+}
+
+fn request(pull: &Pull) -> ReadRequest<'_> {
+    let header = &pull.header;
+    ReadRequest {
+        topic: &header.topic,
+        queue_id: header.queue_id,
+        offset: pull.from,
+        // One message always fits, also for who asks for none.
+        max_messages: usize::try_from(header.max_msg_nums).unwrap_or(0).max(1),
+        // Java reads this field and goes by its own limits; nobody but the client can know how much it can hold.
+        max_bytes: header.max_msg_bytes.filter(|bytes| *bytes > 0).map_or(usize::MAX, |bytes| bytes as usize),
     }
 }

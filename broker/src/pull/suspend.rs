@@ -100,7 +100,7 @@ impl Reader {
             pull.from = outcome.next_offset;
             return self.add(Waiter { pull, deadline, busy });
         }
-        self.finish(pull, &admitted, &progress, outcome, Turn::Last);
+        self.finish(pull, &admitted, &progress, outcome, false, Turn::Last);
     }
 
     /// The connection is closing, ours or theirs: an answer leaves if it still can.

@@ -1,5 +1,6 @@
 //! Reading records by their place in the log.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -37,6 +38,33 @@ impl Snapshot {
         let within = usize::try_from(offset.checked_sub(first.start())?).ok()?;
         let file = self.0.get(within / first.len())?;
         Some((file, within % first.len()))
+    }
+
+    /// Whether reading this part of the log waits for no disk. What is not there needs no reading.
+    pub(crate) fn is_resident(&self, part: Range<i64>) -> bool {
+        self.files_of(part).all(|(file, range)| file.is_resident(range))
+    }
+
+    /// Has this part of the log read meanwhile, as far as there is one.
+    pub(crate) fn read_ahead(&self, part: Range<i64>) {
+        for (file, range) in self.files_of(part) {
+            // It only makes a later read quicker.
+            let _ = file.read_ahead(range);
+        }
+    }
+
+    /// The files that hold a part of the log, and which part of each.
+    fn files_of(&self, part: Range<i64>) -> impl Iterator<Item = (&Arc<MappedFile>, Range<usize>)> {
+        let at = self.0.partition_point(|file| file.start() + file.len() as i64 <= part.start);
+        self.0[at..].iter().take_while(move |file| file.start() < part.end).map(move |file| {
+            let within = |offset: i64| usize::try_from(offset - file.start()).unwrap_or(0).min(file.len());
+            (file, within(part.start)..within(part.end))
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(files: impl IntoIterator<Item = Arc<MappedFile>>) -> Self {
+        Self(files.into_iter().collect())
     }
 
     /// The record of `size` bytes at `offset`, if that is what its head says.

@@ -2,12 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
+use rustix::fs::{Advice, fadvise};
 
 use crate::io::Files;
 
@@ -78,6 +80,36 @@ impl MappedFile {
     /// Somebody has: a reader's slices keep it alive.
     pub(crate) fn unmap(this: Arc<Self>) -> Result<File, Arc<Self>> {
         Arc::try_unwrap(this).map(|whole| whole.file)
+    }
+
+    /// Whether reading `range` waits for nothing: all of it is in the page cache. True where the system does not tell.
+    pub(crate) fn is_resident(&self, range: Range<usize>) -> bool {
+        const PAGES: usize = 256;
+        let page_bytes = rustix::param::page_size();
+        let mut at = range.start / page_bytes * page_bytes;
+        let end = range.end.min(self.map.len());
+        let mut pages = [0_u8; PAGES];
+        while at < end {
+            let bytes = (end - at).min(PAGES * page_bytes);
+            // SAFETY: `at` is the start of a page of the mapping and `bytes` do not reach behind its end; the array has a
+            // byte for each of these pages, which is all that the call writes to.
+            let told = unsafe { libc::mincore(self.map.as_ptr().add(at).cast_mut().cast(), bytes, pages.as_mut_ptr()) };
+            if told == 0 && pages[..bytes.div_ceil(page_bytes)].iter().any(|page| page & 1 == 0) {
+                return false;
+            }
+            at += bytes;
+        }
+        true
+    }
+
+    /// Has the system read `range` from disk meanwhile, as far as it is not in the page cache.
+    ///
+    /// # Errors
+    /// Failing `fadvise`; nothing has changed.
+    pub(crate) fn read_ahead(&self, range: Range<usize>) -> io::Result<()> {
+        let length = std::num::NonZeroU64::new(range.len() as u64);
+        // Without a length it would be the whole rest of the file.
+        length.map_or(Ok(()), |length| Ok(fadvise(&self.file, range.start as u64, Some(length), Advice::WillNeed)?))
     }
 
     /// Lets go of the pages that reads have mapped into the process; the page cache keeps them.
