@@ -112,31 +112,38 @@ async fn a_reset_is_handed_out_by_the_next_pull() {
 }
 
 #[tokio::test]
-async fn old_messages_are_read_on_other_threads() {
-    let fixture = Fixture::open(0, "*").await;
-    for _ in 0..20 {
-        fixture.append(0, "", &[b'x'; 3000]);
+async fn messages_that_only_the_disk_has_are_read_on_other_threads() {
+    let fixture = Fixture::new().await;
+    for _ in 0..40 {
+        fixture.append(0, "", &[b'x'; 500_000]);
     }
-    let mut next = 0;
-    while next < 20 {
-        fixture.send(&from(next));
-        assert!(fixture.answers().is_empty(), "not on this thread");
-        let answer = loop {
-            sleep(Duration::from_millis(1)).await;
-            if let Some(answer) = fixture.answers().pop() {
-                break answer;
-            }
-        };
-        assert_eq!(answer.bodies().len(), 8.min(20 - next as usize));
-        next = answer.next();
+    let commit_log = fixture.surroundings.folder.path().join("store/commitlog");
+    for entry in std::fs::read_dir(commit_log).unwrap() {
+        let file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        file.sync_data().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     }
+    fixture.send(&from(0));
+    let mut answers = fixture.answers();
+    if answers.pop().is_some() {
+        // A file system in memory: nothing is on disk only.
+        return;
+    }
+    let answer = loop {
+        sleep(Duration::from_millis(1)).await;
+        if let Some(answer) = fixture.answers().pop() {
+            break answer;
+        }
+    };
+    assert_eq!((answer.bodies().len(), answer.next()), (1, 1));
     assert!(fixture.pulls.reader.offsets.progress(&"g".into(), &"T".into()).begin(QueueId(0)).cold);
-    fixture.send(&from(20));
+    // The next one was read ahead, or is read on the same threads.
+    fixture.send(&from(1));
     while fixture.answers().is_empty() {
         sleep(Duration::from_millis(1)).await;
     }
-    fixture.send(&from(20));
-    assert_eq!(fixture.answer().code, ResponseCode::PULL_NOT_FOUND, "nothing was read, so here again");
+    let other = fixture.pull(&PullMessage { queue_id: QueueId(1), ..from(0) });
+    assert_eq!(other.code, ResponseCode::PULL_NOT_FOUND, "others are answered at once");
 }
 
 #[tokio::test]
