@@ -3,22 +3,25 @@
 use anyhow::Result;
 use remoting::types::QueueOffset;
 
-use super::{Bench, Load, consume, create_topic, first_send, produce};
+use super::{Bench, Load, RECORD_BYTES, consume, create_topic, first_send, produce};
 use crate::consume::Consume;
 use crate::limits;
 use crate::report::{Figure, Report};
 use crate::target::{self, Kind, Target};
 
 const TOPIC: &str = "bench_catch_up";
-/// A stock consumer's pull and its usual answer.
+/// A stock consumer's request.
 const PULL_BYTES: usize = 400;
-const PULL_MESSAGES: i32 = 32;
-const LARGE_PULL_MESSAGES: i32 = 1024;
+/// Messages asked for at a time: by a stock consumer, and the most that a broker gives.
+const PULLS: [(Figure, i32); 2] = [(Figure::CatchUpMib, 32), (Figure::CatchUpLargeMib, 1024)];
 
+/// The same exchanges of requests and answers with a peer that does nothing, and what loopback and memory move at most.
 pub(super) fn limits(load: &Load, report: &mut Report) -> Result<()> {
-    let exchange = limits::loopback_exchange(PULL_BYTES, PULL_MESSAGES as usize * load.body_bytes)?;
-    report.add_limit(Figure::CatchUpMib, exchange);
-    report.add_limit(Figure::CatchUpLargeMib, limits::loopback_stream()?);
+    for (figure, messages) in PULLS {
+        let answer = messages as usize * (load.body_bytes + RECORD_BYTES);
+        report.add_limit(figure, limits::loopback_exchange(PULL_BYTES, answer)?);
+    }
+    report.add_limit(Figure::LoopbackMib, limits::loopback_stream()?);
     report.add_limit(Figure::MemoryMib, limits::memory_copy());
     Ok(())
 }
@@ -32,14 +35,17 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     create_topic(TOPIC, 1).await?;
     let sends = produce(&bench.load, TOPIC, 1, bench.load.messages, None);
     sends.run().await?;
-    for (figure, pull_messages) in [(Figure::CatchUpMib, PULL_MESSAGES), (Figure::CatchUpLargeMib, LARGE_PULL_MESSAGES)]
-    {
+    for (figure, pull_messages) in PULLS {
         let from = vec![QueueOffset(0)];
         let reads = Consume { from, messages: sends.messages, pull_messages, ..consume(TOPIC, "bench_catch_up") };
         // The first time warms the JVM up.
         reads.run().await?;
         let elapsed = reads.run().await?;
-        report.add(figure, kind, (sends.messages * bench.load.body_bytes) as f64 / 1048576.0 / elapsed.as_secs_f64());
+        report.add(
+            figure,
+            kind,
+            (sends.messages * (bench.load.body_bytes + RECORD_BYTES)) as f64 / 1048576.0 / elapsed.as_secs_f64(),
+        );
     }
     target.check()
 }

@@ -99,6 +99,9 @@ impl Suite {
     }
 }
 
+/// What a record has besides its body: fields, topic, and the properties of `Produce`.
+const RECORD_BYTES: usize = 91 + 12 + 62;
+
 const START_MAX: Duration = Duration::from_secs(300);
 
 /// From the start of the broker's process to its first stored message.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Bench, Load, create_topic, first_send, produce};
+use super::{Bench, Load, RECORD_BYTES, create_topic, first_send, produce};
 use crate::limits;
 use crate::report::{Figure, Report};
 use crate::target::{self, Kind, Target};
@@ -11,8 +11,6 @@ const TOPIC: &str = "bench_sync";
 const QUEUES: usize = 8;
 /// Sends in flight on each connection. Few enough that the disk is the limit, and not what sends cost in CPU.
 const IN_FLIGHT: usize = 8;
-/// What a record needs besides its body: fields, topic and properties.
-const RECORD_BYTES: usize = 91 + TOPIC.len() + 70;
 
 /// All sends in flight in one sync, back to back: more than that group commit cannot do.
 pub(super) fn limits(load: &Load, report: &mut Report) -> Result<()> {
