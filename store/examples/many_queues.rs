@@ -1,6 +1,9 @@
-//! What many queues cost: `many_queues [<folder> [<topics>]]`, eight queues a topic, on an otherwise idle machine, in
-//! release mode. Each queue gets one message; then the store is closed and opened again, once after a clean stop and once
-//! as after a crash. The folder is kept, so that a second run only opens.
+//! What many queues cost: `cargo run --release -p store --example many_queues -- [<folder> [<topics>]]`, eight queues a
+//! topic, on an otherwise idle machine. A queue takes about 9 KiB of the disk.
+//!
+//! Each queue gets one message; then the store is closed and opened again: after a clean stop, whose roster tells of all
+//! queues; as after a clean stop of Java's, without one; as after a crash that the checkpoint had kept up with; and as after
+//! one without a checkpoint, which makes every queue again. The folder is kept, so that a second run only opens.
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
 use std::error::Error;
@@ -35,11 +38,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(store);
     fs::remove_file(root.join("ferromq.queues"))?;
     let store = timed("open as after a clean stop of Java's", || open(&root))?;
-    fs::write(root.join("abort.kept"), "")?;
     timed("close", || store.close())?;
     drop(store);
-    fs::rename(root.join("abort.kept"), root.join("abort"))?;
+    fs::write(root.join("abort"), "")?;
     let store = timed("open as after a crash", || open(&root))?;
+    timed("close", || store.close())?;
+    drop(store);
+    fs::write(root.join("abort"), "")?;
+    fs::remove_file(root.join("checkpoint"))?;
+    let store = timed("open as after a crash, without a checkpoint", || open(&root))?;
     timed("close", || store.close())?;
     Ok(())
 }
@@ -47,7 +54,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn open(root: &Path) -> Result<Arc<Store>, Box<dyn Error>> {
     let (store, report) = Store::open(StoreConfig::new(root), Clock::system())?;
     let how = if report.queues_noted { "noted by the stop" } else { "listed" };
-    println!("  {} queues {how}, {} records walked, {:?}", report.queues, report.scanned_records, report.took);
+    let (records, entries) = (report.scanned_records, report.rebuilt_entries);
+    println!(
+        "  {} queues {how}, {records} records walked, {entries} entries made again, {:?}",
+        report.queues, report.took
+    );
     Ok(store)
 }
 

@@ -41,6 +41,22 @@ impl Checkpoint {
         Timestamp(min.0.saturating_sub(SAFETY_MS).max(0))
     }
 
+    /// Entries of records that begin before this are on disk, whatever happened; 0: nobody knows.
+    pub(crate) fn queues_end(&self) -> i64 {
+        if self.logics_physical_offset > 0 { self.logics_physical_offset.saturating_add(1) } else { 0 }
+    }
+
+    /// The checkpoint of a log whose last record begins at `last`; `None`: it says nothing of records behind that. One that
+    /// did would soon vouch for entries of others that took their place.
+    pub(crate) fn lowered_to(&self, last: i64) -> Option<Self> {
+        let lower = Self {
+            logics_physical_offset: self.logics_physical_offset.min(last),
+            confirm_phy_offset: self.confirm_phy_offset.min(last),
+            ..*self
+        };
+        (lower.logics_physical_offset < self.logics_physical_offset).then_some(lower)
+    }
+
     /// Reads the fields at the start of the file; `None` if there are not enough bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; FIELDS_BYTES] = bytes.first_chunk()?;

@@ -153,7 +153,11 @@ impl Keeper {
         if self.unsynced.values().filter(|(_, bytes)| *bytes >= least_bytes).count() > MANY_QUEUES {
             // What is written meanwhile is written by this thread, so nothing is.
             match disk.sync_file_system(self.shared.queues.dir()) {
-                Ok(()) => return self.unsynced.drain().for_each(|(_, (queue, _))| queue.count_as_synced()),
+                Ok(()) => {
+                    // There may have been very many.
+                    let synced = std::mem::take(&mut self.unsynced);
+                    return synced.into_values().for_each(|(queue, _)| queue.count_as_synced());
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
                 Err(error) => {
                     error!(%error, "flush consume queues");

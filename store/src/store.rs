@@ -75,8 +75,13 @@ impl Store {
         presence::check_kind(&config.root)?;
         let clean = presence.was_clean();
         let path = config.root.join("checkpoint");
-        let (checkpoint_file, checkpoint) = CheckpointFile::open(&path).map_err(StoreError::io("open", path))?;
+        let (checkpoint_file, mut checkpoint) =
+            CheckpointFile::open(&path).map_err(StoreError::io("open", path.clone()))?;
         let opened = recovery::open(&config, &*disk, &checkpoint, clean)?;
+        if let Some(lower) = checkpoint.lowered_to(opened.progress.last) {
+            checkpoint_file.write(&*disk, &lower).map_err(StoreError::io("write", path))?;
+            checkpoint = lower;
+        }
         let end = opened.report.end.0;
         let index_dir = config.root.join("index");
         let index = Index::open(index_dir.clone(), config.index.layout(), &checkpoint, clean, end, Arc::clone(&disk));

@@ -16,7 +16,7 @@ pub use by_time::Boundary;
 pub(crate) use by_time::offset_by_time;
 pub use entry::Entry;
 pub(crate) use entry::{EXTENSION_ADDRESS_MAX, UNIT_BYTES, Unit};
-pub(crate) use queue::{Gap, Queue};
+pub(crate) use queue::{Gap, LastExit, Queue};
 pub(crate) use reports::Reports;
 pub(crate) use roster::{Distrust, LogEnds, Roster};
 

@@ -8,6 +8,7 @@ mod follow;
 mod load;
 mod standing;
 
+pub(crate) use self::load::LastExit;
 pub(crate) use self::standing::Standing;
 
 use std::io;
@@ -63,6 +64,8 @@ struct Tail {
     counted: usize,
     /// Stands in the keeper's list.
     listed: bool,
+    /// While the store is being opened: the files have only zeros behind the last unit.
+    zero_behind: bool,
     /// Of a queue that takes inner batches.
     batches: Option<Box<BatchTail>>,
 }

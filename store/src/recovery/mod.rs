@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::checkpoint::Checkpoint;
 use crate::commit_log::Recovered;
 use crate::config::StoreConfig;
-use crate::consume_queue::{Distrust, LogEnds, Queue, Queues, Roster, Unit, roster};
+use crate::consume_queue::{Distrust, LastExit, LogEnds, Queue, Queues, Roster, Unit, roster};
 use crate::dispatch::Progress;
 use crate::error::StoreError;
 use crate::io::Files;
@@ -93,9 +93,10 @@ pub(crate) fn open(
     } else if let Some(last) = queues_noted {
         newest = last;
     } else {
+        let exit = if clean { LastExit::Clean } else { LastExit::Crash { vouched: checkpoint.queues_end() } };
         let load = |part: &[Arc<Queue>]| {
             part.iter().try_fold(None, |newest: Option<Unit>, queue| {
-                let last = queue.load(clean)?;
+                let last = queue.load(exit)?;
                 Ok(newest.into_iter().chain(last).max_by_key(|unit| unit.physical))
             })
         };
@@ -104,8 +105,9 @@ pub(crate) fn open(
     }
     let from = scan::start(&log, newest, checkpoint, clean);
     if !clean {
-        let vouched = from.offset(&log);
-        all.iter().try_for_each(|queue| queue.distrust(vouched)).map_err(queue_io("read"))?;
+        let vouched = from.offset(&log).max(checkpoint.queues_end());
+        let distrust = |part: &[Arc<Queue>]| part.iter().try_for_each(|queue| queue.distrust(vouched));
+        in_parts(&all, distrust).map_err(queue_io("read"))?;
     }
     let mut rebuild = Rebuild::new(config, files, &queues);
     let check = match (config.require_record_crc, config.check_crc_on_recover) {

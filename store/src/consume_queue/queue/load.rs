@@ -5,19 +5,46 @@ use std::sync::atomic::Ordering;
 
 use super::{Queue, Tail};
 use crate::consume_queue::{UNIT_BYTES, Unit};
-use crate::io::Files;
+use crate::io::{self as disk, Files};
 
 /// Units that are read first of a queue's last file: a page of them.
 const FIRST_UNITS: usize = 4096 / UNIT_BYTES;
 
+/// What is known of the queues before they are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastExit {
+    /// Every entry is in the files and on disk.
+    Clean,
+    /// Entries of records that begin before this are, as they should be; the others may be there, torn or missing.
+    Crash { vouched: i64 },
+}
+
+/// Units at the start of a queue's last file, from one read.
+struct Front {
+    /// Number of the first one.
+    start: i64,
+    units: Vec<Unit>,
+}
+
+impl Front {
+    fn end(&self) -> i64 {
+        self.start + self.units.len() as i64
+    }
+
+    fn unit(&self, number: i64) -> Option<Unit> {
+        self.units.get(usize::try_from(number - self.start).ok()?).copied()
+    }
+}
+
 impl Queue {
     /// Finds the end of the entries in the files. Java: `ConsumeQueue.recover`.
     ///
-    /// After a clean exit the last written unit is searched by halves; otherwise units are walked from the third-last file
-    /// on, up to the first that was never written or that points backwards. Returns the last entry.
-    pub(crate) fn load(&self, clean: bool) -> io::Result<Option<Unit>> {
+    /// The last unit that is vouched for is searched by halves; behind it, units are walked up to the first that was never
+    /// written or that points backwards. Where nothing is vouched for, the walk begins with the third-last file. Returns the
+    /// last entry.
+    pub(crate) fn load(&self, exit: LastExit) -> io::Result<Option<Unit>> {
         if self.takes_batches() {
-            return self.load_batches(clean);
+            return self.load_batches(exit == LastExit::Clean);
         }
         let Some((start, end)) = self.files.lock().span() else { return Ok(None) };
         let (start, end) = (start / UNIT_BYTES as i64, end / UNIT_BYTES as i64);
@@ -25,31 +52,48 @@ impl Queue {
         let mut bytes = Vec::new();
         let last_file = end - units_per_file;
         self.read_file(last_file, FIRST_UNITS, &mut bytes)?;
-        let first_units: Vec<Unit> = bytes.as_chunks().0.iter().map(Unit::decode).collect();
-        let short = first_units.iter().position(|unit| !unit.is_written());
-        let found = if let Some(written) = short.filter(|written| clean && (*written > 0 || last_file == start)) {
-            // Most queues of many are short: all of one is in what one read brought.
-            last_file + written as i64
-        } else if clean {
-            self.partition(start, end, |unit| unit.is_written())?
-        } else {
-            self.walk((end - 3 * units_per_file).max(start), end)?
+        let front = Front { start: last_file, units: bytes.as_chunks().0.iter().map(Unit::decode).collect() };
+        let is_sure = |unit: Unit| match exit {
+            LastExit::Clean => unit.is_written(),
+            LastExit::Crash { vouched } => unit.is_written() && unit.physical < vouched,
         };
-        let read_already = usize::try_from(found - 1 - last_file).ok().and_then(|at| first_units.get(at)).copied();
-        let last = match read_already {
+        // Most queues of many are short: all of one is in what one read brought.
+        let short = front.units.iter().position(|unit| !is_sure(*unit));
+        let sure = match short {
+            Some(count) if count > 0 || last_file == start => last_file + count as i64,
+            _ => self.partition(start, end, is_sure)?,
+        };
+        let found = match exit {
+            LastExit::Clean => sure,
+            LastExit::Crash { .. } => self.walk(sure.max(end - 3 * units_per_file).max(start), end, &front)?,
+        };
+        let last = match front.unit(found - 1) {
             Some(unit) => Some(unit),
             None if found > start => self.must_read(found - 1)?,
             None => None,
         };
         let last = last.filter(|unit| !unit.is_blank());
         let max_physical = last.map_or(0, Unit::end);
-        *self.tail.lock() = Tail { from: found, written: found, max_physical, ..Tail::default() };
+        let zero_behind =
+            exit != LastExit::Clean && found >= last_file && self.is_zero_behind(found, &front, &bytes)?;
+        *self.tail.lock() = Tail { from: found, written: found, max_physical, zero_behind, ..Tail::default() };
         self.min.store(start.min(found), Ordering::Release);
-        let first = first_units.first().filter(|unit| last_file == start && unit.is_written() && !unit.is_blank());
+        let first = front.unit(start).filter(|unit| unit.is_written() && !unit.is_blank());
         self.first_record.store(first.map_or(-1, |unit| unit.physical), Ordering::Relaxed);
         self.max.store(found, Ordering::SeqCst);
         self.files.lock().close();
         Ok(last)
+    }
+
+    /// Whether nothing was ever written behind the units in the last file, which end at `found`. Only a short queue is
+    /// looked at. `bytes` are those of `front`.
+    fn is_zero_behind(&self, found: i64, front: &Front, bytes: &[u8]) -> io::Result<bool> {
+        let read = usize::try_from(found - front.start).ok().and_then(|count| bytes.get(count * UNIT_BYTES..));
+        if !read.is_some_and(|rest| rest.iter().all(|byte| *byte == 0)) {
+            return Ok(false);
+        }
+        let (file, within, left) = self.files.lock().locate(front.start * UNIT_BYTES as i64)?;
+        disk::is_zero_behind(&file, within + bytes.len() as u64, within + left as u64)
     }
 
     /// Forgets the entries of records at `log_offset` and behind, which no sync may have kept: they are made again, over what
@@ -73,14 +117,20 @@ impl Queue {
         Ok(())
     }
 
-    fn walk(&self, from: i64, end: i64) -> io::Result<i64> {
+    /// First number from `from` on, before `end`, whose unit was never written or points backwards.
+    fn walk(&self, from: i64, end: i64, front: &Front) -> io::Result<i64> {
         const CHUNK_UNITS: usize = 3276;
         let (mut at, mut last_end) = (from, 0);
-        let mut bytes = Vec::new();
+        let (mut bytes, mut units) = (Vec::new(), Vec::new());
         while at < end {
-            let units = CHUNK_UNITS.min((end - at) as usize);
-            self.read_file(at, units, &mut bytes)?;
-            for unit in bytes.as_chunks().0.iter().map(Unit::decode) {
+            units.clear();
+            if (front.start..front.end()).contains(&at) {
+                units.extend_from_slice(&front.units[(at - front.start) as usize..]);
+            } else {
+                self.read_file(at, CHUNK_UNITS.min((end - at) as usize), &mut bytes)?;
+                units.extend(bytes.as_chunks().0.iter().map(Unit::decode));
+            }
+            for unit in &units {
                 if !unit.is_written() || (!unit.is_blank() && unit.end() <= last_end) {
                     return Ok(at);
                 }
@@ -115,17 +165,20 @@ impl Queue {
 
     /// Cuts entries whose records end behind `log_end`, in memory and on disk; returns how many.
     ///
-    /// Everything must be written out. After a crash (`!clean`) old units behind the end are zeroed in any case.
+    /// Everything must be written out. After a crash (`!clean`) old units behind the end are zeroed in any case, unless there
+    /// surely are none.
     /// Java: `ConsumeQueue.truncateDirtyLogicFiles`.
     pub(crate) fn truncate(&self, disk: &dyn Files, log_end: i64, clean: bool) -> io::Result<u64> {
         let (start, max) = (self.min(), self.max());
-        {
+        let nothing_behind = {
             let tail = self.tail.lock();
+            let nothing_behind = clean || tail.zero_behind;
             // Nothing to look up: its last entry is one, and of a record that is there.
-            if clean && tail.max_physical > 0 && tail.max_physical <= log_end {
+            if nothing_behind && tail.max_physical > 0 && tail.max_physical <= log_end {
                 return Ok(0);
             }
-        }
+            nothing_behind
+        };
         let kept = {
             let mut kept = max;
             // From the end: what is cut is short.
@@ -136,7 +189,7 @@ impl Queue {
         };
         let last = if kept > start { self.unit(kept - 1).filter(|unit| !unit.is_blank()) } else { None };
         let max_physical = last.map_or(0, Unit::end);
-        if kept == max && clean {
+        if kept == max && nothing_behind {
             return Ok(0);
         }
         let batches = if self.takes_batches() {
