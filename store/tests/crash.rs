@@ -312,3 +312,82 @@ fn a_store_in_use_is_refused() {
     let error = Store::open(config(dir.path()), remoting::types::Clock::system()).expect_err("refused");
     assert!(matches!(error, StoreError::Locked { .. }));
 }
+
+/// A store with 30 messages in each of two queues, stopped cleanly.
+fn stopped(root: &Path) {
+    let (store, _) = open(config(root));
+    for number in 0..30 {
+        for queue in 0..2 {
+            put(&store, &topic(), queue, format!("{number}").as_bytes(), "");
+        }
+    }
+    store.close().expect("closed");
+}
+
+/// Opens the store as after a crash.
+fn open_crashed(config: StoreConfig) -> (std::sync::Arc<Store>, RecoveryReport) {
+    std::fs::write(config.root.join("abort"), "").expect("written");
+    open(config)
+}
+
+#[test]
+fn entries_are_made_again_from_where_the_checkpoint_ends() {
+    let dir = tempfile::tempdir().expect("a folder");
+    stopped(dir.path());
+    let checkpoint = dir.path().join("checkpoint");
+    let file = OpenOptions::new().read(true).write(true).open(&checkpoint).expect("a file");
+    for (vouched, again) in [(None, 60), (Some(40), 19), (Some(59), 0)] {
+        let (store, _) = open(config(dir.path()));
+        let record = |number: i64| {
+            store.entries(&topic(), QueueId((number % 2) as i32), QueueOffset(number / 2), 1)[0].physical_offset
+        };
+        let last = vouched.map_or(PhysicalOffset(0), record);
+        store.close().expect("closed");
+        drop(store);
+        file.write_all_at(&last.0.to_be_bytes(), 40).expect("written");
+        let (store, report) = open_crashed(config(dir.path()));
+        assert_eq!((report.scanned_records, report.rebuilt_entries), (60, again), "{vouched:?}");
+        for queue in 0..2 {
+            assert_eq!(drain(&store, &topic(), queue).len(), 30);
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_vouches_for_lost_records_is_lowered_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    stopped(dir.path());
+    let log = OpenOptions::new().write(true).open(dir.path().join("commitlog/00000000000000000000")).expect("a file");
+    let (store, report) = open(config(dir.path()));
+    let cut = store.entries(&topic(), QueueId(1), QueueOffset(9), 1)[0].physical_offset;
+    store.close().expect("closed");
+    drop(store);
+    log.write_all_at(&vec![0; (report.end.0 - cut.0) as usize], cut.0 as u64).expect("written");
+    let (store, report) = open_crashed(config(dir.path()));
+    assert_eq!(report.end, cut);
+    let bytes = std::fs::read(dir.path().join("checkpoint")).expect("a file");
+    let vouched = i64::from_be_bytes(*bytes[40..].first_chunk().expect("six fields"));
+    let last = store.entries(&topic(), QueueId(0), QueueOffset(9), 1)[0].physical_offset;
+    assert_eq!(vouched, last.0);
+    assert_eq!((drain(&store, &topic(), 0).len(), drain(&store, &topic(), 1).len()), (10, 9));
+}
+
+#[test]
+fn units_that_lie_behind_a_queues_end_after_a_crash_are_cleared() {
+    let small = |root: &Path| StoreConfig { consume_queue_file_bytes: 60_000, ..config(root) };
+    // In the page with the last unit, in the next one, and at the end of the file.
+    for at in [31 * 20, 4100, 59_980] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (store, _) = open(small(dir.path()));
+        put_all(&store, 0, (0..30).map(|number| vec![number])).expect("stored");
+        store.close().expect("closed");
+        drop(store);
+        let path = dir.path().join("consumequeue/Topic/0/00000000000000000000");
+        let queue = OpenOptions::new().write(true).open(&path).expect("a file");
+        queue.write_all_at(&[1; 20], at).expect("written");
+        let (store, report) = open_crashed(small(dir.path()));
+        assert_eq!((report.rebuilt_entries, drain(&store, &topic(), 0).len()), (0, 30));
+        let bytes = std::fs::read(&path).expect("a file");
+        assert!(bytes[30 * 20..].iter().all(|byte| *byte == 0), "at {at}");
+    }
+}

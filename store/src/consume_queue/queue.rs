@@ -408,3 +408,17 @@ impl Queue {
         synced.inspect_err(|_| self.files.lock().all_dirty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_queue_takes_a_quarter_of_a_kibibyte() {
+        assert!(
+            size_of::<Queue>() <= 250,
+            "{} bytes; 800,000 of them are to fit beside everything else",
+            size_of::<Queue>()
+        );
+    }
+}
