@@ -1,11 +1,11 @@
-//! Work on many things by all cores, while a store is being opened.
+//! Work on many things at once, while a store is being opened.
 
-use std::num::NonZero;
 use std::thread;
 
 /// Fewer are done by the caller.
 const WORTH_A_THREAD: usize = 1024;
-const THREADS_MAX: usize = 8;
+/// However few cores there are: the work waits for the disk, unless all of it is cached.
+const THREADS: usize = 8;
 
 /// Calls `work` with parts of `items`, each on a thread of its own; the results are in the order of the parts.
 ///
@@ -15,13 +15,12 @@ pub(crate) fn in_parts<T: Sync, R: Send, E: Send>(
     items: &[T],
     work: impl Fn(&[T]) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
-    if items.len() < WORTH_A_THREAD || cores == 1 {
+    if items.len() < WORTH_A_THREAD {
         return Ok(vec![work(items)?]);
     }
     thread::scope(|scope| {
         let work = &work;
-        let parts = items.chunks(items.len().div_ceil(cores));
+        let parts = items.chunks(items.len().div_ceil(THREADS));
         let threads: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
         threads
             .into_iter()

@@ -39,6 +39,11 @@ pub(super) struct Folders {
 }
 
 impl Topic<'_> {
+    /// Number of its queues.
+    pub(super) fn len(&self) -> usize {
+        self.queues.len()
+    }
+
     pub(crate) fn queues(&self) -> impl Iterator<Item = Standing> {
         self.queues.iter().map(standing)
     }
