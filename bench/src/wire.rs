@@ -48,7 +48,9 @@ impl Wire {
             if !answers.is_empty() {
                 return Ok(());
             }
-            self.incoming.reserve(READ_BYTES);
+            // Room for the whole frame at once: one that grows piece by piece is copied again and again.
+            let frame = self.incoming.first_chunk::<4>().map_or(0, |length| u32::from_be_bytes(*length) as usize + 4);
+            self.incoming.reserve(frame.saturating_sub(self.incoming.len()).max(READ_BYTES));
             if self.stream.read_buf(&mut self.incoming).await? == 0 {
                 bail!("the broker closed the connection");
             }
