@@ -308,8 +308,12 @@ impl Queue {
 
     /// Reads from the one file that holds the unit at `at`, which may have fewer than `units`.
     fn read_file(&self, at: i64, units: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.read_bytes(at, units * UNIT_BYTES, bytes)
+    }
+
+    fn read_bytes(&self, at: i64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
         let (file, within, left) = self.files.lock().locate(at * UNIT_BYTES as i64)?;
-        bytes.resize(left.min(units * UNIT_BYTES), 0);
+        bytes.resize(left.min(len), 0);
         files::read_exact(&file, bytes, within)
     }
 

@@ -7,8 +7,8 @@ use super::{Queue, Tail};
 use crate::consume_queue::{UNIT_BYTES, Unit};
 use crate::io::{self as disk, Files};
 
-/// Units that are read first of a queue's last file: a page of them.
-const FIRST_UNITS: usize = 4096 / UNIT_BYTES;
+/// Bytes that are read first of a queue's last file: a page.
+const FRONT_BYTES: usize = 4096;
 
 /// What is known of the queues before they are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Queue {
         let units_per_file = self.files.lock().units_per_file();
         let mut bytes = Vec::new();
         let last_file = end - units_per_file;
-        self.read_file(last_file, FIRST_UNITS, &mut bytes)?;
+        self.read_bytes(last_file, FRONT_BYTES, &mut bytes)?;
         let front = Front { start: last_file, units: bytes.as_chunks().0.iter().map(Unit::decode).collect() };
         let is_sure = |unit: Unit| match exit {
             LastExit::Clean => unit.is_written(),
