@@ -45,7 +45,7 @@ pub struct Sent {
     pub status: String,
     /// The client's unique id; comma-separated for a batch.
     pub msg_id: String,
-    /// The broker's id: store address and physical offset.
+    /// The broker's id: store address and physical offset; empty for a transaction.
     pub offset_msg_id: String,
     /// Broker name.
     pub broker: String,

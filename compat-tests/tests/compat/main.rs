@@ -21,6 +21,7 @@ mod queries;
 mod rebalance;
 mod send;
 mod size;
+mod stay;
 mod tags;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         crash::SCENARIOS,
         full_disk::SCENARIOS,
         hand_over::SCENARIOS,
+        stay::SCENARIOS,
         admin_brokers::SCENARIOS,
         admin_topics::SCENARIOS,
         admin_groups::SCENARIOS,

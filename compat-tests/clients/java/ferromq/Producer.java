@@ -4,14 +4,20 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageConst;
 
-/** Sends: `send mode=sync|async|oneway|batch topic= key= [count=] …`, and `stream … / stop` until told otherwise. */
+/**
+ * Sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told otherwise.
+ * Transactions need the role's argument `transactional=true`.
+ */
 final class Producer implements Session.Role {
     private final DefaultMQProducer producer;
     private final Events events;
@@ -19,7 +25,8 @@ final class Producer implements Session.Role {
 
     Producer(Line arguments, Events events) {
         this.events = events;
-        producer = new DefaultMQProducer(arguments.text("group"));
+        String group = arguments.text("group");
+        producer = arguments.has("transactional") ? Transactions.producer(group) : new DefaultMQProducer(group);
         producer.setNamesrvAddr(arguments.text("namesrv"));
         producer.setInstanceName(arguments.text("instance"));
         // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
@@ -79,6 +86,13 @@ final class Producer implements Session.Role {
                 break;
             case "batch":
                 sendBatch(messages);
+                break;
+            case "transaction":
+                for (Message message : messages) {
+                    sent(
+                        Collections.singletonList(message.getKeys()),
+                        ((TransactionMQProducer) producer).sendMessageInTransaction(message, null));
+                }
                 break;
             default:
                 throw new IllegalArgumentException("unknown mode " + line.text("mode"));
@@ -184,6 +198,10 @@ final class Producer implements Session.Role {
         if (line.has("delay")) {
             message.setDelayTimeLevel(line.small("delay", 0));
         }
+        if (line.has("delaySeconds")) {
+            // The setter exists in 5.x only.
+            MessageAccessor.putProperty(message, "TIMER_DELAY_SEC", line.text("delaySeconds"));
+        }
         for (Map.Entry<String, String> property : line.under("prop.").entrySet()) {
             message.putUserProperty(property.getKey(), property.getValue());
         }
@@ -199,7 +217,8 @@ final class Producer implements Session.Role {
             .put("keys", keys)
             .put("status", result.getSendStatus().name())
             .put("msgId", result.getMsgId())
-            .put("offsetMsgId", result.getOffsetMsgId())
+            // The results of transactions have none.
+            .put("offsetMsgId", Objects.toString(result.getOffsetMsgId(), ""))
             .put("broker", result.getMessageQueue().getBrokerName())
             .put("queueId", result.getMessageQueue().getQueueId())
             .put("queueOffset", result.getQueueOffset()));
