@@ -103,7 +103,7 @@ impl Broker {
         let (servers, stop_serving) = (TaskTracker::new(), CancellationToken::new());
         listeners.serve(router, &parts, &servers, &stop_serving);
         parts.start();
-        retention::start(&ctx, &store);
+        retention::start(&ctx, &store, &parts.topics);
         let Parts { offsets, delays, registrar, .. } = parts;
         Ok(Self {
             identity,
@@ -201,6 +201,7 @@ impl Listeners {
 
 /// All features, in the order of their needs.
 struct Parts {
+    topics: Arc<TopicTable>,
     stats: Arc<Stats>,
     locks: Arc<Locks>,
     clients: Arc<Clients>,
@@ -262,7 +263,8 @@ impl Parts {
             stats: Arc::clone(&stats),
             registrar: Arc::clone(&registrar),
         });
-        Ok(Self { stats, locks, clients, offsets, sends, pulls, retries, delays, queries, registrar, admin })
+        let topics = topics();
+        Ok(Self { topics, stats, locks, clients, offsets, sends, pulls, retries, delays, queries, registrar, admin })
     }
 
     fn routes(&self, router: &mut Router) {

@@ -5,14 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use remoting::types::Clock;
+use remoting::types::{Clock, QueueOffset, Timestamp};
 use tracing::error;
 
 use crate::batch::AppendBatch;
 use crate::checkpoint::CheckpointFile;
 use crate::commit_log::CommitLog;
 use crate::config::{FlushMode, StoreConfig};
-use crate::consume_queue::{LogEnds, Queues};
+use crate::consume_queue::{LogEnds, Queue, Queues};
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
 use crate::figures::Stats;
@@ -112,6 +112,12 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// When the message at `offset` of the queue was stored; `None` if there is none.
+    pub(crate) fn time_of(&self, queue: &Queue, offset: QueueOffset) -> Option<Timestamp> {
+        let unit = queue.unit(offset.0).filter(|unit| !unit.is_blank())?;
+        self.log.snapshot().store_time(unit.physical, usize::try_from(unit.size).ok()?)
     }
 
     /// Brings the log to disk and, where that is what confirms, tells who waits. A failure poisons the store.

@@ -1,9 +1,10 @@
 //! The store as the broker sees it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -286,24 +287,19 @@ impl Store {
     /// The place of a time in a queue, as [`Boundary`] says; 0 without such a queue.
     pub fn offset_by_time(&self, topic: &str, queue_id: QueueId, at: Timestamp, boundary: Boundary) -> QueueOffset {
         let search = |queue: &consume_queue::Queue| {
-            consume_queue::offset_by_time(queue, at, boundary, |offset| self.time_of(queue, QueueOffset(offset)))
+            consume_queue::offset_by_time(queue, at, boundary, |offset| self.shared.time_of(queue, QueueOffset(offset)))
         };
         self.queue(topic, queue_id, search).unwrap_or_default()
     }
 
     /// When the message at `offset` was stored; `None` if there is none.
     pub fn store_time(&self, topic: &str, queue_id: QueueId, offset: QueueOffset) -> Option<Timestamp> {
-        self.queue(topic, queue_id, |queue| self.time_of(queue, offset)).flatten()
+        self.queue(topic, queue_id, |queue| self.shared.time_of(queue, offset)).flatten()
     }
 
     /// When the first message kept in the queue was stored; `None` if there is none.
     pub fn earliest_store_time(&self, topic: &str, queue_id: QueueId) -> Option<Timestamp> {
-        self.queue(topic, queue_id, |queue| self.time_of(queue, QueueOffset(queue.min()))).flatten()
-    }
-
-    fn time_of(&self, queue: &consume_queue::Queue, offset: QueueOffset) -> Option<Timestamp> {
-        let unit = queue.unit(offset.0).filter(|unit| !unit.is_blank())?;
-        self.shared.log.snapshot().store_time(unit.physical, usize::try_from(unit.size).ok()?)
+        self.queue(topic, queue_id, |queue| self.shared.time_of(queue, QueueOffset(queue.min()))).flatten()
     }
 
     fn queue<T>(&self, topic: &str, queue_id: QueueId, ask: impl FnOnce(&consume_queue::Queue) -> T) -> Option<T> {
@@ -393,6 +389,11 @@ impl Store {
     /// Puts other settings of retention in force.
     pub fn set_retention(&self, retention: Retention) {
         self.shared.cleaning.change(retention);
+    }
+
+    /// Has messages of some topics kept for their own time, counted from when they were stored; the others go with the log.
+    pub fn set_topic_retention(&self, topics: HashMap<TopicName, Duration>) {
+        self.shared.cleaning.change_topics(topics);
     }
 
     /// Has expired files of the log deleted soon, whatever the hour. Java: `DefaultMessageStore.executeDeleteFilesManually`.

@@ -24,7 +24,8 @@ pub(crate) enum Rule {
 
 pub(super) const MESSAGE_TYPE: &str = "message.type";
 pub(super) const MIXED: &str = "MIXED";
-pub(super) const RESERVE_TIME: &str = "reserve.time";
+/// Hours for which the topic keeps messages, if they are fewer than those of the log; −1 and 0: as long as the log.
+pub(crate) const RESERVE_TIME: &str = "reserve.time";
 
 /// Java: `TopicAttributes.ALL`.
 pub(super) const TOPIC_ATTRIBUTES: &[Attribute] = &[
@@ -70,9 +71,6 @@ pub enum AttributeError {
     NotANumber(String),
     #[error("boolean attribute format is wrong.")]
     NotABoolean,
-    /// Only a tiered store knows what to do with it.
-    #[error("Update topic reserveTime not supported")]
-    ReserveTime,
 }
 
 /// Changes by key, the sign included.
@@ -107,10 +105,6 @@ impl AttributeChanges {
 
     pub(super) fn adds(&self, key: &str, value: &str) -> bool {
         self.0.get(&format!("+{key}")).is_some_and(|added| added == value)
-    }
-
-    pub(super) fn mentions(&self, key: &str) -> bool {
-        self.0.keys().any(|signed| signed.get(1..) == Some(key))
     }
 
     /// The attributes after the changes; `current` is `None` at the creation.

@@ -9,7 +9,7 @@ mod create;
 mod table;
 pub(crate) mod validate;
 
-pub(crate) use attributes::{Attribute, AttributeChanges, AttributeError, Rule};
+pub(crate) use attributes::{Attribute, AttributeChanges, AttributeError, RESERVE_TIME, Rule};
 pub(crate) use table::TopicTable;
 pub(crate) use validate::{NameError, SystemTopics};
 

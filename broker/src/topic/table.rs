@@ -10,7 +10,7 @@ use remoting::body::{DataVersion, TopicConfig, TopicConfigWrapper, fastjson};
 use remoting::types::TopicName;
 use tokio::sync::watch;
 
-use super::attributes::{AttributeChanges, AttributeError, MESSAGE_TYPE, MIXED, RESERVE_TIME, TOPIC_ATTRIBUTES};
+use super::attributes::{AttributeChanges, MESSAGE_TYPE, MIXED, TOPIC_ATTRIBUTES};
 use super::changes::Changes;
 use super::validate::{self, SystemTopics};
 use super::{QUEUES_MAX, TopicError, boot};
@@ -161,9 +161,6 @@ impl TopicTable {
         self.check_not_system(topic)?;
         if !settings.enable_mixed_message_type && attributes.adds(MESSAGE_TYPE, MIXED) {
             return Err(TopicError::MixedType);
-        }
-        if attributes.mentions(RESERVE_TIME) {
-            return Err(AttributeError::ReserveTime.into());
         }
         let wrong =
             [config.read_queue_nums, config.write_queue_nums].into_iter().find(|nums| !(0..=QUEUES_MAX).contains(nums));

@@ -152,7 +152,7 @@ fn an_administrator_is_refused_in_javas_words() {
     check("rmq_sys_x", "", "The topic[rmq_sys_x] is conflict with system topic.");
     check("DefaultCluster", "", "The topic[DefaultCluster] is conflict with system topic.");
     check("A", "+message.type=MIXED", "MIXED message type is not supported.");
-    check("A", "+reserve.time=1", "Update topic reserveTime not supported");
+    check("A", "+reserve.time=x", "For input string: \"x\"");
     check("A", "+a=b", "unsupported key: a");
     assert_eq!(fixture.table.version().counter, 0);
     let all = fixture.table.put_all(vec![

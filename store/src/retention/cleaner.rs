@@ -15,7 +15,7 @@ use crate::shared::Shared;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Cleaner<'a> {
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
     graves: Graves,
     /// The log's first byte that the queues follow already.
     followed: i64,
@@ -74,6 +74,7 @@ impl<'a> Cleaner<'a> {
         if min > self.followed && self.have_queues_follow(settings, min) {
             self.followed = min;
         }
+        self.expire_topics();
         self.give_back(settings);
         look(self.shared, settings);
     }
@@ -148,7 +149,7 @@ fn pause_for(shared: &Shared, pause: Duration) -> bool {
     !shared.is_stopping()
 }
 
-fn millis(time: Duration) -> i64 {
+pub(super) fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -1,7 +1,7 @@
 //! What is kept and for how long, and what happens when the disk fills up.
 //!
 //! ```text
-//! every pass:  look at the disk ─▶ expired files of the log go ─▶ queues follow the log's first byte
+//! every pass:  look at the disk ─▶ expired files of the log go ─▶ queues follow the log's first byte and their topic's rule
 //!                    │                        └─▶ graves: their space is given back in small steps
 //!                    └─▶ too full: appends are refused, reads go on; resumes by itself
 //! ```
@@ -14,11 +14,15 @@ mod graves;
 mod hours;
 mod settings;
 mod space;
+mod topics;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use remoting::types::TopicName;
 use tracing::{error, info};
 
 pub(crate) use cleaner::Cleaner;
@@ -37,6 +41,8 @@ const MANUAL_PASSES: u32 = 20;
 #[derive(Debug)]
 pub(crate) struct Cleaning {
     settings: RwLock<Arc<Retention>>,
+    /// How long topics of their own rule keep messages.
+    topics: RwLock<Arc<HashMap<TopicName, Duration>>>,
     /// Somebody asked for a deletion: the next pass is due now.
     asked: AtomicBool,
     /// Passes left that delete because somebody asked.
@@ -54,6 +60,7 @@ impl Cleaning {
     pub(crate) fn new(settings: Retention) -> Self {
         Self {
             settings: RwLock::new(Arc::new(settings)),
+            topics: RwLock::default(),
             asked: AtomicBool::new(false),
             manual_passes: AtomicU32::new(0),
             space: Mutex::default(),
@@ -70,6 +77,14 @@ impl Cleaning {
     pub(crate) fn change(&self, settings: Retention) {
         *self.settings.write() = Arc::new(settings);
         self.signal.raise();
+    }
+
+    pub(crate) fn topics(&self) -> Arc<HashMap<TopicName, Duration>> {
+        Arc::clone(&self.topics.read())
+    }
+
+    pub(crate) fn change_topics(&self, topics: HashMap<TopicName, Duration>) {
+        *self.topics.write() = Arc::new(topics);
     }
 
     /// Has the next passes delete what has expired, whatever the hour.

@@ -1,5 +1,6 @@
 //! What single passes of the cleaner delete.
 
+use std::collections::HashMap;
 use std::fs;
 use std::time::SystemTime;
 
@@ -84,4 +85,35 @@ fn what_is_not_on_disk_stays() {
     Cleaner::new(&store.shared).pass(&settings(&store, true), Need::AtOnce);
     assert_eq!(store.min_physical_offset().0, flushed);
     disk.hold(false);
+}
+
+#[test]
+fn a_topic_forgets_what_it_keeps_no_longer_and_goes_on_at_its_offset() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(dir.path(), FlushMode::Async);
+    let quiet = settings(&store, false);
+    let clean = || Cleaner::new(&store.shared).pass(&quiet, Need::Nothing);
+    let bounds = || {
+        let bound = |offset: Option<QueueOffset>| offset.expect("a queue").0;
+        (bound(store.min_offset("T", QueueId(0))), bound(store.max_offset("T", QueueId(0))))
+    };
+    let begin = 1_000_000 * HOUR.as_millis() as i64;
+    for hour in 0..3 {
+        store.shared.clock.set(Timestamp(begin + hour * HOUR.as_millis() as i64));
+        store.append(&mut batch(&store, &[100; 5])).expect("stored");
+    }
+    store.shared.flush();
+    store.shared.keeper_signal.raise();
+    clean();
+    assert_eq!(bounds(), (0, 15), "it has no rule of its own");
+    store.set_topic_retention(HashMap::from([(TopicName::new("T"), HOUR), (TopicName::new("unknown"), HOUR)]));
+    clean();
+    assert_eq!(bounds(), (5, 15), "an hour old is not older than an hour");
+    store.shared.clock.set(Timestamp(begin + 10 * HOUR.as_millis() as i64));
+    clean();
+    assert_eq!(bounds(), (15, 15));
+    store.append(&mut batch(&store, &[100])).expect("stored");
+    assert_eq!(bounds(), (15, 16));
+    clean();
+    assert_eq!(bounds(), (15, 16), "it is young");
 }

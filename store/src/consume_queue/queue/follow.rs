@@ -20,6 +20,28 @@ impl Queue {
             return Ok(0);
         }
         self.correct_min(log_min)?;
+        self.remove_files_before_min(disk)
+    }
+
+    /// Moves the first offset to `offset`, which is not behind the end, though the records before it are still there; deletes
+    /// files as [`Queue::follow`] does. Where it moved to inside of a file, that is forgotten by an opening that finds the
+    /// queue by its files.
+    ///
+    /// # Errors
+    /// Failing I/O; the first offset may have moved.
+    pub(crate) fn forget_before(&self, disk: &dyn Files, offset: i64) -> io::Result<usize> {
+        if self.is_removed() || offset <= self.min() {
+            return Ok(0);
+        }
+        let first = if offset < self.max() { self.entry(offset)? } else { None };
+        self.min.fetch_max(offset, Ordering::AcqRel);
+        if let Some(first) = first {
+            self.first_record.store(first.physical, Ordering::Relaxed);
+        }
+        self.remove_files_before_min(disk)
+    }
+
+    fn remove_files_before_min(&self, disk: &dyn Files) -> io::Result<usize> {
         let first = if self.takes_batches() { self.first_batch_byte()? } else { self.min() * UNIT_BYTES as i64 };
         self.files.lock().remove_before(disk, first)
     }
