@@ -6,6 +6,8 @@ SHELL := bash
 .NOTPARALLEL:
 .PHONY: help run test unit crash compat prepared check fix codes golden bench fuzz
 
+# Tests of single packages are run with --workspace, too: else their dependencies are compiled again, with fewer features.
+
 # Where `make check` finds the tools that scripts/install.sh built.
 tools := PATH="$(CURDIR)/target/tools/bin:$$PATH"
 
@@ -27,7 +29,7 @@ crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the stor
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
 	cargo build
-	scripts/with-docker.sh cargo test --package compat-tests --test compat || failed=1; \
+	scripts/with-docker.sh cargo test --workspace --test compat || failed=1; \
 	cat docs/compatibility.md; exit $${failed:-0}
 
 # Java's brokers and clients from Maven, our client programs built, and the image that containers run.
@@ -46,7 +48,7 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	$(tools) cargo machete --skip-target-dir
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
-	cargo test --locked --quiet --package ferromq docs
+	cargo test --locked --quiet --workspace --bin ferromq docs
 
 fix: ## Mend what can be mended by machine: format, spelling, lints, generated files
 	scripts/install.sh check
@@ -59,7 +61,7 @@ fix: ## Mend what can be mended by machine: format, spelling, lints, generated f
 
 # The tests that compare the documents with the code write them when told to.
 codes: ## Write docs/requests.md and docs/config.md: every request and setting, and what becomes of it here
-	UPDATE_EXPECT=1 cargo test --quiet --package ferromq docs
+	UPDATE_EXPECT=1 cargo test --quiet --workspace --bin ferromq docs
 
 golden: prepared ## Record the golden frames anew from the Java name server and broker
 	cargo run --package compat-tests --bin golden

@@ -4,8 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
@@ -43,6 +44,21 @@ struct Started {
     containers: Vec<String>,
     /// Network names, which carry the process id of this run.
     networks: Vec<String>,
+    /// Machines that are about to be in the lists.
+    starting: usize,
+    /// Nothing is started any more.
+    interrupted: bool,
+}
+
+/// A machine that is about to start; while there is one, [`Stage::abandon`] waits.
+struct Starting<'a>(&'a Stage);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut started) = self.0.started.lock() {
+            started.starting -= 1;
+        }
+    }
 }
 
 impl Stage {
@@ -86,6 +102,21 @@ impl Stage {
         let _ = fs::remove_dir_all(&self.dir);
     }
 
+    /// Starts a machine, and notes it for [`Stage::abandon`].
+    async fn machine(&self, place: &Place, dir: &Path, name: &str, disk: Option<Disk>) -> Result<Machine> {
+        let _starting = self.starting()?;
+        let machine = Machine::start(&self.artifacts, place, dir, name, disk).await?;
+        self.note(&machine, place);
+        Ok(machine)
+    }
+
+    fn starting(&self) -> Result<Starting<'_>> {
+        let Ok(mut started) = self.started.lock() else { bail!("a test broke the list of machines") };
+        ensure!(!started.interrupted, "the run was interrupted");
+        started.starting += 1;
+        Ok(Starting(self))
+    }
+
     fn note(&self, machine: &Machine, place: &Place) {
         if let (Ok(mut started), Some(id), Place::Containers { network }) =
             (self.started.lock(), machine.container_id(), place)
@@ -99,9 +130,17 @@ impl Stage {
 
     /// Removes at once whatever this run started and did not remove yet: for a run that is interrupted.
     pub async fn abandon(&self) {
-        let (containers, networks) = match self.started.lock() {
-            Ok(mut started) => (std::mem::take(&mut started.containers), std::mem::take(&mut started.networks)),
-            Err(_) => return,
+        let (containers, networks) = loop {
+            match self.started.lock() {
+                Ok(mut started) => {
+                    started.interrupted = true;
+                    if started.starting == 0 {
+                        break (std::mem::take(&mut started.containers), std::mem::take(&mut started.networks));
+                    }
+                }
+                Err(_) => return,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         };
         for (what, names) in [(&["rm", "--force"][..], containers), (&["network", "rm"], networks)] {
             // Most of them are gone already; docker says so for each and goes on.
@@ -187,8 +226,7 @@ impl Cluster {
             Place::Containers { network: format!("ferromq-compat-{}-{number}", std::process::id()) }
         };
         let node = async |name: &str, port: u16, disk: Option<Disk>| {
-            let machine = Machine::start(&stage.artifacts, &place, &dir, name, disk).await?;
-            stage.note(&machine, &place);
+            let machine = stage.machine(&place, &dir, name, disk).await?;
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
             anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
         };
@@ -198,8 +236,7 @@ impl Cluster {
         }
         let disk = layout.disk_mib.map(|mib| Disk { folder: STORE, mib });
         let broker = node("broker", BROKER_PORT, disk).await?;
-        let clients = Machine::start(&stage.artifacts, &place, &dir, "clients", None).await?;
-        stage.note(&clients, &place);
+        let clients = stage.machine(&place, &dir, "clients", None).await?;
         let (hosts, mqadmin) = (Hosts::default(), Mutex::new(None));
         Ok(Self { target, stage: stage.clone(), layout, dir, name_servers, broker, clients, hosts, mqadmin })
     }

@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
 use crate::clients::Client;
@@ -20,10 +20,12 @@ use crate::cluster::{Cluster, Layout, Stage};
 use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::scenario::{Run, Scenario, tag};
-use crate::target::Target;
+use crate::target::{Server, Target};
 
-/// Scenarios at a time. They mostly wait: with half as many, two cores are idle for most of the time.
+/// Scenarios at a time, on our broker: they mostly wait. Those that start brokers, or run on Java's, count for
+/// [`HEAVY`]: two cores have enough to do with half as many of them, and more make their timings worse.
 const AT_A_TIME: usize = 8;
+const HEAVY: u32 = 2;
 
 /// Longest time of one scenario.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(400);
@@ -37,6 +39,8 @@ struct Suite {
     stage: Arc<Stage>,
     shared: BTreeMap<Target, OnceCell<Arc<Cluster>>>,
     matrix: Mutex<Matrix>,
+    /// For scenarios to run at the same time.
+    places: Semaphore,
     /// Tags of all tests, to tell whose log line it is.
     tags: Vec<String>,
 }
@@ -73,6 +77,7 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
             stage: Arc::new(stage),
             shared: targets.iter().map(|&target| (target, OnceCell::new())).collect(),
             matrix: Mutex::default(),
+            places: Semaphore::new(AT_A_TIME),
             tags: scenarios.iter().flat_map(|s| clients.iter().map(|&c| tag(s, c))).collect(),
         };
         made.end_when_interrupted();
@@ -145,6 +150,8 @@ fn trial(test: Test, suite: Arc<OnceLock<Suite>>) -> Trial {
 impl Suite {
     async fn run(&self, test: Test, name: &str) -> Result<()> {
         let scenario = &test.scenario;
+        let is_heavy = scenario.own.is_some() || test.target.broker() == Server::Java;
+        let _place = self.places.acquire_many(if is_heavy { HEAVY } else { 1 }).await?;
         let cluster = match scenario.own {
             Some(layout) => Arc::new(Cluster::prepare(&self.stage, test.target, layout).await?),
             None => self.shared(test.target).await?,
