@@ -123,7 +123,7 @@ impl Roster {
     }
 
     pub(crate) fn topics(&self) -> Vec<Topic<'_>> {
-        layout::read(&self.bytes).expect("it was found whole").1
+        layout::read_checked(&self.bytes).expect("it was found whole").1
     }
 
     /// Holds the marks and settings against what there is now. The log is held against [`Proof::log`] by the caller.
