@@ -72,27 +72,31 @@ impl Suite {
         }
     }
 
-    /// All rounds; makes alternate, because machines are noisy.
     pub(crate) async fn run(self, bench: &Bench, report: &mut Report) -> Result<()> {
-        if self == Self::Recovery {
-            return recovery::run(bench, report).await;
+        let nothing = |_: &Load, _: &mut Report| Ok(());
+        match self {
+            Self::Load => self.rounds(bench, report, nothing, load::run).await,
+            Self::SyncFlush => self.rounds(bench, report, sync_flush::limits, sync_flush::run).await,
+            Self::CatchUp => self.rounds(bench, report, catch_up::limits, catch_up::run).await,
+            Self::Storm => self.rounds(bench, report, nothing, storm::run).await,
+            // All brokers recover one store.
+            Self::Recovery => recovery::run(bench, report).await,
         }
+    }
+
+    /// What the machine allows, then every make in turn, and again: makes alternate, because machines are noisy.
+    async fn rounds(
+        self,
+        bench: &Bench,
+        report: &mut Report,
+        limits: impl Fn(&Load, &mut Report) -> Result<()>,
+        measure: impl AsyncFn(Kind, &Bench, &mut Report) -> Result<()>,
+    ) -> Result<()> {
         for round in 1..=bench.rounds {
-            match self {
-                Self::SyncFlush => sync_flush::limits(&bench.load, report)?,
-                Self::CatchUp => catch_up::limits(&bench.load, report)?,
-                Self::Load | Self::Storm | Self::Recovery => {}
-            }
+            limits(&bench.load, report)?;
             for &kind in &bench.kinds {
                 crate::progress(&format!("{}, round {round} of {}: {}", self.name(), bench.rounds, kind.name()));
-                let measured = match self {
-                    Self::Load => load::run(kind, bench, report).await,
-                    Self::SyncFlush => sync_flush::run(kind, bench, report).await,
-                    Self::CatchUp => catch_up::run(kind, bench, report).await,
-                    Self::Storm => storm::run(kind, bench, report).await,
-                    Self::Recovery => Ok(()),
-                };
-                measured.with_context(|| format!("measure {}", kind.name()))?;
+                measure(kind, bench, report).await.with_context(|| format!("measure {}", kind.name()))?;
             }
         }
         Ok(())
