@@ -11,6 +11,11 @@ impl Line {
         Self(verb.to_owned())
     }
 
+    /// Has a producer send to `topic`: one message with `key`, or with a `count` as many, numbered.
+    pub fn send(topic: impl Display, key: impl Display) -> Self {
+        Self::new("send").with("topic", topic).with("key", key)
+    }
+
     /// Adds `key=value`.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Display) -> Self {

@@ -43,7 +43,7 @@ async fn mqadmin_disabled_group_gets_nothing(run: Run) -> Result<()> {
     };
     enable("false").await?;
     let producer = run.producer("producer").await?;
-    let sent = producer.send(Line::new("send").with("topic", &topic).with("key", "m").with("count", 5)).await?;
+    let sent = producer.send(Line::send(&topic, "m").with("count", 5)).await?;
     let consumer = run.push("consumer", &group, &topic).await?;
     consumer.stays_at(0, std::time::Duration::from_secs(3)).await?;
     enable("true").await?;
@@ -54,7 +54,7 @@ async fn mqadmin_consumer_progress_counts_the_backlog(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let group = run.name("group");
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("queue", 1);
+    let line = |key: &str| Line::send(&topic, key).with("queue", 1);
     producer.send(line("done").with("count", 30)).await?;
     let consumer = run.push("consumer", &group, &topic).await?;
     consumer.until_received(30).await?;
@@ -73,7 +73,7 @@ async fn mqadmin_lists_connected_clients(run: Run) -> Result<()> {
     let (group, producers) = (run.name("group"), run.name("producer"));
     let producer = run.producer("producer").await?;
     // A producer tells the broker of itself once it knows a topic there.
-    producer.send(Line::new("send").with("topic", &topic).with("key", "m")).await?;
+    producer.send(Line::send(&topic, "m")).await?;
     let consumer = run.push_with("consumer", &group, &topic, Line::new("with").with("tags", "a || b")).await?;
     consumer.until_assigned(&[0]).await?;
     let language = if run.client == Client::Go { "GO" } else { "JAVA" };
@@ -111,7 +111,7 @@ async fn mqadmin_reset_offset_by_time_moves_a_group(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let group = run.name("group");
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 20);
+    let line = |key: &str| Line::send(&topic, key).with("count", 20);
     let early = producer.send(line("early")).await?;
     // Store times are milliseconds; the second half must be younger than the first by a few.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;

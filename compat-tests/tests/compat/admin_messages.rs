@@ -34,7 +34,7 @@ async fn mqadmin_sent_message_is_stored_as_told(run: Run) -> Result<()> {
 async fn mqadmin_finds_a_message_by_its_offset_id(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
-    let line = Line::new("send").with("topic", &topic).with("key", "the-key").with("tag", "the-tag").with("count", 3);
+    let line = Line::send(&topic, "the-key").with("tag", "the-tag").with("count", 3);
     for sent in producer.send(line).await? {
         let [key] = sent.keys.as_slice() else { anyhow::bail!("one key each: {sent:?}") };
         let out = run.mqadmin(&["queryMsgById", "-t", &topic, "-i", &sent.offset_msg_id, "-f", "UTF-8"]).await?;
@@ -56,7 +56,7 @@ async fn mqadmin_finds_a_message_by_its_offset_id(run: Run) -> Result<()> {
     }
     // An offset where no message begins.
     let broken = {
-        let mut sent = producer.send(Line::new("send").with("topic", &topic).with("key", "other")).await?;
+        let mut sent = producer.send(Line::send(&topic, "other")).await?;
         let mut id = sent.pop().context("sent one")?.offset_msg_id;
         id.replace_range(16.., "00000FFFFFFFFFF0");
         id

@@ -87,7 +87,7 @@ async fn mqadmin_stats_all_lists_topic_and_group(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let group = run.name("group");
     let producer = run.producer("producer").await?;
-    producer.send(Line::new("send").with("topic", &topic).with("key", "s").with("count", 20)).await?;
+    producer.send(Line::send(&topic, "s").with("count", 20)).await?;
     let consumer = run.push("consumer", &group, &topic).await?;
     consumer.until_received(20).await?;
     // The tool cuts names to 64 characters.

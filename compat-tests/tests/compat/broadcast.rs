@@ -17,7 +17,7 @@ async fn broadcasting_reaches_every_consumer(run: Run) -> Result<()> {
     let start =
         async |label: &str| run.push_with(label, &group, &topic, Line::new("with").with("model", "broadcasting")).await;
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 20);
+    let line = |key: &str| Line::send(&topic, key).with("count", 20);
 
     let mut sent = producer.send(line("early")).await?;
     let (one, two) = (start("one").await?, start("two").await?);

@@ -16,7 +16,7 @@ pub(crate) const SCENARIOS: &[Scenario] =
 async fn concurrent_consumption_delivers_each_message_once(run: Run) -> Result<()> {
     let topic = run.topic("topic", 8).await?;
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 150);
+    let line = |key: &str| Line::send(&topic, key).with("count", 150);
     let mut sent = producer.send(line("before").with("mode", "async")).await?;
     let first = run.push("first", &run.name("group"), &topic).await?;
     sent.extend(producer.send(line("during")).await?);
@@ -33,12 +33,12 @@ async fn waiting_consumer_is_woken_by_a_send(run: Run) -> Result<()> {
     let topic = run.topic("topic", 1).await?;
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     let producer = run.producer("producer").await?;
-    producer.send(Line::new("send").with("topic", &topic).with("key", "first")).await?;
+    producer.send(Line::send(&topic, "first")).await?;
     consumer.until_received(1).await?;
     // By now a pull is held. Without a wake-up it would be looked at every few seconds only.
     let started = Instant::now();
     for count in 2..=9 {
-        producer.send(Line::new("send").with("topic", &topic).with("key", count)).await?;
+        producer.send(Line::send(&topic, count)).await?;
         consumer.until_received(count).await?;
     }
     ensure!(started.elapsed() < Duration::from_secs(8), "eight deliveries took {:?}", started.elapsed());

@@ -15,9 +15,7 @@ pub(crate) const SCENARIOS: &[Scenario] =
 async fn failed_messages_come_back_until_taken(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
-    let sent = producer
-        .send(Line::new("send").with("topic", &topic).with("key", "r").with("count", 6).with("tag", "t"))
-        .await?;
+    let sent = producer.send(Line::send(&topic, "r").with("count", 6).with("tag", "t")).await?;
     let failing = Line::new("with").with("fail", 2).with("tags", "t");
     let consumer = run.push_with("consumer", &run.name("group"), &topic, failing).await?;
     let received = consumer.until_received(18).await?;
@@ -39,9 +37,7 @@ async fn exhausted_messages_go_to_the_dead_letter_queue(run: Run) -> Result<()> 
     let topic = run.topic("topic", 2).await?;
     let group = run.name("group");
     let producer = run.producer("producer").await?;
-    let sent = producer
-        .send(Line::new("send").with("topic", &topic).with("key", "d").with("count", 4).with("prop.p", "v"))
-        .await?;
+    let sent = producer.send(Line::send(&topic, "d").with("count", 4).with("prop.p", "v")).await?;
     let hopeless = Line::new("with").with("fail", 1000).with("maxReconsume", 2);
     let consumer = run.push_with("consumer", &group, &topic, hopeless).await?;
     let received = consumer.until_received(12).await?;

@@ -12,7 +12,7 @@ async fn delayed_messages_arrive_when_their_level_says(run: Run) -> Result<()> {
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     let producer = run.producer("producer").await?;
     // Levels 2 and 1 of `target::DELAY_LEVELS`: 3 s and 1 s.
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key);
+    let line = |key: &str| Line::send(&topic, key);
     producer.send(line("late").with("delay", 2).with("tag", "t").with("prop.p", "v")).await?;
     producer.send(line("soon").with("delay", 1)).await?;
     producer.send(line("now")).await?;

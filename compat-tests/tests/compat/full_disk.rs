@@ -24,7 +24,7 @@ const LOOKS_MAX: usize = 120;
 async fn full_disk_refuses_sends_serves_reads_and_heals(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer_with("producer", Line::new("with").with("retries", 0)).await?;
-    let mut sent = producer.send(line(&topic, "before").with("count", 20)).await?;
+    let mut sent = producer.send(Line::send(&topic, "before").with("count", 20)).await?;
 
     run.cluster.fill_broker_disk().await?;
     let (meanwhile, refusal) = until_refused(&producer, &topic).await?;
@@ -42,15 +42,11 @@ async fn full_disk_refuses_sends_serves_reads_and_heals(run: Run) -> Result<()> 
     Ok(())
 }
 
-fn line(topic: &str, key: &str) -> Line {
-    Line::new("send").with("topic", topic).with("key", key)
-}
-
 /// Sends until the broker has noticed; what it took before, and how it refused.
 async fn until_refused(producer: &Producer, topic: &str) -> Result<(Vec<Sent>, Failed)> {
     let mut sent = Vec::new();
     for look in 0..LOOKS_MAX {
-        let mut answers = producer.try_send(line(topic, &format!("filling-{look}"))).await?;
+        let mut answers = producer.try_send(Line::send(topic, &format!("filling-{look}"))).await?;
         if let Some(refusal) = answers.failed.pop() {
             return Ok((sent, refusal));
         }
@@ -63,7 +59,7 @@ async fn until_refused(producer: &Producer, topic: &str) -> Result<(Vec<Sent>, F
 /// Sends until the broker takes a message again.
 async fn until_taken(producer: &Producer, topic: &str) -> Result<Sent> {
     for look in 0..LOOKS_MAX {
-        let mut answers = producer.try_send(line(topic, &format!("empty-{look}"))).await?;
+        let mut answers = producer.try_send(Line::send(topic, &format!("empty-{look}"))).await?;
         if let Some(sent) = answers.sent.pop() {
             return Ok(sent);
         }

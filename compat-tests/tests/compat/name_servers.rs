@@ -34,7 +34,7 @@ async fn clients_outlive_a_name_server_restart(run: Run) -> Result<()> {
     let topic = run.topic("topic", 4).await?;
     let producer = run.producer("producer").await?;
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 20);
+    let line = |key: &str| Line::send(&topic, key).with("count", 20);
     let mut sent = producer.send(line("before")).await?;
     consumer.until_received(20).await?;
 
@@ -52,14 +52,14 @@ async fn clients_outlive_a_name_server_restart(run: Run) -> Result<()> {
 
     // The old producer finds a new topic, and a new consumer finds everything.
     let new_topic = run.topic("new-topic", 2).await?;
-    let new = producer.send(Line::new("send").with("topic", &new_topic).with("key", "new").with("count", 10)).await?;
+    let new = producer.send(Line::send(&new_topic, "new").with("count", 10)).await?;
     let newcomer = run.push("newcomer", &run.name("new-group"), &new_topic).await?;
     check::arrived_once(&new, &newcomer.until_received(10).await?)
 }
 
 async fn one_name_server_of_three_is_enough(run: Run) -> Result<()> {
     let topic = run.topic("topic", 4).await?;
-    let line = |topic: &str, key: &str| Line::new("send").with("topic", topic).with("key", key).with("count", 20);
+    let line = |topic: &str, key: &str| Line::send(topic, key).with("count", 20);
     let producer = run.producer("producer").await?;
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     let mut sent = producer.send(line(&topic, "three")).await?;
@@ -84,7 +84,7 @@ async fn one_name_server_of_three_is_enough(run: Run) -> Result<()> {
 /// do not. Its next try may have picked another one.
 async fn send_as_often_as_needed(run: &Run, producer: &Producer, topic: &str) -> Result<()> {
     for attempt in 1.. {
-        let answers = producer.try_send(Line::new("send").with("topic", topic).with("key", FIRST)).await?;
+        let answers = producer.try_send(Line::send(topic, FIRST)).await?;
         let may_try_again = run.client == Client::Java55 && attempt < ATTEMPTS;
         match answers.failed.first() {
             None => break,

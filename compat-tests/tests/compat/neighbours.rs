@@ -21,7 +21,7 @@ async fn messages_flow_through_neighbours(run: Run) -> Result<()> {
     wire::until_routed(&run.cluster.name_servers(), &topic, &run.cluster.broker_address(), true).await?;
     let producer = run.producer("producer").await?;
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
-    let sent = producer.send(Line::new("send").with("topic", &topic).with("key", "n").with("count", 30)).await?;
+    let sent = producer.send(Line::send(&topic, "n").with("count", 30)).await?;
     check::arrived_once(&sent, &consumer.until_received(30).await?)?;
 
     let deleted = run.mqadmin(&["deleteTopic", "-c", CLUSTER, "-t", &topic]).await?;
@@ -33,7 +33,7 @@ async fn restarted_broker_registers_with_its_neighbour(run: Run) -> Result<()> {
     let (name_server, broker) = (run.cluster.name_servers(), run.cluster.broker_address());
     let topic = run.topic("topic", 3).await?;
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 10);
+    let line = |key: &str| Line::send(&topic, key).with("count", 10);
     let mut sent = producer.send(line("before")).await?;
 
     // A broker that ends in order leaves the name server's lists at once.

@@ -18,7 +18,7 @@ async fn group_goes_on_after_a_consumer_restart(run: Run) -> Result<()> {
     let topic = run.topic("topic", 4).await?;
     let group = run.name("group");
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 40);
+    let line = |key: &str| Line::send(&topic, key).with("count", 40);
     let first = producer.send(line("first")).await?;
     let consumer = run.push("before", &group, &topic).await?;
     consumer.until_received(40).await?;
@@ -37,7 +37,7 @@ async fn messages_and_offsets_survive_a_broker_restart(run: Run) -> Result<()> {
     let topic = run.topic("topic", 4).await?;
     let group = run.name("group");
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 50);
+    let line = |key: &str| Line::send(&topic, key).with("count", 50);
     let first = producer.send(line("first")).await?;
     let consumer = run.push("before", &group, &topic).await?;
     consumer.until_received(50).await?;

@@ -44,9 +44,7 @@ async fn send_interleaved(producer: &Producer, topic: &str, count: usize) -> Res
     for n in 0..count {
         for queue in 0..3 {
             let key = format!("q{queue}n{n}");
-            sent.extend(
-                producer.send(Line::new("send").with("topic", topic).with("key", key).with("queue", queue)).await?,
-            );
+            sent.extend(producer.send(Line::send(topic, key).with("queue", queue)).await?);
         }
     }
     Ok(sent)

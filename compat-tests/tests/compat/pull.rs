@@ -15,7 +15,7 @@ async fn lite_pull_continues_at_its_committed_offset(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let group = run.name("group");
     let producer = run.producer("producer").await?;
-    let sent = producer.send(Line::new("send").with("topic", &topic).with("key", "m").with("count", 60)).await?;
+    let sent = producer.send(Line::send(&topic, "m").with("count", 60)).await?;
 
     let batch = Line::new("with").with("batch", 5);
     let first = run.pull_with("first", &group, &topic, batch.clone()).await?;
@@ -34,7 +34,7 @@ async fn lite_pull_continues_at_its_committed_offset(run: Run) -> Result<()> {
 async fn lite_pull_reads_from_where_it_seeks(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
-    let line = Line::new("send").with("topic", &topic).with("key", "m").with("count", 30).with("queue", 1);
+    let line = Line::send(&topic, "m").with("count", 30).with("queue", 1);
     let sent = producer.send(line).await?;
     let consumer =
         run.pull_with("reader", &run.name("group"), &topic, Line::new("with").with("mode", "assign")).await?;

@@ -44,7 +44,7 @@ fn is_id(text: &str) -> bool {
 async fn mqadmin_finds_messages_by_key(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
-    let line = Line::new("send").with("topic", &topic).with("key", "k").with("tag", "the-tag").with("count", 5);
+    let line = Line::send(&topic, "k").with("tag", "the-tag").with("count", 5);
     let sent = producer.send(line).await?;
     for sent in &sent {
         let [key] = sent.keys.as_slice() else { anyhow::bail!("one key each: {sent:?}") };
@@ -94,7 +94,7 @@ async fn mqadmin_finds_messages_by_key_after_kill_9(run: Run) -> Result<()> {
 async fn mqadmin_finds_a_message_by_its_unique_key(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
-    let line = Line::new("send").with("topic", &topic).with("key", "k").with("tag", "the-tag").with("count", 2);
+    let line = Line::send(&topic, "k").with("tag", "the-tag").with("count", 2);
     for sent in producer.send(line).await? {
         let [key] = sent.keys.as_slice() else { anyhow::bail!("one key each: {sent:?}") };
         let (queue, offset) = (sent.queue_id.to_string(), sent.queue_offset.to_string());

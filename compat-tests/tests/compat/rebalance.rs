@@ -15,7 +15,7 @@ async fn queues_move_when_a_consumer_joins_and_leaves(run: Run) -> Result<()> {
     let group = run.name("group");
     let all: Vec<i32> = (0..8).collect();
     let producer = run.producer("producer").await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("count", 40);
+    let line = |key: &str| Line::send(&topic, key).with("count", 40);
 
     let stays = run.push("stays", &group, &topic).await?;
     stays.until_assigned(&all).await?;

@@ -98,7 +98,7 @@ async fn batch_keeps_order_at_consecutive_offsets(run: Run) -> Result<()> {
 async fn first_send_creates_its_topic(run: Run) -> Result<()> {
     let topic = run.name("new");
     let producer = run.producer("producer").await?;
-    let sent = producer.send(Line::new("send").with("topic", &topic).with("key", "n").with("count", 8)).await?;
+    let sent = producer.send(Line::send(&topic, "n").with("count", 8)).await?;
     // The client asks for 4 queues, fewer than the 8 of the template.
     let route = run.mqadmin_until(&["topicRoute", "-t", &topic], |out| out.contains("queueDatas")).await?;
     for part in ["\"readQueueNums\":4", "\"writeQueueNums\":4", "\"perm\":6"] {

@@ -15,7 +15,7 @@ const MESSAGE_ILLEGAL: i32 = 13;
 
 async fn four_mib_bodies_arrive_unchanged(run: Run) -> Result<()> {
     let topic = run.topic("topic", 1).await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key).with("size", 4 * MIB);
+    let line = |key: &str| Line::send(&topic, key).with("size", 4 * MIB);
     let plain = run.producer_with("plain", Line::new("with").with("compressOver", 16 * MIB)).await?;
     plain.send(line("noise").with("fill", "noise")).await?;
     let compressing = run.producer("compressing").await?;
@@ -34,7 +34,7 @@ async fn oversize_body_is_refused_and_the_connection_lives(run: Run) -> Result<(
     let topic = run.topic("topic", 1).await?;
     let careless = Line::new("with").with("maxSize", 16 * MIB).with("compressOver", 16 * MIB).with("retries", 0);
     let producer = run.producer_with("producer", careless).await?;
-    let line = |key: &str| Line::new("send").with("topic", &topic).with("key", key);
+    let line = |key: &str| Line::send(&topic, key);
     let mut sent = producer.send(line("before")).await?;
     let refused = producer.try_send(line("large").with("size", 4 * MIB + 1)).await?;
     ensure!(refused.sent.is_empty(), "taken: {:?}", refused.sent);

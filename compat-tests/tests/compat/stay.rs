@@ -31,7 +31,7 @@ async fn what_waits_in_javas_store_survives_a_stay(run: Run) -> Result<()> {
 
     let (dead, dead_letters) = {
         let group = run.name("failing-group");
-        let dead = producer.send(line(&failing, "dead").with("count", 3)).await?;
+        let dead = producer.send(Line::send(&failing, "dead").with("count", 3)).await?;
         let hopeless = Line::new("with").with("fail", 1000).with("maxReconsume", 1);
         let member = run.push_with("hopeless", &group, &failing, hopeless).await?;
         member.until_received(6).await?;
@@ -41,9 +41,9 @@ async fn what_waits_in_javas_store_survives_a_stay(run: Run) -> Result<()> {
         member.quit().await?;
         (dead, dead_letters)
     };
-    let later = producer.send(line(&timed, "later").with("count", 5).with("delaySeconds", DELAY_SECONDS)).await?;
+    let later = producer.send(Line::send(&timed, "later").with("count", 5).with("delaySeconds", DELAY_SECONDS)).await?;
     let doubtful = |key: &str, check: &str| {
-        line(&in_doubt, key).with("count", 4).with("mode", "transaction").with("prop.check", check)
+        Line::send(&in_doubt, key).with("count", 4).with("mode", "transaction").with("prop.check", check)
     };
     let committed = producer.send(doubtful("commit", "commit")).await?;
     producer.send(doubtful("rollback", "rollback")).await?;
@@ -70,8 +70,4 @@ async fn what_waits_in_javas_store_survives_a_stay(run: Run) -> Result<()> {
     let wanted = check::keys_sent(&committed);
     ensure!(wanted == keys, "{wanted:?} were committed, {keys:?} came");
     Ok(())
-}
-
-fn line(topic: &str, key: &str) -> Line {
-    Line::new("send").with("topic", topic).with("key", key)
 }

@@ -20,10 +20,10 @@ async fn tag_subscription_gets_its_tags_only(run: Run) -> Result<()> {
     let mut sent = Vec::new();
     for round in 0..10 {
         for tag in TAGS {
-            let line = Line::new("send").with("topic", &topic).with("key", format!("{tag}-{round}")).with("tag", tag);
+            let line = Line::send(&topic, format!("{tag}-{round}")).with("tag", tag);
             sent.extend(producer.send(line).await?);
         }
-        sent.extend(producer.send(Line::new("send").with("topic", &topic).with("key", format!("none-{round}"))).await?);
+        sent.extend(producer.send(Line::send(&topic, format!("none-{round}"))).await?);
     }
     let some = run.push_with("some", &run.name("some"), &topic, Line::new("with").with("tags", "AaAa || red")).await?;
     let all = run.push("all", &run.name("all"), &topic).await?;
