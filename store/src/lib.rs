@@ -37,6 +37,8 @@ mod segments;
 mod shared;
 mod signal;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod watermark;
 
 pub use arrivals::Arrivals;
