@@ -49,7 +49,7 @@ impl IntoResponse for OffsetError {
 impl IntoResponse for PullError {
     fn code(&self) -> ResponseCode {
         match self {
-            Self::Slave | Self::TooManyWaiting => ResponseCode::SYSTEM_BUSY,
+            Self::Slave | Self::TooManyWaiting | Self::WaitedTooLong { .. } => ResponseCode::SYSTEM_BUSY,
             Self::BrokerForbidden(_)
             | Self::LitePullForbidden(_)
             | Self::GroupForbidden(_)
@@ -106,6 +106,7 @@ impl IntoResponse for PutError {
                 | IllegalMessage::BadBatch { .. },
             ) => ResponseCode::MESSAGE_ILLEGAL,
             Self::Unavailable(_) | Self::DiskFull { .. } | Self::FlushFailed => ResponseCode::SERVICE_NOT_AVAILABLE,
+            Self::Busy => ResponseCode::SYSTEM_BUSY,
             Self::Io(_) => ResponseCode::SYSTEM_ERROR,
             Self::FlushTimeout => ResponseCode::FLUSH_DISK_TIMEOUT,
         }

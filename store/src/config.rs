@@ -41,6 +41,9 @@ pub struct StoreConfig {
     pub flush_least_pages: u64,
     /// After this long everything is flushed, however little it is. Java: `flushCommitLogThoroughInterval`.
     pub flush_thorough_interval: Duration,
+    /// Longest wait of an append for the one before it; after one in vain, the next are refused at once until the log is
+    /// free. Java: `osPageCacheBusyTimeOutMills`.
+    pub append_patience: Duration,
     /// Longest wait for a confirmation. Java: `syncFlushTimeout`.
     pub sync_flush_timeout: Duration,
     /// Java: `flushIntervalConsumeQueue`.
@@ -128,6 +131,7 @@ impl StoreConfig {
             flush_interval: Duration::from_millis(500),
             flush_least_pages: 4,
             flush_thorough_interval: Duration::from_secs(10),
+            append_patience: Duration::from_secs(1),
             sync_flush_timeout: Duration::from_secs(5),
             consume_queue_flush_interval: Duration::from_secs(1),
             consume_queue_flush_least_pages: 2,

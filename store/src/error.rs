@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use remoting::types::{QueueId, TopicName};
 use thiserror::Error;
@@ -55,6 +56,9 @@ pub enum AppendError {
         "the disk is full: {commit_log:.2} of that of the commit log, {consume_queue:.2} of that of the queues are used"
     )]
     DiskFull { commit_log: f64, consume_queue: f64 },
+    /// Another append has held the log for too long, as writes do that wait for the disk. Java: `isOSPageCacheBusy`.
+    #[error("a write has been waiting for the disk for more than {} ms", .limit.as_millis())]
+    Busy { limit: Duration },
     #[error("{bytes} bytes that must stay together do not fit into a commit log file of {file_bytes} bytes")]
     TooLargeForFile { bytes: usize, file_bytes: u64 },
     #[error("the batch is empty")]
@@ -68,7 +72,7 @@ pub enum AppendError {
 impl AppendError {
     /// Whether the store takes nothing at all for now. It has logged that when it began, so each refused batch is no news.
     pub fn refuses_all(&self) -> bool {
-        matches!(self, Self::Closed | Self::Poisoned | Self::QueuesFailing | Self::DiskFull { .. })
+        matches!(self, Self::Closed | Self::Poisoned | Self::QueuesFailing | Self::DiskFull { .. } | Self::Busy { .. })
     }
 }
 

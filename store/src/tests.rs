@@ -2,6 +2,7 @@
 
 mod passes;
 mod space;
+mod stuck;
 
 use std::fs::File;
 use std::io;
@@ -33,6 +34,8 @@ struct SickDisk {
     released: Condvar,
     /// Syncs that wait.
     waiting: AtomicUsize,
+    /// Writes of records wait for this.
+    writes: Mutex<()>,
 }
 
 impl SickDisk {
@@ -45,6 +48,7 @@ impl SickDisk {
 
 impl Files for SickDisk {
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        drop(self.writes.lock());
         // What a failed write left is cleared where it was written, which works.
         if self.writes_fail.load(Ordering::SeqCst) && bytes.iter().any(|byte| *byte != 0) {
             let left = self.writes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));

@@ -139,6 +139,10 @@ remoting::config! {
         short_polling_time_mills: Millis = Millis::new(1000), "shortPollingTimeMills";
         /// Answer `LITE_PULL_MESSAGE`.
         lite_pull_message_enable: bool = true, "litePullMessageEnable";
+        /// Answer `SYSTEM_BUSY` to requests that waited for too long to be worked on.
+        broker_fast_failure_enable: bool = true, "brokerFastFailureEnable";
+        /// Longest wait of a pull of old messages for one of the threads that read them from disk.
+        wait_time_mills_in_pull_queue: Millis = Millis::new(5000), "waitTimeMillsInPullQueue";
         /// Refuse pulls of groups that are too far behind.
         disable_consume_if_consumer_read_slowly: bool = false, "disableConsumeIfConsumerReadSlowly";
         /// Bytes that count as too far behind.
@@ -199,6 +203,9 @@ remoting::config! {
         flush_commit_log_least_pages: u64 = 4, "flushCommitLogLeastPages", restart;
         /// After this long all is flushed, however little it is.
         flush_commit_log_thorough_interval: Millis = Millis::new(10_000), "flushCommitLogThoroughInterval", restart;
+        /// A send waits at most this long for one before it that the disk keeps from being written; those behind it are then
+        /// answered `SYSTEM_BUSY` at once, until the disk writes again.
+        os_page_cache_busy_time_out_mills: Millis = Millis::new(1000), "osPageCacheBusyTimeOutMills", restart;
         /// Longest time a send waits under `SYNC_FLUSH`; then it is answered `FLUSH_DISK_TIMEOUT`.
         sync_flush_timeout: Millis = Millis::new(5000), "syncFlushTimeout", restart;
         /// As `flushIntervalCommitLog`, for consume queues.

@@ -32,6 +32,7 @@ impl BrokerConfig {
             flush_interval: *self.flush_interval_commit_log,
             flush_least_pages: self.flush_commit_log_least_pages,
             flush_thorough_interval: *self.flush_commit_log_thorough_interval,
+            append_patience: *self.os_page_cache_busy_time_out_mills,
             sync_flush_timeout: *self.sync_flush_timeout,
             consume_queue_flush_interval: *self.flush_interval_consume_queue,
             consume_queue_flush_least_pages: self.flush_consume_queue_least_pages,

@@ -2,9 +2,12 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use store::ReadOutcome;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 
 use super::PullError;
@@ -18,6 +21,31 @@ pub(super) const READERS_MAX: usize = 16;
 
 const PAGE_BYTES: usize = 4096;
 
+/// Places for reads that may wait for the disk.
+pub(super) struct Places {
+    free: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Places {
+    pub(super) fn new(count: usize) -> Self {
+        Self { free: Semaphore::new(count), waiting: AtomicUsize::new(0) }
+    }
+
+    /// A place, once one is free.
+    ///
+    /// # Errors
+    /// [`PullError::WaitedTooLong`]: none was within `patience`.
+    async fn place(&self, patience: Duration) -> Result<SemaphorePermit<'_>, PullError> {
+        let began = Instant::now();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = tokio::time::timeout(patience, self.free.acquire()).await;
+        let waiting = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
+        let waited = |_| PullError::WaitedTooLong { waited_ms: began.elapsed().as_millis(), waiting };
+        place.map_err(waited).map(|place| place.expect("the semaphore is never closed"))
+    }
+}
+
 impl Reader {
     /// Reads on a blocking thread, and only answers once the messages are in memory: otherwise writing them to the
     /// socket would wait for the disk, and with it all connections of that worker.
@@ -25,8 +53,11 @@ impl Reader {
         let this = Arc::clone(self);
         let busy = pull.peer.busy();
         self.ctx.tasks.spawn(async move {
-            let place = this.cold.acquire().await.expect("the semaphore is never closed");
             let (peer, to) = (pull.peer.clone(), pull.to);
+            let place = match this.cold.place(this.patience_for_a_place()).await {
+                Ok(place) => place,
+                Err(err) => return answer::refuse(&peer, to, &err),
+            };
             let reader = Arc::clone(&this);
             match spawn_blocking(move || reader.read_cold(pull, admitted)).await {
                 Ok((pull, admitted, outcome, cold)) => {
@@ -40,6 +71,12 @@ impl Reader {
             }
             drop((place, busy));
         });
+    }
+
+    /// How long a pull may wait for its turn.
+    fn patience_for_a_place(&self) -> Duration {
+        let settings = self.ctx.settings();
+        if settings.broker_fast_failure_enable { *settings.wait_time_mills_in_pull_queue } else { Duration::MAX }
     }
 
     /// Also has what comes next read from disk; tells whether some of it was not in memory.
@@ -58,4 +95,25 @@ pub(crate) fn fetch(messages: &Bytes) {
     }
     // The first byte of each chunk lies in every page but, where the slice begins inside one, the last.
     black_box(messages.last().copied());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_gets_no_place_in_time_is_told_how_long_it_waited_and_with_how_many() {
+        let places = Places::new(1);
+        let first = places.place(Duration::from_secs(5)).await.expect("free");
+        let (second, third) = tokio::join!(places.place(Duration::from_secs(5)), places.place(Duration::from_secs(7)));
+        let remark = second.expect_err("taken").to_string();
+        assert!(
+            remark.starts_with("[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while, period"),
+            "{remark}"
+        );
+        assert!(remark.ends_with("size of queue: 1"), "{remark}");
+        assert!(matches!(third, Err(PullError::WaitedTooLong { waiting: 0, .. })));
+        drop(first);
+        drop(places.place(Duration::ZERO).await.expect("free again"));
+    }
 }

@@ -50,6 +50,11 @@ pub(crate) enum PullError {
     /// As Java's executors answer when their queue is full. Clients try again after a while.
     #[error("[OVERLOAD]system busy, start flow control for a while")]
     TooManyWaiting,
+    /// Old messages are read by few, and their turn did not come in time. Java: `BrokerFastFailure`.
+    #[error(
+        "[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while, period in queue: {waited_ms}ms, size of queue: {waiting}"
+    )]
+    WaitedTooLong { waited_ms: u128, waiting: usize },
     #[error("the store could not be read")]
     ReaderGone,
 }

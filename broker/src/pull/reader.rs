@@ -6,11 +6,10 @@ use remoting::protocol::ResponseCode;
 use remoting::protocol::pull::PullMessage;
 use remoting::types::QueueOffset;
 use store::{ReadOutcome, ReadRequest, Store};
-use tokio::sync::Semaphore;
 
 use super::answer::{self, Answer};
 use super::checks::Admitted;
-use super::cold;
+use super::cold::{self, Places};
 use super::request::Pull;
 use super::waiting::Waiting;
 use crate::client::Clients;
@@ -31,8 +30,7 @@ pub(super) struct Reader {
     pub(super) stats: Arc<Stats>,
     /// Pulls that wait for a message.
     pub(super) waiting: Waiting,
-    /// Places for reads that may wait for the disk.
-    pub(super) cold: Semaphore,
+    pub(super) cold: Places,
 }
 
 /// Which time a pull is served.
@@ -54,7 +52,7 @@ impl Reader {
         offsets: Arc<Offsets>,
         stats: Arc<Stats>,
     ) -> Self {
-        let (waiting, cold) = (Waiting::default(), Semaphore::new(cold::READERS_MAX));
+        let (waiting, cold) = (Waiting::default(), Places::new(cold::READERS_MAX));
         Self { ctx, store, topics, groups, clients, offsets, stats, waiting, cold }
     }
 

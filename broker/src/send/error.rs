@@ -98,6 +98,9 @@ pub(crate) enum PutError {
         "service not available now. It may be caused by one of the following reasons: the broker's disk is full [CL: {commit_log:5.2} CQ: {consume_queue:5.2} INDEX: {consume_queue:5.2}], messages are put to the slave, message store has been shut down, etc."
     )]
     DiskFull { commit_log: f64, consume_queue: f64 },
+    /// The append before it waits for the disk. Clients try elsewhere, or later. Java: `OS_PAGE_CACHE_BUSY`.
+    #[error("[PC_SYNCHRONIZED]broker busy, start flow control for a while")]
+    Busy,
     #[error("create mapped file failed, server is busy or broken. ({0})")]
     Io(AppendError),
     /// Written, but not surely on disk in time.
@@ -117,6 +120,7 @@ impl PutError {
             Self::Illegal(IllegalMessage::PropertiesTooLarge { .. }) => "PROPERTIES_SIZE_EXCEEDED",
             Self::Illegal(_) => "MESSAGE_ILLEGAL",
             Self::Unavailable(_) | Self::DiskFull { .. } | Self::FlushFailed => "SERVICE_NOT_AVAILABLE",
+            Self::Busy => "OS_PAGE_CACHE_BUSY",
             Self::Io(_) => "CREATE_MAPPED_FILE_FAILED",
             Self::FlushTimeout => "FLUSH_DISK_TIMEOUT",
         }
@@ -130,6 +134,7 @@ impl From<AppendError> for PutError {
             | AppendError::TooLargeForFile { .. }
             | AppendError::Empty
             | AppendError::QueueKind { .. } => Self::Io(err),
+            AppendError::Busy { .. } => Self::Busy,
             AppendError::DiskFull { commit_log, consume_queue } => Self::DiskFull { commit_log, consume_queue },
             AppendError::Closed | AppendError::Poisoned | AppendError::QueuesFailing => Self::Unavailable(err),
         }

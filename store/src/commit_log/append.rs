@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use remoting::types::{Clock, PhysicalOffset, QueueOffset, Timestamp};
 use tracing::warn;
 
@@ -36,7 +38,7 @@ impl CommitLog {
         may_write: impl FnOnce() -> Result<(), AppendError>,
     ) -> Result<PhysicalOffset, Refused> {
         self.check_fits(batch).map_err(Refused::Error)?;
-        let mut tail = self.tail.lock();
+        let mut tail = self.lock_to_append(config.append_patience).map_err(Refused::Error)?;
         may_write().map_err(Refused::Error)?;
         if batch.queues.iter().any(|slot| slot.queue.as_ref().is_some_and(|queue| queue.is_removed())) {
             return Err(Refused::QueueGone);
@@ -73,6 +75,24 @@ impl CommitLog {
             self.allocator.ask(tail.writer.file().start() + tail.writer.file().len() as i64);
         }
         Ok(PhysicalOffset(end))
+    }
+
+    /// The append lock, within `patience`. While the disk lets nobody write, waiting would only keep threads from other work.
+    fn lock_to_append(&self, patience: Duration) -> Result<MutexGuard<'_, Tail>, AppendError> {
+        let patience_now = if self.stuck.load(Ordering::Relaxed) { Duration::ZERO } else { patience };
+        let Some(tail) = self.tail.try_lock_for(patience_now) else {
+            if !self.stuck.swap(true, Ordering::Relaxed) {
+                warn!(
+                    patience_ms = patience.as_millis() as u64,
+                    "the disk takes no writes: messages are refused until it does"
+                );
+            }
+            return Err(AppendError::Busy { limit: patience });
+        };
+        if self.stuck.swap(false, Ordering::Relaxed) {
+            warn!("the disk takes writes again");
+        }
+        Ok(tail)
     }
 
     /// Records that stay together must fit into an empty file, and leave room for a blank behind them.

@@ -11,7 +11,7 @@ mod trim;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use remoting::types::Timestamp;
@@ -31,6 +31,8 @@ pub(crate) struct CommitLog {
     segments: RwLock<Segments>,
     /// The append lock.
     tail: Mutex<Tail>,
+    /// An append has waited for the lock in vain, and nobody got it since.
+    stuck: AtomicBool,
     /// Everything before this is written; with the store time of the last record before it.
     end: AtomicI64,
     end_timestamp: AtomicI64,
@@ -85,6 +87,7 @@ impl CommitLog {
             files,
             segments: RwLock::new(segments),
             tail: Mutex::new(Tail { writer: found.tail, asked_for_next: false, torn_to: None }),
+            stuck: AtomicBool::new(false),
             end: AtomicI64::new(end),
             end_timestamp: AtomicI64::new(found.timestamp.0),
             flushed: AtomicI64::new(end),
