@@ -30,6 +30,7 @@ crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the stor
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
 	cargo build
 	scripts/with-docker.sh cargo test --workspace --test compat || failed=1; \
+	cargo test --workspace --test sql92 || failed=1; \
 	cat docs/compatibility.md; exit $${failed:-0}
 
 # Java's brokers and clients from Maven, our client programs built, and the image that containers run.

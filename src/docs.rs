@@ -33,13 +33,13 @@ const ASKED: &[RequestCode] = &[
     RequestCode::NOTIFY_CONSUMER_IDS_CHANGED,
     RequestCode::RESET_CONSUMER_CLIENT_OFFSET,
     RequestCode::GET_CONSUMER_STATUS_FROM_CLIENT,
+    RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT,
 ];
 
 /// Why we do not answer, for what the kind of the request does not say.
 const REASONS: &[(&[RangeInclusive<i32>], &str)] = &[
     (&[37..=37, 39..=39, 323..=323], "transactions are not there yet"),
     (&[60..=61, 370..=370, 5001..=5001], "messages with a time of delivery are not there yet"),
-    (&[324..=326], "request and reply through the broker is not there yet"),
     (&[354..=355], "queues and settings are never kept in RocksDB"),
     (&[400..=402, 200050..=200056, 200151..=200151], "POP is not there yet"),
     (&[513..=513], "static topics are not there yet"),

@@ -23,9 +23,11 @@ use crate::context::{Context, Identity, Role};
 use crate::delay::{self, DelayError, Delays, Levels};
 use crate::group::{GroupError, GroupTable};
 use crate::offset::{self, OffsetError, Offsets};
+use crate::persist::LoadError;
 use crate::pull::{self, Pulls};
 use crate::query::{self, Queries};
 use crate::register::Registrar;
+use crate::reply::{self, Replies};
 use crate::retention;
 use crate::retry::{self, Retries};
 use crate::send::{self, Sends, Writer};
@@ -62,6 +64,8 @@ pub enum StartError {
     Groups(#[from] GroupError),
     #[error("load the consumer offsets: {0}")]
     Offsets(#[from] OffsetError),
+    #[error("load the filters of consumer groups: {0}")]
+    Filters(#[from] LoadError),
     #[error("load the progress of the delay levels: {0}")]
     Delays(#[from] DelayError),
 }
@@ -208,6 +212,7 @@ struct Parts {
     offsets: Arc<Offsets>,
     sends: Arc<Sends>,
     pulls: Arc<Pulls>,
+    replies: Arc<Replies>,
     retries: Arc<Retries>,
     delays: Arc<Delays>,
     queries: Arc<Queries>,
@@ -226,6 +231,7 @@ impl Parts {
         let (topics, groups) = (|| Arc::clone(&topics), || Arc::clone(&groups));
         let locks = Arc::<Locks>::default();
         let clients = Clients::new(ctx.clone(), topics(), groups(), Arc::clone(&locks));
+        clients.filters.load()?;
         let offsets = Offsets::open(ctx.clone(), &config_dir, store(), topics(), groups(), Arc::clone(&clients))?;
         let levels = Arc::new(Levels::new(settings.delay_levels().map_err(StartError::Config)?));
         let sends = Sends::new(
@@ -238,6 +244,13 @@ impl Parts {
             Arc::clone(&levels),
         );
         let writer = Writer::new(store(), Arc::clone(&levels));
+        let replies = Replies::new(
+            ctx.clone(),
+            Arc::clone(&clients),
+            Arc::clone(&sends),
+            Arc::clone(&writer),
+            Arc::clone(&stats),
+        );
         let retries = Retries::new(ctx.clone(), store(), topics(), groups(), writer, Arc::clone(&stats));
         let delays = Delays::open(ctx.clone(), &config_dir, store(), Arc::clone(&stats), levels)?;
         let pulls = Pulls::new(
@@ -264,7 +277,21 @@ impl Parts {
             registrar: Arc::clone(&registrar),
         });
         let topics = topics();
-        Ok(Self { topics, stats, locks, clients, offsets, sends, pulls, retries, delays, queries, registrar, admin })
+        Ok(Self {
+            topics,
+            stats,
+            locks,
+            clients,
+            offsets,
+            sends,
+            pulls,
+            replies,
+            retries,
+            delays,
+            queries,
+            registrar,
+            admin,
+        })
     }
 
     fn routes(&self, router: &mut Router) {
@@ -273,6 +300,7 @@ impl Parts {
         offset::routes(&self.offsets, router);
         client::routes(&self.clients, router);
         client::lock_routes(&self.locks, router);
+        reply::routes(&self.replies, router);
         retry::routes(&self.retries, router);
         delay::routes(&self.delays, router);
         query::routes(&self.queries, router);

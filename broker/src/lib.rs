@@ -14,6 +14,7 @@ mod persist;
 mod pull;
 mod query;
 mod register;
+mod reply;
 mod response;
 mod retention;
 mod retry;
@@ -25,3 +26,4 @@ mod topic;
 
 pub use assemble::{Broker, StartError};
 pub use context::Identity;
+pub use filter::{Expression, SqlError, Verdict};

@@ -19,6 +19,7 @@ impl IntoResponse for ClientError {
     fn code(&self) -> ResponseCode {
         match self {
             Self::Body(_) | Self::NoConsumer(_) | Self::FilterUnsupported(_) => ResponseCode::SYSTEM_ERROR,
+            Self::BadFilter(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
         }
     }
 }
@@ -62,6 +63,8 @@ impl IntoResponse for PullError {
             Self::BadSubscription(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
             Self::NoMembers | Self::NotSubscribed | Self::PullConsumerRejected => ResponseCode::SUBSCRIPTION_NOT_EXIST,
             Self::SubscriptionNotLatest => ResponseCode::SUBSCRIPTION_NOT_LATEST,
+            Self::NoFilter => ResponseCode::FILTER_DATA_NOT_EXIST,
+            Self::FilterNotLatest => ResponseCode::FILTER_DATA_NOT_LATEST,
             Self::Header { .. } | Self::FilterUnsupported(_) | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::events::{Assigned, Event, Failed, Received, Sent};
+use crate::events::{Assigned, Event, Failed, Received, Replied, Sent};
 
 /// Longest wait for anything a client or server has to do; far above what it takes, so that a busy machine passes.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,6 +24,7 @@ pub struct Journal {
     pub sent: Vec<Sent>,
     pub failed: Vec<Failed>,
     pub received: Vec<Received>,
+    pub replied: Vec<Replied>,
     pub assigned: Vec<Assigned>,
     /// Runs of mqadmin: standard output and error.
     pub outputs: Vec<(String, String)>,
@@ -49,6 +50,7 @@ impl Journal {
             Event::Sent(sent) => self.sent.push(sent),
             Event::Failed(failed) => self.failed.push(failed),
             Event::Received(received) => self.received.push(received),
+            Event::Replied(replied) => self.replied.push(replied),
             Event::Assigned(assigned) => self.assigned.push(assigned),
             Event::Output { out, err } => self.outputs.push((out, err)),
         }

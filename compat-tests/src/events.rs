@@ -25,6 +25,7 @@ pub enum Event {
     Sent(Sent),
     Failed(Failed),
     Received(Received),
+    Replied(Replied),
     Assigned(Assigned),
     /// One run of mqadmin.
     Output {
@@ -95,6 +96,16 @@ pub struct Received {
     pub body: Option<String>,
     /// Whether the application took the message; false asks for another delivery.
     pub ok: bool,
+}
+
+/// The reply to a request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Replied {
+    /// Of the request.
+    pub key: String,
+    pub body: String,
+    /// Of the reply.
+    pub properties: BTreeMap<String, String>,
 }
 
 /// The queues a rebalance gave to this consumer, whenever they changed.

@@ -35,6 +35,8 @@ fn kinds() -> Vec<Kind> {
     vec![
         kind::<send::SendMessage>(OF_MESSAGE, Body::Empty)
             .also(&[RequestCode::SEND_MESSAGE_V2, RequestCode::SEND_BATCH_MESSAGE]),
+        kind::<send::SendReply>(OF_MESSAGE, Body::Empty),
+        kind::<send::SendReplyV2>(OF_MESSAGE, Body::Empty),
         kind::<send::ConsumerSendMsgBack>(Body::Empty, Body::Empty),
         kind::<pull::PullMessage>(Body::Empty, MESSAGES).also(&[RequestCode::LITE_PULL_MESSAGE]),
         kind::<query::ViewMessageById>(Body::Empty, MESSAGES),
@@ -86,6 +88,7 @@ fn kinds() -> Vec<Kind> {
         kind::<callback::GetConsumerStatus>(Body::Empty, json::<ConsumerStatusBody>()),
         kind::<callback::GetConsumerRunningInfo>(Body::Empty, RELAYED),
         kind::<callback::ConsumeMessageDirectly>(RELAYED, RELAYED),
+        kind::<callback::PushReply>(OF_MESSAGE, Body::Empty),
         kind::<admin::GetBrokerRuntimeInfo>(Body::Empty, json::<KvTable>()),
         kind::<admin::DeleteExpiredCommitLog>(Body::Empty, Body::Empty),
         kind::<admin::CleanExpiredConsumeQueue>(Body::Empty, Body::Empty),
@@ -325,7 +328,8 @@ fn headers_have_all_fields_that_java_sends() {
         if recorded.is_response && !recorded.is_success() && command.ext.is_empty() {
             continue;
         }
-        let is_short = [RequestCode::SEND_MESSAGE_V2, RequestCode::SEND_BATCH_MESSAGE].contains(&recorded.code);
+        let short = [RequestCode::SEND_MESSAGE_V2, RequestCode::SEND_BATCH_MESSAGE, RequestCode::SEND_REPLY_MESSAGE_V2];
+        let is_short = short.contains(&recorded.code);
         let mut java = Fields::default();
         for (key, value) in command.ext.iter() {
             if BESIDE_THE_HEADER.iter().any(|(beside, _)| *beside == key) {

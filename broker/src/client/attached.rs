@@ -8,6 +8,8 @@ use remoting::body::SubscriptionData;
 use remoting::types::{GroupName, TopicName};
 use tokio::time::{Duration, Instant};
 
+use crate::filter::Expression;
+
 /// Bounded by the groups and topics that exist, as a pull names only such.
 ///
 /// Java: `ConsumerManager.consumerCompensationTable`.
@@ -18,6 +20,8 @@ pub(crate) struct Attached {
 
 struct Kept {
     subscription: Arc<SubscriptionData>,
+    /// Of a subscription that is no tags.
+    expression: Option<Arc<Expression>>,
     used: Instant,
 }
 
@@ -35,19 +39,21 @@ impl Attached {
         group: &GroupName,
         topic: &TopicName,
         same: impl FnOnce(&SubscriptionData) -> bool,
-        build: impl FnOnce() -> Result<SubscriptionData, E>,
-    ) -> Result<Arc<SubscriptionData>, E> {
+        build: impl FnOnce() -> Result<(SubscriptionData, Option<Arc<Expression>>), E>,
+    ) -> Result<(Arc<SubscriptionData>, Option<Arc<Expression>>), E> {
         if let Some(mut topics) = self.groups.get_mut(group)
             && let Some(kept) = topics.get_mut(topic)
             && same(&kept.subscription)
         {
             kept.used = Instant::now();
-            return Ok(Arc::clone(&kept.subscription));
+            return Ok((Arc::clone(&kept.subscription), kept.expression.clone()));
         }
-        let subscription = Arc::new(build()?);
-        let kept = Kept { subscription: Arc::clone(&subscription), used: Instant::now() };
+        let (subscription, expression) = build()?;
+        let subscription = Arc::new(subscription);
+        let kept =
+            Kept { subscription: Arc::clone(&subscription), expression: expression.clone(), used: Instant::now() };
         self.groups.entry(group.clone()).or_default().insert(topic.clone(), kept);
-        Ok(subscription)
+        Ok((subscription, expression))
     }
 
     /// Forgets what was not used for `timeout`. Java: `subscriptionExpiredTimeout`.

@@ -1,11 +1,12 @@
 //! Checks a subscription before a client starts with it.
 
-use remoting::body::{CheckClientRequestBody, fastjson};
+use remoting::body::{CheckClientRequestBody, SubscriptionData, fastjson};
 use remoting::header::NoHeader;
 use remoting::protocol::client::CheckClientConfig;
 use remoting::router::{Call, Handle, Reply};
 
 use super::{ClientError, Clients};
+use crate::filter;
 
 impl Handle<CheckClientConfig> for Clients {
     type Error = ClientError;
@@ -16,7 +17,14 @@ impl Handle<CheckClientConfig> for Clients {
             return Ok(Reply::done());
         }
         let body: CheckClientRequestBody = fastjson::read(&call.body)?;
-        let expression_type = body.subscription_data.expression_type;
-        if expression_type.is_tag() { Ok(Reply::done()) } else { Err(ClientError::FilterUnsupported(expression_type)) }
+        let SubscriptionData { expression_type, sub_string, .. } = body.subscription_data;
+        if expression_type.is_tag() {
+            return Ok(Reply::done());
+        }
+        if !self.ctx.settings().enable_property_filter {
+            return Err(ClientError::FilterUnsupported(expression_type));
+        }
+        filter::compile(&expression_type, &sub_string)?;
+        Ok(Reply::done())
     }
 }

@@ -68,6 +68,9 @@ impl Clients {
         // would fail for as long as the client sees no change. Java asks for none.
         let news = if short { known != Some(fingerprint) } else { known.is_some_and(|known| known != fingerprint) };
 
+        if !short {
+            self.filters.register(group, &consumer.subscription_data_set);
+        }
         let joining = Joining {
             consume_type: consumer.consume_type,
             model: consumer.message_model,

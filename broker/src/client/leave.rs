@@ -23,7 +23,7 @@ impl Handle<UnregisterClient> for Clients {
             && self.consumers.leave(group, connection)
         {
             tracing::info!(%group, client_id = %call.header.client_id, "a consumer leaves");
-            self.notifier.changed(group);
+            self.lost_member(group);
         }
         Ok(Reply::done())
     }
@@ -41,7 +41,7 @@ impl Clients {
         self.producers.leave_all(connection);
         for group in self.consumers.leave_all(connection) {
             tracing::info!(%group, "a consumer's connection closed");
-            self.notifier.changed(&group);
+            self.lost_member(&group);
         }
     }
 
@@ -51,7 +51,7 @@ impl Clients {
         let mut silent = self.producers.expire(PRODUCER_TIMEOUT);
         for (group, member) in self.consumers.expire(*settings.channel_expired_timeout) {
             tracing::warn!(%group, client_id = %member.client_id, "a consumer's heartbeats stopped");
-            self.notifier.changed(&group);
+            self.lost_member(&group);
             silent.push(member);
         }
         for member in silent {

@@ -33,6 +33,7 @@ use tokio::time::{Duration, MissedTickBehavior, interval};
 
 use self::notify::Notifier;
 use crate::context::Context;
+use crate::filter::{FilterError, Filters};
 use crate::group::GroupTable;
 use crate::topic::TopicTable;
 
@@ -44,6 +45,8 @@ pub(crate) struct Clients {
     locks: Arc<Locks>,
     pub(crate) consumers: Consumers,
     pub(crate) producers: Producers,
+    /// The expressions that groups choose messages by.
+    pub(crate) filters: Arc<Filters>,
     notifier: Notifier,
 }
 
@@ -60,6 +63,8 @@ pub(crate) enum ClientError {
     /// Java's remark.
     #[error("The broker does not support consumer to filter message by {}", .0.0)]
     FilterUnsupported(ExpressionType),
+    #[error(transparent)]
+    BadFilter(#[from] FilterError),
 }
 
 pub(crate) fn routes(clients: &Arc<Clients>, router: &mut Router) {
@@ -70,6 +75,7 @@ pub(crate) fn routes(clients: &Arc<Clients>, router: &mut Router) {
 impl Clients {
     pub(crate) fn new(ctx: Context, topics: Arc<TopicTable>, groups: Arc<GroupTable>, locks: Arc<Locks>) -> Arc<Self> {
         Arc::new(Self {
+            filters: Filters::new(ctx.clone()),
             ctx,
             topics,
             groups,
@@ -80,10 +86,19 @@ impl Clients {
         })
     }
 
-    /// Starts what runs until the broker stops: notices of changed groups, and the end of silent clients.
+    /// Starts what runs until the broker stops: notices of changed groups, the end of silent clients, saves of filters.
     pub(crate) fn start(self: &Arc<Self>) {
+        self.filters.start();
         self.ctx.tasks.spawn(Arc::clone(self).run_notices());
         self.ctx.tasks.spawn(Arc::clone(self).run_expiry());
+    }
+
+    /// A group has lost a member.
+    fn lost_member(&self, group: &GroupName) {
+        if self.consumers.group(group).is_none() {
+            self.filters.unregister(group);
+        }
+        self.notifier.changed(group);
     }
 
     async fn run_expiry(self: Arc<Self>) {

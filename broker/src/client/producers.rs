@@ -33,7 +33,6 @@ impl Producers {
     }
 
     /// The connection on which a client last joined a group.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for replies to requests, which come with request-reply"))]
     pub(crate) fn client(&self, client_id: &str) -> Option<Peer> {
         self.clients.get(client_id).map(|peer| peer.clone())
     }

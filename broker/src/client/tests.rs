@@ -385,12 +385,13 @@ async fn producers_are_not_kept_where_nobody_needs_them() {
 }
 
 #[tokio::test]
-async fn tags_may_be_filtered_by_and_expressions_may_not() {
+async fn subscriptions_are_checked_before_a_client_starts_with_them() {
     let fixture = Fixture::new();
-    let check = async |expression_type: &str| {
+    let check_text = async |expression_type: &str, text: &str| {
         let body = CheckClientRequestBody {
             subscription_data: SubscriptionData {
                 expression_type: ExpressionType(expression_type.into()),
+                sub_string: text.to_owned(),
                 ..to("T", 1)
             },
             ..CheckClientRequestBody::default()
@@ -398,10 +399,17 @@ async fn tags_may_be_filtered_by_and_expressions_may_not() {
         let answer = fixture.clients.handle(call(CheckClientConfig {}, fastjson::write(&body), &peer(1))).await;
         answer.map_or_else(|err| (err.code(), err.to_string()), |reply| (reply.response_code(), String::new()))
     };
+    let check = async |expression_type: &str| check_text(expression_type, "a > 1").await;
     assert_eq!(check("TAG").await, (ResponseCode::SUCCESS, String::new()));
     assert_eq!(check("").await, (ResponseCode::SUCCESS, String::new()));
     let refused = "The broker does not support consumer to filter message by SQL92".to_owned();
     assert_eq!(check("SQL92").await, (ResponseCode::SYSTEM_ERROR, refused));
+    fixture.surroundings.set(|config| config.enable_property_filter = true);
+    assert_eq!(check("SQL92").await, (ResponseCode::SUCCESS, String::new()));
+    let words = "java.lang.RuntimeException: Value ''x'' cannot be compared.".to_owned();
+    assert_eq!(check_text("SQL92", "a > 'x'").await, (ResponseCode::SUBSCRIPTION_PARSE_FAILED, words));
+    let words = "there are no expressions of the type SQL95".to_owned();
+    assert_eq!(check("SQL95").await, (ResponseCode::SUBSCRIPTION_PARSE_FAILED, words));
 }
 
 #[tokio::test(start_paused = true)]
@@ -410,8 +418,12 @@ async fn subscriptions_that_came_with_pulls_are_kept_for_ten_minutes() {
     let consumers = &fixture.clients.consumers;
     let topic = TopicName::from("T");
     let keep = |text: &str| {
-        let build = || crate::filter::subscription(&topic, text, None, 1);
-        consumers.attached.keep(&"g".into(), &topic, |known| crate::filter::is_same(known, text, None), build).unwrap()
+        let build = || crate::filter::subscription(&topic, text, None, 1).map(|built| (built, None));
+        consumers
+            .attached
+            .keep(&"g".into(), &topic, |known| crate::filter::is_same(known, text, None), build)
+            .unwrap()
+            .0
     };
     let first = keep("A");
     assert!(Arc::ptr_eq(&first, &keep("A")));
@@ -426,4 +438,24 @@ async fn subscriptions_that_came_with_pulls_are_kept_for_ten_minutes() {
     advance(Duration::from_secs(2)).await;
     fixture.clients.expire();
     assert!(consumers.attached.get("g", "T").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_filter_of_a_group_dies_with_its_last_member() {
+    let fixture = Fixture::new();
+    let by_sql = |version| SubscriptionData {
+        expression_type: ExpressionType(ExpressionType::SQL92.to_owned()),
+        sub_string: "a > 1".to_owned(),
+        ..to("T", version)
+    };
+    let is_alive = || fixture.clients.filters.describe(&"T".into(), &"g".into()).contains("\"dead\": false");
+    let (first, second) = (peer(1), peer(2));
+    fixture.consume(&first, "g", vec![by_sql(5)]).await;
+    fixture.consume(&second, "g", vec![by_sql(5)]).await;
+    fixture.clients.closed(&first);
+    assert!(is_alive());
+    fixture.leave(&second, Some("g"), None).await;
+    assert!(!is_alive());
+    fixture.consume(&first, "g", vec![by_sql(5)]).await;
+    assert!(is_alive());
 }

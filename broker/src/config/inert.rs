@@ -176,7 +176,6 @@ pub(super) const INERT: &[Inert] = &[
     Inert { reason: "POP consumption is not there yet", keys: POP },
     Inert { reason: "transactions are not there yet", keys: TRANSACTIONS },
     Inert { reason: "timer messages and their recall are not there yet", keys: TIMER },
-    Inert { reason: "request-reply is not there yet", keys: &["storeReplyMessageEnable"] },
     Inert {
         reason: "compaction topics are not there yet",
         keys: &[
@@ -202,20 +201,13 @@ pub(super) const INERT: &[Inert] = &[
         ],
     },
     Inert {
-        reason: "SQL 92 filters are not there yet",
+        reason: "queues keep tag hashes, which Java reads beside the extensions that it wrote; those stay as they are",
         keys: &[
             "bitMapLengthConsumeQueueExt",
             "enableCalcFilterBitMap",
-            "expectConsumerNumUseFilter",
-            "filterDataCleanTimeSpan",
-            "filterSupportRetry",
+            "enableConsumeQueueExt",
             "mappedFileSizeConsumeQueueExt",
-            "maxErrorRateOfBloomFilter",
         ],
-    },
-    Inert {
-        reason: "queues keep tag hashes, which Java reads beside the extensions that it wrote; those stay as they are",
-        keys: &["enableConsumeQueueExt"],
     },
     Inert { reason: "metrics are not there yet", keys: METRICS },
     Inert { reason: "there is no RocksDB inside", keys: ROCKSDB },
@@ -465,7 +457,6 @@ pub(super) const MISSING: &[Missing] = &[
         feature: "RocksDB as a store",
         keys: &[("configManagerVersion", "v1"), ("rocksdbCQDoubleWriteEnable", "false"), ("storeType", "default")],
     },
-    Missing { feature: "filters by SQL 92 expressions", keys: &[("enablePropertyFilter", "false")] },
     Missing { feature: "tiered storage", keys: &[("messageStorePlugIn", "")] },
     Missing { feature: "a commit log in several folders", keys: &[("readOnlyCommitLogStorePaths", "")] },
     Missing { feature: "light message queues", keys: &[("enableLmq", "false"), ("enableMultiDispatch", "false")] },

@@ -97,6 +97,16 @@ impl Config for BrokerConfig {
         require(!self.broker_name.is_empty(), "brokerName", "is empty")?;
         require(!self.broker_cluster_name.is_empty(), "brokerClusterName", "is empty")?;
         require(self.default_topic_queue_nums > 0, "defaultTopicQueueNums", "is not above 0")?;
+        require(
+            (1..100).contains(&self.max_error_rate_of_bloom_filter),
+            "maxErrorRateOfBloomFilter",
+            "is not between 1 and 99",
+        )?;
+        require(
+            (1..=1_000_000).contains(&self.expect_consumer_num_use_filter),
+            "expectConsumerNumUseFilter",
+            "is not between 1 and 1000000",
+        )?;
         self.check_store()
     }
 }

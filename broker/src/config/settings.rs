@@ -159,6 +159,20 @@ remoting::config! {
         access_message_in_memory_max_ratio: u32 = 40, "accessMessageInMemoryMaxRatio", restart;
         /// Bytes of queue entries that one pull may look through.
         max_filter_message_size: usize = 16_000, "maxFilterMessageSize", restart;
+        /// Let consumers choose messages by SQL 92 expressions over their properties.
+        enable_property_filter: bool = false, "enablePropertyFilter";
+        /// Choose also among messages that come again, by what the group wants of the topic they were sent to.
+        filter_support_retry: bool = false, "filterSupportRetry";
+        /// The expression of a group that has no members is kept this long.
+        filter_data_clean_time_span: Millis = Millis::new(24 * 3_600_000), "filterDataCleanTimeSpan";
+        /// Groups with expressions that a Java broker on the same files is to expect; it sizes the filter whose places
+        /// `consumerFilter.json` holds.
+        expect_consumer_num_use_filter: u32 = 32, "expectConsumerNumUseFilter", restart;
+        /// Percent of groups that this filter may take for others, 1 to 99.
+        max_error_rate_of_bloom_filter: u32 = 20, "maxErrorRateOfBloomFilter", restart;
+
+        /// Store replies to requests, too, beside passing them on to who asked.
+        store_reply_message_enable: bool = true, "storeReplyMessageEnable";
 
         // Offsets, retries and delays.
 

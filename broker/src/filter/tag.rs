@@ -4,20 +4,12 @@ use remoting::body::{ExpressionType, SubscriptionData};
 use remoting::types::TopicName;
 use store::EntryFilter;
 use store::message::java_hash;
-use thiserror::Error;
+
+use super::FilterError;
 
 /// Subscribes to all messages.
 const ALL: &str = "*";
 const OR: &str = "||";
-
-/// Why a text is not a subscription; the texts are Java's.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum FilterError {
-    #[error("subString split error")]
-    NoTags,
-    #[error("Expression can't be null! {0}")]
-    NoExpression(String),
-}
 
 /// A subscription from the two texts that say it.
 ///

@@ -11,14 +11,14 @@ use super::request::Pull;
 use crate::client::ConsumerGroup;
 use crate::config::BrokerConfig;
 use crate::context::Role;
-use crate::filter;
+use crate::filter::{self, Expression, Filter, Retried};
 use crate::topic::validate;
 
 /// What the checks looked up and the read needs.
 pub(super) struct Admitted {
     pub(super) group: Arc<SubscriptionGroupConfig>,
     pub(super) topic: Arc<TopicConfig>,
-    pub(super) subscription: Arc<SubscriptionData>,
+    pub(super) filter: Filter,
 }
 
 /// Groups that may pull however pull consumers are treated, beside the system groups.
@@ -67,29 +67,44 @@ impl Reader {
             let consumer = pull.peer.remote();
             return Err(PullError::IllegalQueue { queue, topic: header.topic.clone(), queues, consumer });
         }
-        let subscription =
-            if pull.brings_subscription() { self.attached(pull)? } else { self.subscribed(pull, &group)? };
-        if !subscription.expression_type.is_tag() {
-            return Err(PullError::FilterUnsupported(subscription.expression_type.clone()));
-        }
+        let filter = if pull.brings_subscription() {
+            self.attached(pull, settings)?
+        } else {
+            self.subscribed(pull, &group, settings)?
+        };
         if settings.reject_pull_consumer_enable {
             self.check_pull_consumer(pull)?;
         }
-        Ok(Admitted { group, topic, subscription })
+        Ok(Admitted { group, topic, filter })
     }
 
     /// The subscription that came with the pull, made anew only when it changes.
-    fn attached(&self, pull: &Pull) -> Result<Arc<SubscriptionData>, PullError> {
+    fn attached(&self, pull: &Pull, settings: &BrokerConfig) -> Result<Filter, PullError> {
         let header = &pull.header;
         let text = header.subscription.as_deref().unwrap_or_default();
         let expression_type = header.expression_type.as_deref();
         let same = |known: &SubscriptionData| filter::is_same(known, text, expression_type);
-        let build = || filter::subscription(&header.topic, text, expression_type, self.ctx.clock.now().0);
-        Ok(self.clients.consumers.attached.keep(&header.consumer_group, &header.topic, same, build)?)
+        let build = || {
+            let built = filter::subscription(&header.topic, text, expression_type, self.ctx.clock.now().0)?;
+            check_enabled(&built, settings)?;
+            let is_tag = built.expression_type.is_tag();
+            let expression = if is_tag { None } else { Some(filter::compile(&built.expression_type, text)?.into()) };
+            Ok::<_, PullError>((built, expression))
+        };
+        let attached = &self.clients.consumers.attached;
+        let (subscription, expression) = attached.keep(&header.consumer_group, &header.topic, same, build)?;
+        // The switch may have been turned since it was built.
+        check_enabled(&subscription, settings)?;
+        Ok(self.filter(pull, subscription, expression, settings))
     }
 
     /// The subscription that the group's heartbeats told.
-    fn subscribed(&self, pull: &Pull, config: &SubscriptionGroupConfig) -> Result<Arc<SubscriptionData>, PullError> {
+    fn subscribed(
+        &self,
+        pull: &Pull,
+        config: &SubscriptionGroupConfig,
+        settings: &BrokerConfig,
+    ) -> Result<Filter, PullError> {
         let header = &pull.header;
         let Some(group) = self.clients.consumers.group(&header.consumer_group) else {
             return Err(PullError::NoMembers);
@@ -105,7 +120,36 @@ impl Reader {
         if subscription.sub_version < header.sub_version {
             return Err(PullError::SubscriptionNotLatest);
         }
-        Ok(Arc::clone(subscription))
+        let subscription = Arc::clone(subscription);
+        if subscription.expression_type.is_tag() {
+            return Ok(Filter::Tags(subscription));
+        }
+        let known = self.clients.filters.get(&header.topic, &header.consumer_group);
+        let known = known.ok_or(PullError::NoFilter)?;
+        if known.client_version < header.sub_version {
+            return Err(PullError::FilterNotLatest);
+        }
+        check_enabled(&subscription, settings)?;
+        Ok(self.filter(pull, subscription, Some(Arc::clone(&known.expression)), settings))
+    }
+
+    fn filter(
+        &self,
+        pull: &Pull,
+        subscription: Arc<SubscriptionData>,
+        expression: Option<Arc<Expression>>,
+        settings: &BrokerConfig,
+    ) -> Filter {
+        match expression {
+            // A class that filters is of the past. Java: everything passes.
+            Some(_) if subscription.class_filter_mode => Filter::Tags(subscription),
+            Some(_) if settings.filter_support_retry && pull.header.topic.starts_with(validate::RETRY_PREFIX) => {
+                let group = pull.header.consumer_group.clone();
+                Filter::Retried(Retried { filters: Arc::clone(&self.clients.filters), group })
+            }
+            Some(expression) => Filter::Sql(expression),
+            None => Filter::Tags(subscription),
+        }
     }
 
     /// With `rejectPullConsumerEnable`, only members of pushed groups and a few tools may pull.
@@ -116,5 +160,14 @@ impl Reader {
         let is_fine = |group: &ConsumerGroup| group.consume_type != ConsumeType::ConsumeActively || is_member(group);
         let exempt = validate::is_system_group(name) || TOOL_GROUPS.contains(&name.as_str());
         if exempt || group.is_some_and(|group| is_fine(&group)) { Ok(()) } else { Err(PullError::PullConsumerRejected) }
+    }
+}
+
+/// Java: `enablePropertyFilter`.
+fn check_enabled(subscription: &SubscriptionData, settings: &BrokerConfig) -> Result<(), PullError> {
+    if subscription.expression_type.is_tag() || settings.enable_property_filter {
+        Ok(())
+    } else {
+        Err(PullError::FilterUnsupported(subscription.expression_type.clone()))
     }
 }

@@ -43,6 +43,10 @@ pub(crate) enum PullError {
     NotSubscribed,
     #[error("the consumer's subscription not latest")]
     SubscriptionNotLatest,
+    #[error("The broker's consumer filter data is not exist!Your expression may be wrong!")]
+    NoFilter,
+    #[error("the consumer's consumer filter data not latest")]
+    FilterNotLatest,
     #[error("The broker does not support consumer to filter message by {}", .0.0)]
     FilterUnsupported(ExpressionType),
     #[error("the consumer's group info not exist, or the pull consumer is rejected by server.{SEE}")]

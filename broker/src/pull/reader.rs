@@ -14,7 +14,6 @@ use super::request::Pull;
 use super::waiting::Waiting;
 use crate::client::Clients;
 use crate::context::Context;
-use crate::filter::TagFilter;
 use crate::group::GroupTable;
 use crate::offset::{Offsets, Progress};
 use crate::stats::Stats;
@@ -71,14 +70,14 @@ impl Reader {
         if start.cold {
             return self.serve_cold(pull, admitted);
         }
-        match self.store.read_now(&request(&pull), &TagFilter::of(&admitted.subscription)) {
+        match admitted.filter.with(|filter| self.store.read_now(&request(&pull), filter)) {
             Some(outcome) => self.finish(pull, &admitted, &progress, outcome, false, Turn::First),
             None => self.serve_cold(pull, admitted),
         }
     }
 
     pub(super) fn read(&self, pull: &Pull, admitted: &Admitted) -> ReadOutcome {
-        self.store.read(&request(pull), &TagFilter::of(&admitted.subscription))
+        admitted.filter.with(|filter| self.store.read(&request(pull), filter))
     }
     /// `cold`: the messages, or those behind them, were not in memory. Java: `DefaultPullMessageResultHandler.handle`.
     pub(super) fn finish(

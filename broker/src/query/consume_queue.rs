@@ -53,8 +53,7 @@ impl Handle<QueryConsumeQueue> for Queries {
         let (subscription_data, filter_data) = match &consumer_group {
             None => (None, None),
             Some(group) => match self.clients.consumers.subscription(group, &topic) {
-                // The text of a filter that there is none of.
-                Some(subscription) => (Some(subscription), Some("null".to_owned())),
+                Some(subscription) => (Some(subscription), Some(self.clients.filters.describe(&topic, group))),
                 None => (None, Some(format!("{group}@{topic} is not online!"))),
             },
         };

@@ -12,7 +12,8 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/producer"
 )
 
-// sender sends: `send mode=sync|async|oneway|batch topic= key= [count=] …`, and `stream … / stop` until told otherwise.
+// sender sends: `send mode=sync|async|oneway|batch topic= key= [count=] …`, and `stream … / stop` until told otherwise;
+// `request topic= key= within=` sends and waits so many milliseconds for the reply.
 type sender struct {
 	producer rocketmq.Producer
 	stopping chan struct{}
@@ -53,6 +54,8 @@ func (s *sender) command(l line) error {
 	switch l.verb {
 	case "send":
 		return s.send(l)
+	case "request":
+		return s.request(l)
 	case "stream":
 		s.stream.Add(1)
 		go s.run(l)
@@ -106,6 +109,18 @@ func (s *sender) send(l line) error {
 		report(keys, result, err)
 	default:
 		return fmt.Errorf("unknown mode %s", mode)
+	}
+	return nil
+}
+
+func (s *sender) request(l line) error {
+	for _, message := range messages(l) {
+		within := time.Duration(l.number("within", 10000)) * time.Millisecond
+		reply, err := s.producer.Request(context.Background(), within, message)
+		if err != nil {
+			return err
+		}
+		of("replied").put("key", message.GetKeys()).put("body", string(reply.Body)).put("properties", reply.GetProperties()).send()
 	}
 	return nil
 }

@@ -31,8 +31,7 @@ func newPullConsumer(arguments line) (role, error) {
 }
 
 func (p *puller) start() error {
-	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: p.arguments.textOr("tags", "*")}
-	if err := p.consumer.Subscribe(p.arguments.text("topic"), selector); err != nil {
+	if err := p.consumer.Subscribe(p.arguments.text("topic"), selectorOf(p.arguments)); err != nil {
 		return err
 	}
 	return p.consumer.Start()

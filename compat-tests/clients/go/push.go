@@ -11,11 +11,14 @@ import (
 	rocketmq "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/consumer"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
 )
 
-// pusher is a push consumer that can be told to fail each message's first deliveries (`fail=n`).
+// pusher is a push consumer that can be told to fail each message's first deliveries (`fail=n`), and to reply to each
+// (`reply=text`).
 type pusher struct {
 	consumer  rocketmq.PushConsumer
+	replier   rocketmq.Producer // Sends the replies, if there are to be any.
 	arguments line
 	orderly   bool
 	failures  int
@@ -56,18 +59,64 @@ func newPushConsumer(arguments line) (role, error) {
 }
 
 func (p *pusher) start() error {
-	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: p.arguments.textOr("tags", "*")}
+	selector := selectorOf(p.arguments)
 	for _, topic := range strings.Split(p.arguments.text("topic"), ",") {
 		if err := p.consumer.Subscribe(topic, selector, p.take); err != nil {
+			return err
+		}
+	}
+	if p.arguments.has("reply") {
+		if err := p.startReplier(); err != nil {
 			return err
 		}
 	}
 	return p.consumer.Start()
 }
 
+func (p *pusher) startReplier() (err error) {
+	p.replier, err = rocketmq.NewProducer(
+		producer.WithNameServer(strings.Split(p.arguments.text("namesrv"), ";")),
+		producer.WithGroupName(p.arguments.text("group")+"-replier"),
+		producer.WithInstanceName(p.arguments.text("instance")+"-replier"),
+		producer.WithSendMsgTimeout(15*time.Second),
+	)
+	if err != nil {
+		return err
+	}
+	return p.replier.Start()
+}
+
+func (p *pusher) reply(request *primitive.MessageExt) {
+	body := []byte(p.arguments.text("reply"))
+	reply, err := consumer.CreateReplyMessage(request, nil)
+	if err == nil {
+		// The function takes a body and forgets it.
+		reply.Body = body
+		_, err = p.replier.SendSync(context.Background(), reply)
+	}
+	if err != nil {
+		failed(err).send()
+	}
+}
+
+// selectorOf is what the arguments say of the messages wanted: `sql=…`, or `tags=…`.
+func selectorOf(arguments line) consumer.MessageSelector {
+	if arguments.has("sql") {
+		return consumer.MessageSelector{Type: consumer.SQL92, Expression: arguments.text("sql")}
+	}
+	return consumer.MessageSelector{Type: consumer.TAG, Expression: arguments.textOr("tags", "*")}
+}
+
 func (p *pusher) command(l line) error { return fmt.Errorf("unknown command %s", l.verb) }
 
-func (p *pusher) stop() error { return p.consumer.Shutdown() }
+func (p *pusher) stop() error {
+	if p.replier != nil {
+		if err := p.replier.Shutdown(); err != nil {
+			return err
+		}
+	}
+	return p.consumer.Shutdown()
+}
 
 func (p *pusher) take(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 	taken := true
@@ -82,6 +131,9 @@ func (p *pusher) take(ctx context.Context, messages ...*primitive.MessageExt) (c
 		ok := earlier >= p.failures
 		taken = taken && ok
 		received(message, message.Queue.BrokerName).put("ok", ok).send()
+		if p.replier != nil {
+			p.reply(message)
+		}
 	}
 	time.Sleep(time.Duration(p.arguments.number("pause", 0)) * time.Millisecond)
 	switch {

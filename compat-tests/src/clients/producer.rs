@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::{Line, Role};
-use crate::events::{Failed, Sent};
+use crate::events::{Failed, Replied, Sent};
 
 /// What became of the sends of one command.
 #[derive(Debug)]
@@ -41,6 +41,19 @@ impl Producer {
             ensure!(sent.status == "SEND_OK", "sent with {}: {sent:?}", sent.status);
         }
         Ok(answers.sent)
+    }
+
+    /// Sends requests as `line` says, and waits for their replies.
+    ///
+    /// # Errors
+    /// If one fails or has no reply in time.
+    pub async fn request(&self, line: Line) -> Result<Vec<Replied>> {
+        let (replied, failed) = self.0.dialogue().look(|journal| (journal.replied.len(), journal.failed.len()));
+        self.0.dialogue().command(line.text()).await?;
+        self.0.dialogue().look(|journal| {
+            ensure!(journal.failed.len() == failed, "requests failed: {:?}", &journal.failed[failed..]);
+            Ok(journal.replied[replied..].to_vec())
+        })
     }
 
     /// Starts sending one message after the other until [`Self::stop_stream`].

@@ -168,6 +168,7 @@ impl Server {
             setting("messageDelayLevel", DELAY_LEVELS),
             setting("registerNameServerPeriod", 10_000),
             setting("traceTopicEnable", true),
+            setting("enablePropertyFilter", true),
             match self {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)

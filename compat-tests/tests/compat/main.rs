@@ -19,8 +19,10 @@ mod order;
 mod pull;
 mod queries;
 mod rebalance;
+mod reply;
 mod send;
 mod size;
+mod sql;
 mod stay;
 mod tags;
 
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
         broadcast::SCENARIOS,
         pull::SCENARIOS,
         tags::SCENARIOS,
+        reply::SCENARIOS,
+        sql::SCENARIOS,
         delay::SCENARIOS,
         dead_letter::SCENARIOS,
         offsets::SCENARIOS,

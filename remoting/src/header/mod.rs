@@ -77,5 +77,12 @@ impl<H: EncodeHeader> EncodeHeader for Option<H> {
     }
 }
 
+/// Such an answer without any of its fields has no header; one with some of them has all it needs.
+impl<H: DecodeHeader> DecodeHeader for Option<H> {
+    fn decode(ext: &ExtFields) -> Result<Self, HeaderError> {
+        Ok(H::decode(ext).ok())
+    }
+}
+
 #[cfg(test)]
 mod tests;

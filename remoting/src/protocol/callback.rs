@@ -69,3 +69,26 @@ request! {
         group_sys_flag: Option<i32> = "groupSysFlag",
     }
 }
+
+request! {
+    /// A reply on its way to who asked; its body is the reply's. Java: `ReplyMessageRequestHeader`.
+    PUSH_REPLY_MESSAGE_TO_CLIENT => NoHeader,
+    pub struct PushReply {
+        producer_group: GroupName = "producerGroup",
+        topic: TopicName = "topic",
+        default_topic: TopicName = "defaultTopic",
+        default_topic_queue_nums: i32 = "defaultTopicQueueNums",
+        queue_id: QueueId = "queueId",
+        sys_flag: i32 = "sysFlag",
+        born_timestamp: Timestamp = "bornTimestamp",
+        flag: i32 = "flag",
+        properties: Option<String> = "properties",
+        reconsume_times: Option<i32> = "reconsumeTimes",
+        unit_mode: Option<bool> = "unitMode",
+        /// `ip:port` of who replied.
+        born_host: String = "bornHost",
+        /// `ip:port` of the broker.
+        store_host: String = "storeHost",
+        store_timestamp: Timestamp = "storeTimestamp",
+    }
+}

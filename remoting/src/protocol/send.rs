@@ -1,5 +1,8 @@
 //! Sending messages, and sending them back.
 
+use super::RequestCode;
+use crate::frame::ExtFields;
+use crate::header::{DecodeHeader, EncodeHeader, FieldSink, HeaderError, Request};
 use crate::types::{GroupName, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use crate::{header, request};
 
@@ -57,4 +60,39 @@ request! {
         unit_mode: Option<bool> = "unitMode",
         max_reconsume_times: Option<i32> = "maxReconsumeTimes",
     }
+}
+
+/// Requests that are sends under another number.
+macro_rules! send_as {
+    ($($(#[$doc:meta])* $code:ident $name:ident),*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $name(pub SendMessage);
+
+            impl DecodeHeader for $name {
+                fn decode(ext: &ExtFields) -> Result<Self, HeaderError> {
+                    SendMessage::decode(ext).map(Self)
+                }
+            }
+
+            impl EncodeHeader for $name {
+                fn encode(&self, sink: &mut dyn FieldSink) {
+                    self.0.encode(sink);
+                }
+            }
+
+            impl Request for $name {
+                const CODE: RequestCode = RequestCode::$code;
+                type Reply = Option<SendMessageReply>;
+            }
+        )*
+    };
+}
+
+send_as! {
+    /// A consumer's reply, for the producer that a property of it names.
+    SEND_REPLY_MESSAGE SendReply,
+    /// The same under one-letter names.
+    SEND_REPLY_MESSAGE_V2 SendReplyV2
 }

@@ -32,6 +32,9 @@ pub mod name {
     pub const INNER_BASE: &str = "INNER_BASE";
     pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
     pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
+    /// The client id of the producer that waits for a reply. Java: `PROPERTY_MESSAGE_REPLY_TO_CLIENT`.
+    pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+    pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
     pub const CRC32: &str = "__CRC32#";
 }
 

@@ -83,10 +83,14 @@ impl Fixture {
     }
 
     fn append(&self, queue: i32, tags: &str, body: &[u8]) {
+        self.append_to("T", queue, tags, body);
+    }
+
+    fn append_to(&self, topic: &str, queue: i32, tags: &str, body: &[u8]) {
         let mut batch = self.pulls.reader.store.batch();
         let host = self.surroundings.ctx.identity.host;
         let properties = if tags.is_empty() { String::new() } else { format!("TAGS\x01{tags}\x02") };
-        let topic = TopicName::from("T");
+        let topic = TopicName::from(topic);
         let message = Message { properties: &properties, ..Message::new(&topic, QueueId(queue), body, host) };
         batch.push(&message).unwrap();
         self.pulls.reader.store.append(&mut batch).unwrap();

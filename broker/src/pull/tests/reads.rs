@@ -160,3 +160,63 @@ async fn a_group_too_far_behind_may_not_go_on_if_so_set() {
     assert_eq!(fixture.pull(&from(0)).code, ResponseCode::SUCCESS);
     assert_eq!(fixture.pull(&from(8)).forbidden_type, Some(2));
 }
+
+/// A group that wants `expression` of `T`, at a broker that filters by properties.
+async fn subscribed_by_sql(expression: &str) -> Fixture {
+    let fixture = Fixture::new().await;
+    fixture.surroundings.set(|config| config.enable_property_filter = true);
+    let subscription = format!(r#"{{"topic":"T","subString":"{expression}","subVersion":6,"expressionType":"SQL92"}}"#);
+    fixture.join(&subscription, "").await;
+    fixture
+}
+
+#[tokio::test]
+async fn an_expression_chooses_by_properties() {
+    let fixture = subscribed_by_sql("TAGS IN ('A','B') AND n > 1").await;
+    for (tags, n) in [("A", 1), ("A", 2), ("C", 3), ("B", 4)] {
+        fixture.append(0, &format!("{tags}\u{2}n\u{1}{n}"), n.to_string().as_bytes());
+    }
+    assert_eq!(fixture.pull(&from(0)).bodies(), ["2", "4"]);
+    assert_eq!(fixture.pull(&from(2)).bodies(), ["4"]);
+    assert_eq!(fixture.pull(&PullMessage { max_msg_nums: 1, ..from(0) }).next(), 2);
+}
+
+#[tokio::test]
+async fn an_expression_that_comes_with_the_pull_counts_for_it() {
+    let fixture = subscribed_by_sql("n = 9").await;
+    fixture.append(0, "A\u{2}n\u{1}1", b"1");
+    fixture.append(0, "A\u{2}n\u{1}2", b"2");
+    let attached = |text: &str| PullMessage {
+        sys_flag: PullSysFlag::SUBSCRIPTION,
+        subscription: Some(text.into()),
+        expression_type: Some("SQL92".into()),
+        ..from(0)
+    };
+    assert_eq!(fixture.pull(&attached("n = 2")).bodies(), ["2"]);
+    assert_eq!(fixture.pull(&attached("n = 1")).bodies(), ["1"]);
+    let none = fixture.pull(&from(0));
+    assert_eq!((none.code, none.next()), (ResponseCode::PULL_RETRY_IMMEDIATELY, 2));
+}
+
+#[tokio::test]
+async fn messages_that_come_again_are_chosen_by_the_expression_of_their_topic_if_so_set() {
+    let fixture = subscribed_by_sql("n > 1").await;
+    fixture.put_topic(TopicConfig::new("%RETRY%g", 1, 6));
+    fixture.surroundings.set(|config| config.filter_support_retry = true);
+    let sql = |topic: &str, text: &str| {
+        format!(r#"{{"topic":"{topic}","subString":"{text}","subVersion":7,"expressionType":"SQL92"}}"#)
+    };
+    fixture.join(&format!("{},{}", sql("T", "n > 1"), sql("%RETRY%g", "n = 7")), "").await;
+    for (topic, n) in [("T", 1), ("T", 2), ("U", 3)] {
+        fixture.append_to(
+            "%RETRY%g",
+            0,
+            &format!("A\u{2}RETRY_TOPIC\u{1}{topic}\u{2}n\u{1}{n}"),
+            n.to_string().as_bytes(),
+        );
+    }
+    let retries = PullMessage { topic: "%RETRY%g".into(), ..from(0) };
+    assert_eq!(fixture.pull(&retries).bodies(), ["2", "3"]);
+    fixture.surroundings.set(|config| config.filter_support_retry = false);
+    assert_eq!(fixture.pull(&retries).code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+}

@@ -105,6 +105,10 @@ async fn a_subscription_that_does_not_parse_is_refused() {
     }
     let remark = "The broker does not support consumer to filter message by SQL92";
     refused(async |_| {}, attached("a > 1", "SQL92"), ResponseCode::SYSTEM_ERROR, None, remark).await;
+    refused(async |_| {}, attached("a >", "SQL92"), ResponseCode::SYSTEM_ERROR, None, remark).await;
+    let remark = "parse the consumer's subscription failed";
+    refused(filtering, attached("a >", "SQL92"), ResponseCode::SUBSCRIPTION_PARSE_FAILED, None, remark).await;
+    refused(filtering, attached("a > 1", "SQL95"), ResponseCode::SUBSCRIPTION_PARSE_FAILED, None, remark).await;
 }
 
 #[tokio::test]
@@ -191,4 +195,24 @@ async fn a_pull_without_its_fields_is_refused() {
     bare.ext = [("consumerGroup", "g")].into_iter().collect();
     fixture.pulls.handle_batch(&mut vec![bare], &fixture.peer);
     assert_eq!(fixture.answer().code, ResponseCode::SYSTEM_ERROR);
+}
+
+async fn filtering(fixture: &Fixture) {
+    fixture.surroundings.set(|config| config.enable_property_filter = true);
+}
+
+#[tokio::test]
+async fn an_expression_that_the_broker_has_not_is_refused() {
+    let wants = |text: &str, version: i64| {
+        format!(r#"{{"topic":"T","subString":"{text}","subVersion":{version},"expressionType":"SQL92"}}"#)
+    };
+    let wrong = async |fixture: &Fixture| {
+        filtering(fixture).await;
+        fixture.join(&wants("a >", 6), "").await;
+    };
+    let remark = "The broker's consumer filter data is not exist!Your expression may be wrong!";
+    refused(wrong, from(0), ResponseCode::FILTER_DATA_NOT_EXIST, None, remark).await;
+    let off = async |fixture: &Fixture| fixture.join(&wants("a > 1", 6), "").await;
+    let remark = "The broker does not support consumer to filter message by SQL92";
+    refused(off, from(0), ResponseCode::SYSTEM_ERROR, None, remark).await;
 }

@@ -1,10 +1,12 @@
 package ferromq;
 
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
@@ -15,7 +17,8 @@ import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageConst;
 
 /**
- * Sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told otherwise.
+ * Sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told otherwise;
+ * `request topic= key= within=` sends and waits so many milliseconds for the reply.
  * Transactions need the role's argument `transactional=true`.
  */
 final class Producer implements Session.Role {
@@ -49,6 +52,9 @@ final class Producer implements Session.Role {
         switch (line.verb) {
             case "send":
                 send(line);
+                break;
+            case "request":
+                request(line);
                 break;
             case "stream":
                 stream = new Thread(() -> stream(line), "stream");
@@ -96,6 +102,16 @@ final class Producer implements Session.Role {
                 break;
             default:
                 throw new IllegalArgumentException("unknown mode " + line.text("mode"));
+        }
+    }
+
+    private void request(Line line) throws Exception {
+        for (Message message : messages(line)) {
+            Message reply = producer.request(message, line.number("within", 10000));
+            events.send(Event.of("replied")
+                .put("key", message.getKeys())
+                .put("body", new String(reply.getBody(), StandardCharsets.UTF_8))
+                .put("properties", new TreeMap<>(reply.getProperties())));
         }
     }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -33,7 +34,11 @@ final class PullConsumer implements Session.Role {
     @Override
     public void start() throws Exception {
         if (arguments.text("mode", "subscribe").equals("subscribe")) {
-            consumer.subscribe(arguments.text("topic"), arguments.text("tags", "*"));
+            if (arguments.has("sql")) {
+                consumer.subscribe(arguments.text("topic"), MessageSelector.bySql(arguments.text("sql")));
+            } else {
+                consumer.subscribe(arguments.text("topic"), arguments.text("tags", "*"));
+            }
         }
         consumer.start();
     }

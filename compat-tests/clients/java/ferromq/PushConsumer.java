@@ -1,22 +1,26 @@
 package ferromq;
 
 import java.lang.reflect.Method;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.AllocateMessageQueueStrategy;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
-/** A push consumer that can be told to fail each message's first deliveries (`fail=n`). */
+/** A push consumer that can be told to fail each message's first deliveries (`fail=n`), and to reply to each (`reply=text`). */
 final class PushConsumer implements Session.Role {
     private final DefaultMQPushConsumer consumer;
     private final Events events;
@@ -25,6 +29,8 @@ final class PushConsumer implements Session.Role {
     private final long pauseMillis;
     /** Orderly retries happen inside the client; the broker's reconsumeTimes stays behind, so we count. */
     private final Map<String, Integer> attempts = new ConcurrentHashMap<>();
+    /** Sends the replies, if there are to be any. */
+    private volatile DefaultMQProducer replier;
 
     PushConsumer(Line arguments, Events events) {
         this.events = events;
@@ -55,7 +61,11 @@ final class PushConsumer implements Session.Role {
     @Override
     public void start() throws Exception {
         for (String topic : arguments.text("topic").split(",")) {
-            consumer.subscribe(topic, arguments.text("tags", "*"));
+            if (arguments.has("sql")) {
+                consumer.subscribe(topic, MessageSelector.bySql(arguments.text("sql")));
+            } else {
+                consumer.subscribe(topic, arguments.text("tags", "*"));
+            }
         }
         if (arguments.text("order", "concurrent").equals("orderly")) {
             consumer.registerMessageListener((MessageListenerOrderly) (messages, context) ->
@@ -68,6 +78,13 @@ final class PushConsumer implements Session.Role {
                     ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS
                     : ConsumeConcurrentlyStatus.RECONSUME_LATER);
         }
+        if (arguments.has("reply")) {
+            replier = new DefaultMQProducer(arguments.text("group") + "-replier");
+            replier.setNamesrvAddr(arguments.text("namesrv"));
+            replier.setInstanceName(arguments.text("instance") + "-replier");
+            replier.setSendMsgTimeout(15000);
+            replier.start();
+        }
         consumer.start();
     }
 
@@ -79,6 +96,9 @@ final class PushConsumer implements Session.Role {
     @Override
     public void stop() {
         consumer.shutdown();
+        if (replier != null) {
+            replier.shutdown();
+        }
     }
 
     /** Reports the messages; false if they are to be delivered again. */
@@ -89,6 +109,9 @@ final class PushConsumer implements Session.Role {
             boolean ok = earlier >= failures;
             taken &= ok;
             events.send(Received.of(message, queue.getBrokerName()).put("ok", ok));
+            if (replier != null) {
+                reply(message);
+            }
         }
         if (pauseMillis > 0) {
             try {
@@ -98,6 +121,15 @@ final class PushConsumer implements Session.Role {
             }
         }
         return taken;
+    }
+
+    private void reply(MessageExt request) {
+        try {
+            byte[] body = arguments.text("reply").getBytes(StandardCharsets.UTF_8);
+            replier.send(MessageUtil.createReplyMessage(request, body));
+        } catch (Exception failure) {
+            events.send(Event.failed(failure));
+        }
     }
 
     /** MessageModel lives in different packages in 4.x and 5.x; the setter is the same. */

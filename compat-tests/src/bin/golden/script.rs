@@ -33,6 +33,8 @@ pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
         &name_server,
         &[
             "updateTopic -c golden -t golden_topic -r 4 -w 4".to_owned(),
+            "updateTopic -c golden -t golden_request_c5 -r 1 -w 1".to_owned(),
+            "updateTopic -c golden -t golden_request_c6 -r 1 -w 1".to_owned(),
             "updateSubGroup -c golden -g golden_push".to_owned(),
         ],
     )
@@ -145,6 +147,15 @@ async fn messages(artifacts: &Artifacts, scratch: &Path, name_server: &str, flag
     let mut pull = start("pull group=golden_pull instance=c4 topic=golden_topic").await?;
     pull.command("poll count=5 timeout=10000").await?;
     pull.command("commit").await?;
+    // A reply that is sent with long names, and one with short ones.
+    for (instance, flags) in [("c5", flags), ("c6", &long_names[..])] {
+        let topic = format!("golden_request_{instance}");
+        let role =
+            format!("push namesrv={name_server} group=golden_replier instance={instance} topic={topic} reply=yes");
+        let replier = role_of(artifacts, scratch, flags, &role).await?;
+        producer.command(&format!("request topic={topic} key=r within=30000")).await?;
+        replier.quit().await?;
+    }
     online(artifacts, scratch, name_server, flags).await?;
     for role in [failing, orderly, second, pull, producer] {
         role.quit().await?;

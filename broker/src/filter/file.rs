@@ -1,0 +1,113 @@
+//! `config/consumerFilter.json`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use remoting::body::{ExpressionType, fastjson};
+use remoting::types::{GroupName, Timestamp, TopicName};
+use serde::{Deserialize, Serialize};
+
+use super::bloom::{Bloom, BloomPlace};
+use super::compile;
+use super::registry::{GroupFilter, Table};
+use crate::config::BrokerConfig;
+use crate::persist::{self, LoadError};
+
+/// Java: `ConsumerFilterManager`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct File {
+    filter_data_by_topic: BTreeMap<TopicName, Topic>,
+}
+
+/// Java: `FilterDataMapByTopic`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Topic {
+    group_filter_data: BTreeMap<GroupName, Filter>,
+    topic: TopicName,
+}
+
+/// Java: `ConsumerFilterData`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Filter {
+    bloom_filter_data: BloomPlace,
+    born_time: Timestamp,
+    client_version: i64,
+    consumer_group: GroupName,
+    dead: bool,
+    /// 0 while alive.
+    dead_time: Timestamp,
+    expression: String,
+    expression_type: String,
+    topic: TopicName,
+}
+
+pub(super) fn path(settings: &BrokerConfig) -> PathBuf {
+    settings.store_path_root_dir.join("config").join("consumerFilter.json")
+}
+
+/// Whoever was alive has been dead since `dead_since`, or since its birth if that was later. A file of another bloom
+/// filter is not used, as in Java; nor are expressions that no longer compile.
+pub(super) fn load(path: &Path, bloom: Bloom, dead_since: Timestamp) -> Result<Table, LoadError> {
+    let file: File = persist::load(path)?.unwrap_or_default();
+    let mut filters = file.filter_data_by_topic.values().flat_map(|topic| topic.group_filter_data.values());
+    if filters.any(|filter| !bloom.has(&filter.bloom_filter_data)) {
+        tracing::info!("the bloom filter has other settings now: the filters of before are forgotten");
+        return Ok(Table::new());
+    }
+    let mut table = Table::new();
+    for (topic, groups) in file.filter_data_by_topic {
+        for (group, filter) in groups.group_filter_data {
+            let expression = match compile(&ExpressionType(filter.expression_type.clone()), &filter.expression) {
+                Ok(expression) => Arc::new(expression),
+                Err(err) => {
+                    tracing::warn!(%topic, %group, %err, "a filter cannot be used");
+                    continue;
+                }
+            };
+            let dead = if filter.dead_time.0 == 0 { dead_since.max(filter.born_time) } else { filter.dead_time };
+            let filter = GroupFilter {
+                expression,
+                text: filter.expression,
+                expression_type: filter.expression_type,
+                client_version: filter.client_version,
+                born: filter.born_time,
+                dead: Some(dead),
+                place: filter.bloom_filter_data,
+            };
+            table.entry(topic.clone()).or_default().insert(group, Arc::new(filter));
+        }
+    }
+    Ok(table)
+}
+
+pub(super) fn write(table: &Table) -> String {
+    let topic = |(topic, groups): (&TopicName, &BTreeMap<GroupName, Arc<GroupFilter>>)| {
+        let filters = groups.iter().map(|(group, filter)| (group.clone(), filter.to_java(topic, group)));
+        (topic.clone(), Topic { group_filter_data: filters.collect(), topic: topic.clone() })
+    };
+    fastjson::write(&File { filter_data_by_topic: table.iter().map(topic).collect() })
+}
+
+impl GroupFilter {
+    pub(super) fn describe(&self, topic: &TopicName, group: &GroupName) -> String {
+        serde_json::to_string_pretty(&self.to_java(topic, group)).expect("texts and numbers are JSON")
+    }
+
+    fn to_java(&self, topic: &TopicName, group: &GroupName) -> Filter {
+        Filter {
+            bloom_filter_data: self.place.clone(),
+            born_time: self.born,
+            client_version: self.client_version,
+            consumer_group: group.clone(),
+            dead: self.dead.is_some(),
+            dead_time: self.dead.unwrap_or_default(),
+            expression: self.text.clone(),
+            expression_type: self.expression_type.clone(),
+            topic: topic.clone(),
+        }
+    }
+}

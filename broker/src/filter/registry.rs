@@ -1,0 +1,215 @@
+//! The expressions of consumer groups, as their heartbeats tell them, each with its version. Java: `ConsumerFilterManager`.
+//!
+//! A filter is born with its first heartbeat, dies when the group has no members any more or no longer names the topic,
+//! and comes back to life with the heartbeat that names it again. The newest version of a client counts: an older one is
+//! ignored, a newer one replaces it. The dead are kept for `filterDataCleanTimeSpan`, over restarts, too: all that were
+//! alive count as dead from the start on. Pulls use what is here, dead or alive.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use remoting::body::SubscriptionData;
+use remoting::types::{GroupName, Timestamp, TopicName};
+use tokio::time::{Duration, MissedTickBehavior, interval};
+
+use super::bloom::{Bloom, BloomPlace};
+use super::file;
+use super::sql::Expression;
+use super::{FilterError, compile};
+use crate::context::Context;
+use crate::persist::{LoadError, TableFile};
+
+/// Filters that may be kept; a further one is not taken, and its group's pulls are told so.
+const FILTERS_MAX: usize = 100_000;
+
+/// Time between two saves. Java: `BrokerController`, which no setting changes.
+const SAVE_PERIOD: Duration = Duration::from_secs(10);
+
+/// Java counts those that were alive before a start as dead for so long.
+const DEAD_AT_START: Duration = Duration::from_secs(30);
+
+pub(crate) struct Filters {
+    ctx: Context,
+    bloom: Bloom,
+    table: RwLock<Table>,
+    file: TableFile,
+}
+
+pub(super) type Table = BTreeMap<TopicName, BTreeMap<GroupName, Arc<GroupFilter>>>;
+
+/// What a group wants of a topic. Java: `ConsumerFilterData`.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupFilter {
+    pub(crate) expression: Arc<Expression>,
+    pub(super) text: String,
+    pub(super) expression_type: String,
+    /// Version of the subscription that brought it, or last agreed with it.
+    pub(crate) client_version: i64,
+    pub(super) born: Timestamp,
+    pub(super) dead: Option<Timestamp>,
+    pub(super) place: BloomPlace,
+}
+
+impl Filters {
+    /// Without those of the last run; see [`Filters::load`].
+    pub(crate) fn new(ctx: Context) -> Arc<Self> {
+        let settings = ctx.settings();
+        let bloom = Bloom::new(settings.max_error_rate_of_bloom_filter, settings.expect_consumer_num_use_filter);
+        let file = TableFile::new(file::path(&settings));
+        Arc::new(Self { ctx, bloom, table: RwLock::default(), file })
+    }
+
+    /// Takes those of the last run.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the file is damaged.
+    pub(crate) fn load(&self) -> Result<(), LoadError> {
+        let dead_since = Timestamp(self.ctx.clock.now().0 - DEAD_AT_START.as_millis() as i64);
+        let table = file::load(&file::path(&self.ctx.settings()), self.bloom, dead_since)?;
+        *self.table.write() = table;
+        Ok(())
+    }
+
+    /// Starts to save changes until the broker stops.
+    pub(crate) fn start(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.ctx.tasks.spawn(async move {
+            let mut ticks = interval(SAVE_PERIOD);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = this.ctx.stopping.cancelled() => return this.persist(),
+                    _ = ticks.tick() => this.persist(),
+                }
+            }
+        });
+    }
+
+    /// Forgets those that have been dead for long, and writes the file if anything has changed. Blocks.
+    fn persist(&self) {
+        self.clean();
+        if let Err(err) = self.file.save(|| file::write(&self.table.read())) {
+            tracing::error!(%err, "save the filters of consumer groups");
+        }
+    }
+
+    pub(crate) fn get(&self, topic: &str, group: &str) -> Option<Arc<GroupFilter>> {
+        self.table.read().get(topic)?.get(group).cloned()
+    }
+
+    /// For people: the JSON of one filter, `null` if there is none.
+    pub(crate) fn describe(&self, topic: &TopicName, group: &GroupName) -> String {
+        self.get(topic, group).map_or("null".to_owned(), |filter| filter.describe(topic, group))
+    }
+
+    /// A heartbeat names all that the group subscribes to.
+    pub(crate) fn register(&self, group: &GroupName, subscriptions: &[SubscriptionData]) {
+        let mut changed = false;
+        for subscription in subscriptions {
+            if !subscription.expression_type.is_tag() && !subscription.sub_string.is_empty() {
+                changed |= self.register_one(group, subscription);
+            }
+        }
+        let named: HashSet<&str> = subscriptions.iter().map(|subscription| subscription.topic.as_str()).collect();
+        changed |= self.end(group, |topic| !named.contains(topic));
+        if changed {
+            self.file.changed();
+        }
+    }
+
+    /// The group has no members any more.
+    pub(crate) fn unregister(&self, group: &GroupName) {
+        if self.end(group, |_| true) {
+            self.file.changed();
+        }
+    }
+
+    /// True if something changed. Java: `FilterDataMapByTopic.register`.
+    fn register_one(&self, group: &GroupName, new: &SubscriptionData) -> bool {
+        let known = self.get(&new.topic, group);
+        let next = match &known {
+            Some(known) if new.sub_version < known.client_version => return false,
+            Some(known) if new.sub_version == known.client_version => known.dead.is_some().then(|| known.alive()),
+            Some(known) if known.text == new.sub_string && known.expression_type == new.expression_type.0 => {
+                Some(GroupFilter { client_version: new.sub_version, ..known.alive() })
+            }
+            _ => match self.build(group, new) {
+                Ok(built) => Some(built),
+                Err(err) => {
+                    tracing::debug!(%group, topic = %new.topic, %err, "a subscription cannot be used");
+                    // So that the group's pulls say so.
+                    return known.is_some() && self.remove(&new.topic, group);
+                }
+            },
+        };
+        let Some(next) = next else { return false };
+        let mut table = self.table.write();
+        if known.is_none() && table.values().map(BTreeMap::len).sum::<usize>() >= FILTERS_MAX {
+            tracing::warn!(%group, topic = %new.topic, "there are {FILTERS_MAX} filters already, this one is not taken");
+            return false;
+        }
+        table.entry(new.topic.clone()).or_default().insert(group.clone(), Arc::new(next));
+        true
+    }
+
+    fn build(&self, group: &GroupName, new: &SubscriptionData) -> Result<GroupFilter, FilterError> {
+        Ok(GroupFilter {
+            expression: Arc::new(compile(&new.expression_type, &new.sub_string)?),
+            text: new.sub_string.clone(),
+            expression_type: new.expression_type.0.clone(),
+            client_version: new.sub_version,
+            born: self.ctx.clock.now(),
+            dead: None,
+            place: self.bloom.place(&format!("{group}#{}", new.topic)),
+        })
+    }
+
+    fn remove(&self, topic: &TopicName, group: &GroupName) -> bool {
+        self.table.write().get_mut(topic).is_some_and(|groups| groups.remove(group).is_some())
+    }
+
+    /// Ends the group's living filters of the topics that `is_over`.
+    fn end(&self, group: &GroupName, is_over: impl Fn(&str) -> bool) -> bool {
+        let is_ending = |topic: &TopicName, filter: &GroupFilter| filter.dead.is_none() && is_over(topic);
+        let ends = |table: &Table| {
+            table.iter().any(|(topic, groups)| groups.get(group).is_some_and(|filter| is_ending(topic, filter)))
+        };
+        // Nearly every heartbeat ends none.
+        if !ends(&self.table.read()) {
+            return false;
+        }
+        let now = self.ctx.clock.now();
+        for (topic, groups) in self.table.write().iter_mut() {
+            if let Some(filter) = groups.get_mut(group)
+                && is_ending(topic, filter)
+            {
+                Arc::make_mut(filter).dead = Some(now);
+            }
+        }
+        true
+    }
+
+    /// Java: `ConsumerFilterManager.clean`.
+    fn clean(&self) {
+        let (now, kept) = (self.ctx.clock.now(), *self.ctx.settings().filter_data_clean_time_span);
+        let is_over = |filter: &GroupFilter| filter.dead.is_some_and(|dead| now.since(dead) >= kept);
+        if !self.table.read().values().flat_map(BTreeMap::values).any(|filter| is_over(filter)) {
+            return;
+        }
+        self.table.write().retain(|_, groups| {
+            groups.retain(|_, filter| !is_over(filter));
+            !groups.is_empty()
+        });
+        self.file.changed();
+    }
+}
+
+impl GroupFilter {
+    fn alive(&self) -> Self {
+        Self { dead: None, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
