@@ -43,6 +43,8 @@ pub(crate) struct Produce {
     pub(crate) messages: usize,
     /// In all per second; `None`: as fast as answers come.
     pub(crate) per_second: Option<usize>,
+    /// With properties for filters: `region`, the same in all, and `n`, from 0 to 99 in turn.
+    pub(crate) for_filters: bool,
 }
 
 #[derive(Debug)]
@@ -126,8 +128,11 @@ impl Produce {
 
     fn header(&self, connection: usize, number: usize) -> Send {
         // What a stock producer sends along: a unique key, the wait flag and a tag.
-        let properties =
+        let mut properties =
             format!("UNIQ_KEY\u{1}7F000001{connection:08X}{number:016X}\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}");
+        if self.for_filters {
+            properties += &format!("region\u{1}east\u{2}n\u{1}{}\u{2}", number % 100);
+        }
         Send {
             producer_group: "bench_producer".into(),
             topic: self.topic.as_str().into(),

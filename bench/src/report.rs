@@ -55,6 +55,8 @@ figures! {
     SyncP99 "SYNC_FLUSH send latency p99, µs" 0;
     CatchUpMib "MiB read per second from one queue" 0;
     CatchUpLargeMib "MiB read per second from one queue, pulls of 1024 messages" 0;
+    SqlAllCpu "broker CPU s per million messages of which SQL 92 takes all" 2;
+    SqlFewCpu "broker CPU s per million messages of which SQL 92 takes one percent" 2;
     LoopbackMib "MiB per second through loopback, one way and nothing else" 0;
     MemoryMib "MiB copied in memory per second" 0;
     CalmP99 "send latency p99, paced, nothing else, µs" 0;

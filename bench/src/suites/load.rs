@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use remoting::types::QueueOffset;
 
-use super::{Bench, Load, consume, create_topic, first_send, produce};
+use super::{Bench, Load, consume, cpu_per_million, create_topic, first_send, produce};
 use crate::consume::{Consume, ends};
-use crate::figures::Usage;
 use crate::report::{Figure, Report};
 use crate::target::{self, BROKER, Kind, NAME_SERVER, Target};
 
@@ -107,11 +106,6 @@ async fn tail(target: &Target, load: &Load, messages: usize, per_second: Option<
     sent?;
     read?;
     Ok(cpu_per_million(before, target.broker_usage()?, messages))
-}
-
-/// CPU seconds of the broker per million messages.
-fn cpu_per_million(before: Usage, after: Usage, messages: usize) -> f64 {
-    (after.cpu - before.cpu).as_secs_f64() / messages as f64 * 1e6
 }
 
 /// Messages per second of the stock Java producer, sending synchronously from several threads.

@@ -3,6 +3,7 @@
 mod catch_up;
 mod load;
 mod recovery;
+mod sql92;
 mod storm;
 mod sync_flush;
 
@@ -14,6 +15,7 @@ use remoting::protocol::RequestCode;
 use remoting::protocol::topic::UpdateTopic;
 
 use crate::consume::Consume;
+use crate::figures::Usage;
 use crate::produce::Produce;
 use crate::report::Report;
 use crate::target::{BROKER, Kind, Programs, Target};
@@ -57,10 +59,13 @@ pub(crate) enum Suite {
     Storm,
     /// The start after `kill -9` with a large store.
     Recovery,
+    /// Choosing messages by their properties.
+    Sql92,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 5] = [Self::Load, Self::SyncFlush, Self::CatchUp, Self::Storm, Self::Recovery];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Load, Self::SyncFlush, Self::CatchUp, Self::Storm, Self::Recovery, Self::Sql92];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -69,6 +74,7 @@ impl Suite {
             Self::CatchUp => "catch-up",
             Self::Storm => "storm",
             Self::Recovery => "recovery",
+            Self::Sql92 => "sql92",
         }
     }
 
@@ -79,6 +85,7 @@ impl Suite {
             Self::SyncFlush => self.rounds(bench, report, sync_flush::limits, sync_flush::run).await,
             Self::CatchUp => self.rounds(bench, report, catch_up::limits, catch_up::run).await,
             Self::Storm => self.rounds(bench, report, nothing, storm::run).await,
+            Self::Sql92 => self.rounds(bench, report, nothing, sql92::run).await,
             // All brokers recover one store.
             Self::Recovery => recovery::run(bench, report).await,
         }
@@ -119,6 +126,7 @@ async fn first_send(target: &mut Target) -> Result<Duration> {
         body_bytes: 1024,
         messages: 1,
         per_second: None,
+        for_filters: false,
     };
     loop {
         match one.run().await {
@@ -147,6 +155,11 @@ async fn create_topic(topic: &str, queues: usize) -> Result<()> {
     Ok(())
 }
 
+/// CPU seconds of the broker per million messages.
+fn cpu_per_million(before: Usage, after: Usage, messages: usize) -> f64 {
+    (after.cpu - before.cpu).as_secs_f64() / messages as f64 * 1e6
+}
+
 /// Sends to all queues of `topic` in turn, on as many connections as the load has.
 fn produce(load: &Load, topic: &str, queues: usize, messages: usize, per_second: Option<usize>) -> Produce {
     Produce {
@@ -159,6 +172,7 @@ fn produce(load: &Load, topic: &str, queues: usize, messages: usize, per_second:
         // Whole rounds over connections and queues, so that consumers know what each queue gets.
         messages: messages / (queues * load.connections) * (queues * load.connections),
         per_second,
+        for_filters: false,
     }
 }
 
@@ -171,5 +185,6 @@ fn consume(topic: &str, group: &str) -> Consume {
         connections: 4,
         messages: 0,
         pull_messages: 32,
+        sql: None,
     }
 }
