@@ -1,8 +1,10 @@
 //! All scenarios. `cargo test -p compat-tests --test compat -- <filter>`, see `compat-tests/README.md`.
 
 mod admin_brokers;
+mod admin_clients;
 mod admin_groups;
 mod admin_messages;
+mod admin_progress;
 mod admin_topics;
 mod broadcast;
 mod check;
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         admin_topics::SCENARIOS,
         admin_groups::SCENARIOS,
         admin_messages::SCENARIOS,
+        admin_progress::SCENARIOS,
+        admin_clients::SCENARIOS,
         queries::SCENARIOS,
         neighbours::SCENARIOS,
     ];
