@@ -13,7 +13,10 @@ async fn request_gets_the_consumers_reply(run: Run) -> Result<()> {
     let text = format!("here you are {}", "again ".repeat(10));
     let replier = run.push_with("replier", &run.name("group"), &topic, Line::new("with").with("reply", &text)).await?;
     let producer = run.producer("producer").await?;
-    // A client that did not know the topic says hello to the brokers with its first request.
+    // The broker passes replies to producers that it knows, and clients say hello to brokers that they know.
+    producer.send(Line::send(run.topic("other", 1).await?, "hello")).await?;
+    let known = ["producerConnection", "-g", &run.name("producer"), "-t", &topic];
+    run.mqadmin_until(&known, |out| out.contains(&format!("@{}", run.name("producer")))).await?;
     let line = |key: &str| Line::new("request").with("topic", &topic).with("key", key).with("within", 30_000);
     let mut replies = producer.request(line("first")).await?;
     replies.extend(producer.request(line("more").with("count", 5)).await?);
