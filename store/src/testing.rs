@@ -170,6 +170,8 @@ mod tests {
     fn send(store: &Store, topic: &TopicName, body: &str) -> bool {
         let host = Host { ip: [127, 0, 0, 1].into(), port: 1 };
         let mut batch = store.batch();
+        // Longer than all that is before them, so that the write that is torn ends in them.
+        let properties = format!("name\u{1}{}\u{2}", "v".repeat(400));
         let message = Message {
             topic,
             queue_id: QueueId(0),
@@ -181,7 +183,7 @@ mod tests {
             reconsume_times: 0,
             prepared_transaction_offset: 0,
             body: body.as_bytes(),
-            properties: "",
+            properties: &properties,
         };
         batch.push(&message).expect("a legal message");
         store.append(&mut batch).is_ok()

@@ -124,6 +124,15 @@ enum Mismatch {
     Record,
     #[error("the record has no checksum over all of it, which forceVerifyPropCRC asks for")]
     NoChecksum,
+    #[error("the end of the record was never written")]
+    Torn,
+}
+
+/// The body's CRC says nothing of what follows it: the write of the last record may have ended in its topic or properties.
+fn check_whole(message: &StoredMessage<'_>, behind: &[u8]) -> Result<(), Mismatch> {
+    let ends_in_free_space = message.topic.ends_with('\0') || message.properties.ends_with('\0');
+    // With something behind it, it was whole, and a value may end in anything.
+    if ends_in_free_space && behind.iter().take(8).all(|byte| *byte == 0) { Err(Mismatch::Torn) } else { Ok(()) }
 }
 
 /// Walks from `from` to the first bytes that are no record, calling `each` for every one that is.
@@ -153,7 +162,9 @@ pub(super) fn walk(
                     return Ok(scanned);
                 }
             };
-            if let Err(error) = check.pass(&message, &bytes[within..within + message.size]) {
+            let (record, behind) = bytes[within..].split_at(message.size);
+            let passed = check.pass(&message, record).and_then(|()| check_whole(&message, behind));
+            if let Err(error) = passed {
                 note_end(scanned.end, &bytes[within..], &error);
                 return Ok(scanned);
             }
