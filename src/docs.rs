@@ -30,6 +30,7 @@ What is not answered gets `REQUEST_CODE_NOT_SUPPORTED` (3), as a code that Java 
 
 /// What our broker asks of clients.
 const ASKED: &[RequestCode] = &[
+    RequestCode::CHECK_TRANSACTION_STATE,
     RequestCode::NOTIFY_CONSUMER_IDS_CHANGED,
     RequestCode::RESET_CONSUMER_CLIENT_OFFSET,
     RequestCode::GET_CONSUMER_STATUS_FROM_CLIENT,
@@ -38,7 +39,6 @@ const ASKED: &[RequestCode] = &[
 
 /// Why we do not answer, for what the kind of the request does not say.
 const REASONS: &[(&[RangeInclusive<i32>], &str)] = &[
-    (&[37..=37, 39..=39, 323..=323], "transactions are not there yet"),
     (&[60..=61, 370..=370, 5001..=5001], "messages with a time of delivery are not there yet"),
     (&[354..=355], "queues and settings are never kept in RocksDB"),
     (&[400..=402, 200050..=200056, 200151..=200151], "POP is not there yet"),

@@ -33,6 +33,7 @@ use crate::retry::{self, Retries};
 use crate::send::{self, Sends, Writer};
 use crate::stats::Stats;
 use crate::topic::{TopicError, TopicTable};
+use crate::transaction::{self, Transactions};
 
 /// A running broker.
 pub struct Broker {
@@ -215,6 +216,7 @@ struct Parts {
     replies: Arc<Replies>,
     retries: Arc<Retries>,
     delays: Arc<Delays>,
+    transactions: Arc<Transactions>,
     queries: Arc<Queries>,
     registrar: Arc<Registrar>,
     admin: Admin,
@@ -252,6 +254,15 @@ impl Parts {
             Arc::clone(&stats),
         );
         let retries = Retries::new(ctx.clone(), store(), topics(), groups(), writer, Arc::clone(&stats));
+        let transactions = Transactions::new(
+            ctx.clone(),
+            store(),
+            topics(),
+            Arc::clone(&clients),
+            Arc::clone(&offsets),
+            Arc::clone(&stats),
+            Arc::clone(&levels),
+        );
         let delays = Delays::open(ctx.clone(), &config_dir, store(), Arc::clone(&stats), levels)?;
         let pulls = Pulls::new(
             ctx.clone(),
@@ -288,6 +299,7 @@ impl Parts {
             replies,
             retries,
             delays,
+            transactions,
             queries,
             registrar,
             admin,
@@ -303,6 +315,7 @@ impl Parts {
         reply::routes(&self.replies, router);
         retry::routes(&self.retries, router);
         delay::routes(&self.delays, router);
+        transaction::routes(&self.transactions, router);
         query::routes(&self.queries, router);
         admin::routes(&self.admin, router);
     }
@@ -313,6 +326,7 @@ impl Parts {
         self.offsets.start();
         self.pulls.start();
         self.delays.start();
+        self.transactions.start();
         self.registrar.start();
     }
 }

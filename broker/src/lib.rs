@@ -23,6 +23,7 @@ mod stats;
 #[cfg(test)]
 mod testing;
 mod topic;
+mod transaction;
 
 pub use assemble::{Broker, StartError};
 pub use context::Identity;

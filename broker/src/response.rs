@@ -12,6 +12,7 @@ use crate::query::QueryError;
 use crate::retry::RetryError;
 use crate::send::{PutError, SendError};
 use crate::topic::TopicError;
+use crate::transaction::{EndError, ResumeError};
 use remoting::config::UpdateError;
 use store::IllegalMessage;
 
@@ -122,6 +123,28 @@ impl IntoResponse for RetryError {
             Self::NoMaster { .. } | Self::NoMessage { .. } | Self::Put(_) => ResponseCode::SYSTEM_ERROR,
             Self::GroupUnknown { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
             Self::BrokerForbidden { .. } | Self::TopicForbidden { .. } => ResponseCode::NO_PERMISSION,
+        }
+    }
+}
+
+impl IntoResponse for EndError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Slave => ResponseCode::SLAVE_NOT_AVAILABLE,
+            Self::TooLate => ResponseCode::ILLEGAL_OPERATION,
+            Self::Header { .. } | Self::NoEnd | Self::NoHalfMessage | Self::Group | Self::QueueOffset => {
+                ResponseCode::SYSTEM_ERROR
+            }
+            Self::Illegal { .. } => ResponseCode::MESSAGE_ILLEGAL,
+            Self::Put(err) => err.code(),
+        }
+    }
+}
+
+impl IntoResponse for ResumeError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::NoMessage | Self::Put(_) => ResponseCode::SYSTEM_ERROR,
         }
     }
 }

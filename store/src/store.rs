@@ -269,6 +269,13 @@ impl Store {
         (offset.after(record.len()) <= self.confirmed()).then_some(record)
     }
 
+    /// The record at `offset` or, where a file has none left there, at the start of the next one, and where it lies; `None` at
+    /// the end of what is confirmed. For a walk over the log: the next one lies behind it.
+    pub fn record_from(&self, offset: PhysicalOffset) -> Option<(PhysicalOffset, Bytes)> {
+        let next_file = PhysicalOffset(self.shared.log.next_file(offset.0));
+        [offset, next_file].into_iter().find_map(|at| Some((at, self.record_at(at)?)))
+    }
+
     /// The messages of a key. Blocks: on the disk, and until the index has what was confirmed when this was called.
     pub fn query(&self, query: &Query<'_>) -> QueryOutcome {
         index::query(&self.shared, query)

@@ -24,7 +24,6 @@ pub(crate) struct Producers {
 
 impl Producers {
     /// A live connection of the group, another one each time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for transaction checks, which come with transactions"))]
     pub(crate) fn any(&self, group: &str) -> Option<Peer> {
         let members = self.groups.get(group)?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

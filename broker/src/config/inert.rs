@@ -174,7 +174,7 @@ pub(super) const INERT: &[Inert] = &[
     },
     Inert { reason: "slaves and failover are not there yet", keys: REPLICATION },
     Inert { reason: "POP consumption is not there yet", keys: POP },
-    Inert { reason: "transactions are not there yet", keys: TRANSACTIONS },
+    Inert { reason: "half messages are counted in no file of their own", keys: &["transactionMetricFlushInterval"] },
     Inert { reason: "timer messages and their recall are not there yet", keys: TIMER },
     Inert {
         reason: "compaction topics are not there yet",
@@ -318,15 +318,6 @@ const POP: &[&str] = &[
     "reviveScanTime",
     "serverLoadBalancerEnable",
     "skipWhenCKRePutReachMaxTimes",
-];
-
-const TRANSACTIONS: &[&str] = &[
-    "transactionCheckInterval",
-    "transactionCheckMax",
-    "transactionMetricFlushInterval",
-    "transactionOpBatchInterval",
-    "transactionOpMsgMaxSize",
-    "transactionTimeOut",
 ];
 
 const TIMER: &[&str] = &[

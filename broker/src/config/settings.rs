@@ -131,6 +131,19 @@ remoting::config! {
         /// Largest body of a message, in bytes.
         max_message_size: usize = 4 << 20, "maxMessageSize";
 
+        // Transactions.
+
+        /// A half message of this age is asked about, unless it says another (`CHECK_IMMUNITY_TIME_IN_SECONDS`).
+        transaction_time_out: Millis = Millis::new(6000), "transactionTimeOut", important;
+        /// How often producers are asked about a half message before it is given up.
+        transaction_check_max: i32 = 15, "transactionCheckMax", important;
+        /// Time between two looks for half messages to ask about.
+        transaction_check_interval: Millis = Millis::new(30_000), "transactionCheckInterval", important;
+        /// Longest time until it is written down that a half message was committed or rolled back.
+        transaction_op_batch_interval: Millis = Millis::new(3000), "transactionOpBatchInterval";
+        /// So many bytes about committed and rolled back half messages are written down at once, in one message.
+        transaction_op_msg_max_size: usize = 4096, "transactionOpMsgMaxSize";
+
         // Pulls.
 
         /// Let a pull that finds nothing wait for a message.

@@ -11,7 +11,7 @@ use super::checks::takes_inner_batches;
 use super::desk::{Desk, Taken};
 use super::error::SendError;
 use super::properties::Found;
-use super::single::sys_flag_of;
+use super::single::filter_flag;
 use crate::topic::validate;
 
 /// The length of a topic is one byte where batches are read. Java: `Byte.MAX_VALUE`.
@@ -35,7 +35,7 @@ impl Sends {
             topic: &topic.topic_name,
             queue_id,
             flag: send.flag,
-            sys_flag: sys_flag_of(send, topic),
+            sys_flag: send.sys_flag | filter_flag(topic),
             born_timestamp: send.born_timestamp,
             born_host: peer.remote(),
             store_host: self.ctx.identity.host,

@@ -45,7 +45,6 @@ pub(crate) enum SendError {
     GroupUnknown { group: GroupName },
     #[error("Required message key is missing")]
     KeyMissing,
-    /// There are no transactions here yet, so this is Java's answer of a broker that refuses them.
     #[error("the broker[{ip}] sending transaction message is forbidden")]
     TransactionForbidden { ip: IpAddr },
     #[error("the delay level is {text:?}, which is not a number")]

@@ -19,11 +19,23 @@ use super::error::SendError;
 use super::properties::{self, Detour, Found};
 use crate::delay;
 use crate::topic::validate;
+use crate::transaction;
 
 /// Java: `TopicAttributes.CLEANUP_POLICY_ATTRIBUTE`.
 const CLEANUP_POLICY: &str = "cleanup.policy";
 /// Names longer than this are for retry topics only.
 const TOPIC_BYTES_MAX: usize = 127;
+
+/// Where a message goes first.
+enum Course {
+    /// To its own topic.
+    Direct,
+    Delayed {
+        level: i32,
+    },
+    /// It is part of a transaction.
+    Half,
+}
 
 impl Sends {
     /// Puts the message into the batch.
@@ -49,7 +61,7 @@ impl Sends {
         }
         let found = Found::in_text(&text);
         let body_bytes_max = desk.stamp.settings.max_message_size;
-        let level = self.check_message(send, &topic, &found, body_bytes_max)?;
+        let course = self.check_message(desk, send, &topic, &found)?;
 
         let made_key = found.unique_key.is_none().then(|| self.unique_keys.next());
         let mut properties = std::mem::take(&mut desk.properties);
@@ -58,19 +70,28 @@ impl Sends {
             properties::push(&mut properties, name::UNIQ_KEY, key);
         }
         let mut stored_topic: &TopicName = &topic.topic_name;
-        if level > 0 {
-            let level = self.levels.clip(level);
-            let detour = Detour { level, real_topic: stored_topic, real_queue: queue_id };
-            properties = properties::delayed(&properties, detour);
-            stored_topic = delay::schedule_topic();
-            queue_id = delay::queue_of(level);
+        match course {
+            Course::Direct => {}
+            Course::Delayed { level } => {
+                let level = self.levels.clip(level);
+                let detour = Detour { level, real_topic: stored_topic, real_queue: queue_id };
+                properties = properties::delayed(&properties, detour);
+                stored_topic = delay::schedule_topic();
+                queue_id = delay::queue_of(level);
+            }
+            Course::Half => {
+                let key = made_key.as_deref().or(found.unique_key).unwrap_or_default();
+                properties = transaction::prepared_properties(&properties, key, stored_topic, queue_id);
+                stored_topic = transaction::half_topic();
+                queue_id = transaction::QUEUE;
+            }
         }
         let before = desk.batch.bytes();
         let pushed = desk.batch.push(&Message {
             topic: stored_topic,
             queue_id,
             flag: send.flag,
-            sys_flag: sys_flag_of(send, &topic),
+            sys_flag: flags_of(send, &found) | filter_flag(&topic),
             born_timestamp: send.born_timestamp,
             born_host: peer.remote(),
             store_host: self.ctx.identity.host,
@@ -113,22 +134,27 @@ impl Sends {
         Ok(Some(self.topics.create_dead_letter(group)))
     }
 
-    /// The delay level, 0 or less to store the message for consumers at once.
+    /// Where the message goes first.
     fn check_message(
         &self,
+        desk: &Desk,
         send: &SendMessage,
         topic: &TopicConfig,
         found: &Found<'_>,
-        body_bytes_max: usize,
-    ) -> Result<i32, SendError> {
+    ) -> Result<Course, SendError> {
+        let body_bytes_max = desk.stamp.settings.max_message_size;
         let keys_missing = found.keys.is_none_or(|keys| keys.trim().is_empty());
         if keys_missing && topic.attributes.get(CLEANUP_POLICY).is_some_and(|policy| policy == "COMPACTION") {
             return Err(SendError::KeyMissing);
         }
         let level = found.delay_level().map_err(|text| SendError::DelayLevel { text: text.to_owned() })?;
-        let retried = send.reconsume_times.is_some_and(|times| times > 0) && level > 0;
-        let prepared = send.sys_flag & sys_flag::TRANSACTION_MASK == sys_flag::TRANSACTION_PREPARED;
-        if (found.prepared || prepared) && !retried {
+        // A message that was part of a transaction once, and now comes again.
+        let retried = send.reconsume_times.is_some_and(|times| times > 0);
+        let half = found.prepared && !retried;
+        let flags = flags_of(send, found);
+        // Java stores one that has only the flag where no consumer ever gets it.
+        let flagged = flags & sys_flag::TRANSACTION_MASK == sys_flag::TRANSACTION_PREPARED;
+        if half && desk.stamp.settings.reject_transaction_message || flagged {
             return Err(SendError::TransactionForbidden { ip: self.ctx.identity.host.ip });
         }
         let name = &topic.topic_name;
@@ -138,18 +164,27 @@ impl Sends {
         if found.inner_num || send.sys_flag & sys_flag::INNER_BATCH != 0 {
             return Err(SendError::Illegal { body_bytes_max });
         }
-        if !sys_flag::takes_queue_offset(send.sys_flag) {
-            return Ok(0);
+        if !sys_flag::takes_queue_offset(flags) {
+            return Ok(Course::Direct);
         }
         if found.timed && level <= 0 {
             return Err(SendError::TimerNotEnabled);
         }
-        Ok(level)
+        Ok(match level {
+            _ if half => Course::Half,
+            1.. => Course::Delayed { level },
+            _ => Course::Direct,
+        })
     }
 }
 
-pub(super) fn sys_flag_of(send: &SendMessage, topic: &TopicConfig) -> i32 {
-    if topic.topic_filter_type == "MULTI_TAG" { send.sys_flag | sys_flag::MULTI_TAGS } else { send.sys_flag }
+/// Half messages say that they are such by their topic, and one that comes again is an ordinary message.
+fn flags_of(send: &SendMessage, found: &Found<'_>) -> i32 {
+    if found.prepared { send.sys_flag & !sys_flag::TRANSACTION_MASK } else { send.sys_flag }
+}
+
+pub(super) fn filter_flag(topic: &TopicConfig) -> i32 {
+    if topic.topic_filter_type == "MULTI_TAG" { sys_flag::MULTI_TAGS } else { 0 }
 }
 
 /// Dead letters do not wait.

@@ -309,14 +309,16 @@ fn a_compaction_topic_wants_keys() {
 }
 
 #[test]
-fn transactions_are_refused() {
+fn only_messages_that_say_so_are_part_of_a_transaction() {
     let fixture = Fixture::new();
     let remark = "the broker[127.0.0.1] sending transaction message is forbidden";
-    fixture.refused(Send::to("T", "x").properties("TRAN_MSG=true;PGROUP=p"), ResponseCode::NO_PERMISSION, remark);
     fixture.refused(Send::to("T", "x").with("sysFlag", "4"), ResponseCode::NO_PERMISSION, remark);
     fixture.accepted(Send::to("T", "x").properties("TRAN_MSG=false;"));
-    // A retry by delay of a message that was one is an ordinary message.
-    fixture.accepted(Send::to("T", "x").properties("TRAN_MSG=true;DELAY=1;").with("reconsumeTimes", "1"));
+    // One that was part of a transaction and now comes again is an ordinary message.
+    let again = Send::to("T", "x").with("sysFlag", "5").with("reconsumeTimes", "1");
+    fixture.accepted(again.properties("TRAN_MSG=true;DELAY=1;"));
+    let waiting = fixture.queue("SCHEDULE_TOPIC_XXXX", 0);
+    assert_eq!((waiting[0].get().sys_flag, fixture.queue("RMQ_SYS_TRANS_HALF_TOPIC", 0).len()), (1, 0));
 }
 
 #[test]

@@ -16,5 +16,6 @@ pub mod register;
 pub mod route;
 pub mod send;
 pub mod topic;
+pub mod transaction;
 
 pub use codes::{Process, RequestCode, RequestKind, ResponseCode, Tier};

@@ -113,6 +113,13 @@ pub(crate) fn encode(out: &mut Vec<u8>, message: &Message<'_>, trailer: Trailer)
     Patch { store_timestamp_at: store_timestamp_at as u8, inner_base: trailer.inner_batch.is_some(), crc: trailer.crc }
 }
 
+/// The record of `message` as it would lie at a place of its own, for a peer that reads messages in their stored form.
+pub fn encode_at(message: &Message<'_>, queue: QueueOffset, physical: PhysicalOffset, stored: Timestamp) -> Vec<u8> {
+    let mut record = Vec::new();
+    encode(&mut record, message, Trailer::default()).apply(&mut record, queue, physical, stored);
+    record
+}
+
 fn host_flags(message: &Message<'_>) -> i32 {
     let flag = |host: Host, bit: i32| if host.is_ipv6() { bit } else { 0 };
     (message.sys_flag & !(sys_flag::BORN_HOST_V6 | sys_flag::STORE_HOST_V6))

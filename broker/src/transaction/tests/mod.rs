@@ -1,0 +1,5 @@
+mod asks;
+mod crash;
+mod ends;
+mod fixture;
+mod restarts;
