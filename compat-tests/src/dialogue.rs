@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::events::{Assigned, Event, Failed, Received, Replied, Sent};
+use crate::events::{Assigned, Checked, Event, Failed, Received, Replied, Sent};
 
 /// Longest wait for anything a client or server has to do; far above what it takes, so that a busy machine passes.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,6 +26,7 @@ pub struct Journal {
     pub received: Vec<Received>,
     pub replied: Vec<Replied>,
     pub assigned: Vec<Assigned>,
+    pub checked: Vec<Checked>,
     /// Runs of mqadmin: standard output and error.
     pub outputs: Vec<(String, String)>,
     /// The role is started.
@@ -52,6 +53,7 @@ impl Journal {
             Event::Received(received) => self.received.push(received),
             Event::Replied(replied) => self.replied.push(replied),
             Event::Assigned(assigned) => self.assigned.push(assigned),
+            Event::Checked(checked) => self.checked.push(checked),
             Event::Output { out, err } => self.outputs.push((out, err)),
         }
     }

@@ -27,6 +27,7 @@ pub enum Event {
     Received(Received),
     Replied(Replied),
     Assigned(Assigned),
+    Checked(Checked),
     /// One run of mqadmin.
     Output {
         /// Standard output.
@@ -115,4 +116,10 @@ pub struct Assigned {
     pub queues: Vec<i32>,
     /// Consumers the client saw in its group.
     pub members: usize,
+}
+
+/// A producer was asked by the broker what became of a transaction.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Checked {
+    pub key: String,
 }

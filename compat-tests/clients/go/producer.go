@@ -12,16 +12,18 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/producer"
 )
 
-// sender sends: `send mode=sync|async|oneway|batch topic= key= [count=] …`, and `stream … / stop` until told otherwise;
-// `request topic= key= within=` sends and waits so many milliseconds for the reply.
+// sender sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told
+// otherwise; `request topic= key= within=` sends and waits so many milliseconds for the reply. With the role's argument
+// `transactional` it sends transactions only.
 type sender struct {
-	producer rocketmq.Producer
-	stopping chan struct{}
-	stream   sync.WaitGroup
+	producer     rocketmq.Producer
+	transactions rocketmq.TransactionProducer
+	stopping     chan struct{}
+	stream       sync.WaitGroup
 }
 
 func newProducer(arguments line) (role, error) {
-	made, err := rocketmq.NewProducer(
+	options := []producer.Option{
 		producer.WithNameServer(strings.Split(arguments.text("namesrv"), ";")),
 		producer.WithGroupName(arguments.text("group")),
 		producer.WithInstanceName(arguments.text("instance")),
@@ -29,8 +31,15 @@ func newProducer(arguments line) (role, error) {
 		producer.WithRetry(arguments.number("retries", 2)),
 		producer.WithCompressMsgBodyOverHowmuch(arguments.number("compressOver", 4096)),
 		producer.WithQueueSelector(&chosen{QueueSelector: producer.NewRoundRobinQueueSelector()}),
-	)
-	return &sender{producer: made, stopping: make(chan struct{})}, err
+	}
+	made := &sender{stopping: make(chan struct{})}
+	var err error
+	if arguments.has("transactional") {
+		made.transactions, err = rocketmq.NewTransactionProducer(transactions{}, options...)
+	} else {
+		made.producer, err = rocketmq.NewProducer(options...)
+	}
+	return made, err
 }
 
 // chosen takes the queue a message names, otherwise what the stock selector takes.
@@ -48,7 +57,12 @@ func (c *chosen) Select(message *primitive.Message, queues []*primitive.MessageQ
 	return nil
 }
 
-func (s *sender) start() error { return s.producer.Start() }
+func (s *sender) start() error {
+	if s.transactions != nil {
+		return s.transactions.Start()
+	}
+	return s.producer.Start()
+}
 
 func (s *sender) command(l line) error {
 	switch l.verb {
@@ -70,6 +84,9 @@ func (s *sender) command(l line) error {
 
 func (s *sender) stop() error {
 	s.endStream()
+	if s.transactions != nil {
+		return s.transactions.Shutdown()
+	}
 	return s.producer.Shutdown()
 }
 
@@ -107,6 +124,15 @@ func (s *sender) send(l line) error {
 		}
 		result, err := s.producer.SendSync(context.Background(), made...)
 		report(keys, result, err)
+	case "transaction":
+		for _, message := range made {
+			result, err := s.transactions.SendMessageInTransaction(context.Background(), message)
+			if err != nil {
+				report([]string{message.GetKeys()}, nil, err)
+			} else {
+				report([]string{message.GetKeys()}, result.SendResult, nil)
+			}
+		}
 	default:
 		return fmt.Errorf("unknown mode %s", mode)
 	}

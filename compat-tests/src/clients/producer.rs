@@ -1,5 +1,7 @@
 //! A stock producer.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 
 use super::{Line, Role};
@@ -83,6 +85,27 @@ impl Producer {
     /// All answered sends since the start of the program.
     pub fn sent(&self) -> Vec<Sent> {
         self.0.dialogue().look(|journal| journal.sent.clone())
+    }
+
+    /// Waits until the broker has asked about the transactions of all these keys, since the start of the program.
+    ///
+    /// # Errors
+    /// If it does not in time.
+    pub async fn until_checked<'a>(&self, keys: impl IntoIterator<Item = &'a String>) -> Result<()> {
+        let wanted: BTreeSet<&str> = keys.into_iter().map(String::as_str).collect();
+        let what = format!("be asked about {} transactions", wanted.len());
+        self.0
+            .dialogue()
+            .until(&what, |journal| {
+                let asked: BTreeSet<&str> = journal.checked.iter().map(|checked| checked.key.as_str()).collect();
+                wanted.is_subset(&asked)
+            })
+            .await
+    }
+
+    /// How often the broker has asked about a transaction, since the start of the program.
+    pub fn checks(&self, key: &str) -> usize {
+        self.0.dialogue().look(|journal| journal.checked.iter().filter(|checked| checked.key == key).count())
     }
 
     /// Shuts the producer down.

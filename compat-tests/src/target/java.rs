@@ -11,8 +11,8 @@ use crate::cluster::Stage;
 use crate::machine::Machine;
 
 /// What makes a Java broker fit a small and busy machine that runs several: small files, no refusal of a fairly full
-/// disk, no flow control because a request waited its usual 200 ms, two background tasks that use a tenth of a core
-/// each at their usual settings, and checks of transactions that scenarios can wait for.
+/// disk, no flow control because a request waited its usual 200 ms, and two background tasks that use a tenth of a core
+/// each at their usual settings.
 pub(super) const BROKER_SETTINGS: &str = "\
 diskMaxUsedSpaceRatio=95
 waitTimeMillsInSendQueue=10000
@@ -21,8 +21,6 @@ waitTimeMillsInHeartbeatQueue=60000
 osPageCacheBusyTimeOutMills=10000
 timerFlushIntervalMs=10000
 transactionMetricFlushInterval=1000
-transactionTimeOut=2000
-transactionCheckInterval=3000
 ";
 
 pub(super) fn name_server(stage: &Stage, machine: &Machine, config: &Path) -> Launch {

@@ -169,6 +169,11 @@ impl Server {
             setting("registerNameServerPeriod", 10_000),
             setting("traceTopicEnable", true),
             setting("enablePropertyFilter", true),
+            // Checks that scenarios can wait for.
+            setting("transactionTimeOut", 2000),
+            setting("transactionCheckInterval", 3000),
+            // Sooner than that, as by default: what is not written down when Java looks, it asks about again.
+            setting("transactionOpBatchInterval", 500),
             match self {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)

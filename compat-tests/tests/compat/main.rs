@@ -27,6 +27,7 @@ mod size;
 mod sql;
 mod stay;
 mod tags;
+mod transactions;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         sql::SCENARIOS,
         delay::SCENARIOS,
         dead_letter::SCENARIOS,
+        transactions::SCENARIOS,
         offsets::SCENARIOS,
         rebalance::SCENARIOS,
         name_servers::SCENARIOS,

@@ -29,7 +29,7 @@ final class Producer implements Session.Role {
     Producer(Line arguments, Events events) {
         this.events = events;
         String group = arguments.text("group");
-        producer = arguments.has("transactional") ? Transactions.producer(group) : new DefaultMQProducer(group);
+        producer = arguments.has("transactional") ? Transactions.producer(group, events) : new DefaultMQProducer(group);
         producer.setNamesrvAddr(arguments.text("namesrv"));
         producer.setInstanceName(arguments.text("instance"));
         // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.

@@ -8,11 +8,13 @@ import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 import org.apache.rocketmq.tools.command.MQAdminStartup;
 
 /**
  * The stock mqadmin, kept running: each stdin line holds the percent-encoded arguments of one run, each answer is an
- * `output` event with what the tool printed. It saves a JVM start per command and changes nothing else.
+ * `output` event with what the tool printed. It saves a JVM start per command and changes nothing else, but for
+ * `resumeCheckHalfMessage topic messageId`, which is in the tool's library and has no command.
  */
 public final class Admin extends MQAdminStartup {
     public static void main(String[] args) {
@@ -39,10 +41,26 @@ public final class Admin extends MQAdminStartup {
             System.setErr(new PrintStream(err, true, "UTF-8"));
             // Commands such as sendMessage keep a client that works once, so each run gets new ones.
             SUB_COMMANDS.clear();
-            main0(words, null);
+            if (words[0].equals("resumeCheckHalfMessage")) {
+                resume(words[1], words[2]);
+            } else {
+                main0(words, null);
+            }
             System.out.flush();
             System.err.flush();
             events.send(Event.of("output").put("out", out.toString("UTF-8")).put("err", err.toString("UTF-8")));
+        }
+    }
+
+    private static void resume(String topic, String messageId) {
+        DefaultMQAdminExt admin = new DefaultMQAdminExt();
+        try {
+            admin.start();
+            System.out.println(admin.resumeCheckHalfMessage(topic, messageId));
+        } catch (Exception failure) {
+            System.err.println(failure);
+        } finally {
+            admin.shutdown();
         }
     }
 }

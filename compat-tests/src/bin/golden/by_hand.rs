@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,6 +18,8 @@ type Ask<'a> = (u16, &'a [(&'a str, &'a str)], String);
 
 pub(crate) async fn run() -> Result<()> {
     let queue = [("topic", "golden_topic"), ("queueId", "0")];
+    // The first message of all: the broker's address and port, and physical offset 0.
+    let first_message = format!("7F000002{BROKER_PORT:08X}{:016X}", 0);
     let broker: &[Ask] = &[
         (
             14,
@@ -80,6 +82,10 @@ pub(crate) async fn run() -> Result<()> {
             ],
             String::new(),
         ),
+        (37, &end_of_transaction("8", "99999999999"), String::new()),
+        (37, &end_of_transaction("12", "0"), String::new()),
+        (323, &[("topic", "golden_topic"), ("msgId", "nothing")], String::new()),
+        (323, &[("topic", "golden_topic"), ("msgId", &first_message)], String::new()),
         (46, &[], subscription("a > 1", "SQL92")),
         (46, &[], subscription("*", "TAG")),
         (4711, &[], String::new()),
@@ -87,6 +93,7 @@ pub(crate) async fn run() -> Result<()> {
     for (code, fields, body) in broker {
         exchange(BROKER_PORT, &request(*code, fields, body.as_bytes())).await?;
     }
+    transaction().await?;
     let address = format!("{PROXY}:{BROKER_PORT}");
     let member = [("clusterName", "golden"), ("brokerName", "golden-a"), ("brokerAddr", &address), ("brokerId", "0")];
     let beats = [
@@ -124,6 +131,40 @@ pub(crate) async fn run() -> Result<()> {
         exchange(NAME_SERVER_PORT, &request(*code, fields, body.as_bytes())).await?;
     }
     broker_set().await
+}
+
+/// Stock producers end their transactions one-way, so that there is no answer.
+async fn transaction() -> Result<()> {
+    let send = [
+        ("producerGroup", "golden_doubt"),
+        ("topic", "golden_topic"),
+        ("defaultTopic", "TBW102"),
+        ("defaultTopicQueueNums", "4"),
+        ("queueId", "0"),
+        ("sysFlag", "4"),
+        ("bornTimestamp", "0"),
+        ("flag", "0"),
+        ("properties", "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}golden_doubt\u{2}"),
+    ];
+    let answer = exchange(BROKER_PORT, &request(10, &send, b"half")).await?;
+    let header: Value = serde_json::from_slice(&answer[4..]).context("the answer to a half message")?;
+    let field = |name: &str| header["extFields"][name].as_str().with_context(|| format!("no {name} in {header}"));
+    let (_, offset) = field("msgId")?.split_at(16);
+    let offset = i64::from_str_radix(offset, 16).context("an offset")?.to_string();
+    let mut end = end_of_transaction("8", &offset);
+    end[1].1 = field("queueOffset")?;
+    exchange(BROKER_PORT, &request(37, &end, b"")).await?;
+    Ok(())
+}
+
+fn end_of_transaction<'a>(end: &'a str, offset: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("producerGroup", "golden_doubt"),
+        ("tranStateTableOffset", "0"),
+        ("commitLogOffset", offset),
+        ("commitOrRollback", end),
+        ("msgId", "golden"),
+    ]
 }
 
 fn subscription(text: &str, kind: &str) -> String {

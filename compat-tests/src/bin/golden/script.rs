@@ -157,7 +157,12 @@ async fn messages(artifacts: &Artifacts, scratch: &Path, name_server: &str, flag
         replier.quit().await?;
     }
     online(artifacts, scratch, name_server, flags).await?;
-    for role in [failing, orderly, second, pull, producer] {
+    // Committed when the broker asks, which the consumer tells.
+    let mut in_doubt = start("producer group=golden_doubt instance=t transactional=true").await?;
+    in_doubt.command("send mode=transaction topic=golden_doubt key=t tag=TagA prop.check=commit").await?;
+    let mut told = start("push group=golden_told instance=c5 topic=golden_doubt").await?;
+    told.seen("received", 1).await?;
+    for role in [failing, orderly, second, pull, producer, in_doubt, told] {
         role.quit().await?;
     }
     Ok(())
