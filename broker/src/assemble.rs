@@ -20,7 +20,7 @@ use crate::admin::{self, Admin, LiveConfig};
 use crate::client::{self, Clients, Locks};
 use crate::config::BrokerConfig;
 use crate::context::{Context, Identity, Role};
-use crate::delay::{self, DelayError, Delays, Levels};
+use crate::delay::{self, DelayError, Delays, Levels, Recalls, TimerError, Timers, Waits};
 use crate::group::{GroupError, GroupTable};
 use crate::offset::{self, OffsetError, Offsets};
 use crate::persist::LoadError;
@@ -69,6 +69,8 @@ pub enum StartError {
     Filters(#[from] LoadError),
     #[error("load the progress of the delay levels: {0}")]
     Delays(#[from] DelayError),
+    #[error("open the timer: {0}")]
+    Timer(#[from] TimerError),
 }
 
 impl Broker {
@@ -217,6 +219,8 @@ struct Parts {
     retries: Arc<Retries>,
     delays: Arc<Delays>,
     transactions: Arc<Transactions>,
+    timers: Arc<Timers>,
+    recalls: Arc<Recalls>,
     queries: Arc<Queries>,
     registrar: Arc<Registrar>,
     admin: Admin,
@@ -236,16 +240,12 @@ impl Parts {
         clients.filters.load()?;
         let offsets = Offsets::open(ctx.clone(), &config_dir, store(), topics(), groups(), Arc::clone(&clients))?;
         let levels = Arc::new(Levels::new(settings.delay_levels().map_err(StartError::Config)?));
-        let sends = Sends::new(
-            ctx.clone(),
-            store(),
-            topics(),
-            groups(),
-            Arc::clone(&locks),
-            Arc::clone(&stats),
-            Arc::clone(&levels),
-        );
-        let writer = Writer::new(store(), Arc::clone(&levels));
+        let timers = Timers::open(ctx.clone(), &config_dir, store(), Arc::clone(&stats))?;
+        let waits = Waits::new(Arc::clone(&levels), Arc::clone(&timers));
+        let sends =
+            Sends::new(ctx.clone(), store(), topics(), groups(), Arc::clone(&locks), Arc::clone(&stats), waits.clone());
+        let writer = Writer::new(store(), waits.clone());
+        let recalls = Recalls::new(ctx.clone(), topics(), Arc::clone(&writer));
         let replies = Replies::new(
             ctx.clone(),
             Arc::clone(&clients),
@@ -261,7 +261,7 @@ impl Parts {
             Arc::clone(&clients),
             Arc::clone(&offsets),
             Arc::clone(&stats),
-            Arc::clone(&levels),
+            waits,
         );
         let delays = Delays::open(ctx.clone(), &config_dir, store(), Arc::clone(&stats), levels)?;
         let pulls = Pulls::new(
@@ -284,6 +284,7 @@ impl Parts {
             clients: Arc::clone(&clients),
             offsets: Arc::clone(&offsets),
             delays: Arc::clone(&delays),
+            timers: Arc::clone(&timers),
             stats: Arc::clone(&stats),
             registrar: Arc::clone(&registrar),
         });
@@ -300,6 +301,8 @@ impl Parts {
             retries,
             delays,
             transactions,
+            timers,
+            recalls,
             queries,
             registrar,
             admin,
@@ -316,6 +319,8 @@ impl Parts {
         retry::routes(&self.retries, router);
         delay::routes(&self.delays, router);
         transaction::routes(&self.transactions, router);
+        delay::timer_routes(&self.timers, router);
+        delay::recall_routes(&self.recalls, router);
         query::routes(&self.queries, router);
         admin::routes(&self.admin, router);
     }
@@ -327,6 +332,7 @@ impl Parts {
         self.pulls.start();
         self.delays.start();
         self.transactions.start();
+        self.timers.start();
         self.registrar.start();
     }
 }

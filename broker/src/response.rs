@@ -5,6 +5,7 @@ use remoting::router::IntoResponse;
 
 use crate::admin::AdminError;
 use crate::client::ClientError;
+use crate::delay::{RecallError, TimerQueryError, TimerRefusal};
 use crate::group::GroupError;
 use crate::offset::OffsetError;
 use crate::pull::PullError;
@@ -80,7 +81,7 @@ impl IntoResponse for SendError {
             | Self::NotYet { .. }
             | Self::NoQueue { .. }
             | Self::DelayLevel { .. } => ResponseCode::SYSTEM_ERROR,
-            Self::TimerNotEnabled => ResponseCode::SYSTEM_ERROR,
+            Self::Timer(err) => err.code(),
             Self::BrokerForbidden { .. } | Self::TopicForbidden { .. } | Self::TransactionForbidden { .. } => {
                 ResponseCode::NO_PERMISSION
             }
@@ -109,10 +110,41 @@ impl IntoResponse for PutError {
                 | IllegalMessage::QueueId(_)
                 | IllegalMessage::BadBatch { .. },
             ) => ResponseCode::MESSAGE_ILLEGAL,
+            Self::Timer(err) => err.code(),
             Self::Unavailable(_) | Self::DiskFull { .. } | Self::FlushFailed => ResponseCode::SERVICE_NOT_AVAILABLE,
             Self::Busy => ResponseCode::SYSTEM_BUSY,
             Self::Io(_) => ResponseCode::SYSTEM_ERROR,
             Self::FlushTimeout => ResponseCode::FLUSH_DISK_TIMEOUT,
+        }
+    }
+}
+
+impl IntoResponse for TimerRefusal {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::NotEnabled | Self::Crowded { .. } => ResponseCode::SYSTEM_ERROR,
+            Self::Illegal { .. } => ResponseCode::MESSAGE_ILLEGAL,
+        }
+    }
+}
+
+impl IntoResponse for RecallError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Forbidden => ResponseCode::NO_PERMISSION,
+            Self::Slave => ResponseCode::SLAVE_NOT_AVAILABLE,
+            Self::NotServing => ResponseCode::SERVICE_NOT_AVAILABLE,
+            Self::TopicUnknown(_) => ResponseCode::TOPIC_NOT_EXIST,
+            Self::Handle | Self::OtherTopic | Self::OtherBroker | Self::Time => ResponseCode::ILLEGAL_OPERATION,
+            Self::Put(_) => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for TimerQueryError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::NotEnabled | Self::Engine | Self::NoRocksDb => ResponseCode::INVALID_PARAMETER,
         }
     }
 }

@@ -39,6 +39,7 @@ mod signal;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod timer;
 mod watermark;
 
 pub use arrivals::Arrivals;

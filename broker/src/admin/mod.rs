@@ -36,7 +36,7 @@ use self::topic_info::TopicInfo;
 use self::topics::Topics;
 use crate::client::Clients;
 use crate::context::Context;
-use crate::delay::Delays;
+use crate::delay::{Delays, Timers};
 use crate::group::GroupTable;
 use crate::offset::Offsets;
 use crate::register::Registrar;
@@ -53,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) clients: Arc<Clients>,
     pub(crate) offsets: Arc<Offsets>,
     pub(crate) delays: Arc<Delays>,
+    pub(crate) timers: Arc<Timers>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) registrar: Arc<Registrar>,
 }
@@ -73,7 +74,7 @@ pub(crate) struct Admin {
 
 impl Admin {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { ctx, config, store, topics, groups, clients, offsets, delays, stats, registrar } = parts;
+        let Parts { ctx, config, store, topics, groups, clients, offsets, delays, timers, stats, registrar } = parts;
         let consumption = Consumption {
             ctx: ctx.clone(),
             store: Arc::clone(&store),
@@ -90,6 +91,7 @@ impl Admin {
                 offsets: Arc::clone(&offsets),
                 store: Arc::clone(&store),
                 stats: Arc::clone(&stats),
+                timers: Arc::clone(&timers),
                 registrar: Arc::clone(&registrar),
             }),
             topic_info: Arc::new(TopicInfo {
@@ -116,7 +118,7 @@ impl Admin {
             settings: Arc::new(Settings::new(ctx.clone(), config, Arc::clone(&topics), registrar)),
             statistics: Arc::new(Statistics { stats: Arc::clone(&stats) }),
             cleaning: Arc::new(Cleaning { topics, store: Arc::clone(&store) }),
-            runtime: Arc::new(Runtime { ctx, store, delays, stats }),
+            runtime: Arc::new(Runtime { ctx, store, delays, timers, stats }),
         }
     }
 }

@@ -17,7 +17,7 @@ use store::{Figures, PUT_TIME_BUCKETS, Rates, Store};
 
 use super::AdminError;
 use crate::context::{Context, Role};
-use crate::delay::Delays;
+use crate::delay::{Delays, Timers};
 use crate::stats::Stats;
 
 #[derive(Clone)]
@@ -25,6 +25,7 @@ pub(super) struct Runtime {
     pub(super) ctx: Context,
     pub(super) store: Arc<Store>,
     pub(super) delays: Arc<Delays>,
+    pub(super) timers: Arc<Timers>,
     pub(super) stats: Arc<Stats>,
 }
 
@@ -57,7 +58,7 @@ impl Runtime {
         self.disk(&mut table);
         self.totals(&mut table);
         pools(&mut table);
-        timer(&mut table);
+        self.timer(&mut table);
         table.extend(self.delays.running_stats());
         table
     }
@@ -131,6 +132,15 @@ impl Runtime {
         }
     }
 
+    fn timer(&self, table: &mut Table) {
+        let figures = self.timers.figures();
+        put(table, "timerReadBehind", figures.read_behind_seconds);
+        put(table, "timerOffsetBehind", figures.offset_behind);
+        put(table, "timerCongestNum", figures.pending);
+        put(table, "timerEnqueueTps", java_double(figures.enqueue_tps));
+        put(table, "timerDequeueTps", java_double(figures.dequeue_tps));
+    }
+
     /// When the first message kept was stored; −1 without one.
     fn earliest_message(&self) -> Timestamp {
         let first = self.store.record_at(self.store.min_physical_offset());
@@ -152,19 +162,6 @@ fn pools(table: &mut Table) {
     }
     put(table, "EndTransactionQueueSize", 0);
     put(table, "EndTransactionThreadPoolQueueCapacity", capacity);
-}
-
-/// As Java says it while its timer wheel is off.
-fn timer(table: &mut Table) {
-    for (key, value) in [
-        ("timerReadBehind", "0"),
-        ("timerOffsetBehind", "0"),
-        ("timerCongestNum", "0"),
-        ("timerEnqueueTps", "0.0"),
-        ("timerDequeueTps", "0.0"),
-    ] {
-        put(table, key, value);
-    }
 }
 
 /// Over 10 s, 60 s and 600 s; 0 where that long has not passed, though Java leaves a gap there.

@@ -11,6 +11,7 @@ use store::Store;
 
 use super::AdminError;
 use crate::context::Context;
+use crate::delay::Timers;
 use crate::offset::Offsets;
 use crate::register::Registrar;
 use crate::stats::Stats;
@@ -22,6 +23,7 @@ pub(super) struct Topics {
     pub(super) offsets: Arc<Offsets>,
     pub(super) store: Arc<Store>,
     pub(super) stats: Arc<Stats>,
+    pub(super) timers: Arc<Timers>,
     pub(super) registrar: Arc<Registrar>,
 }
 
@@ -116,6 +118,7 @@ impl Topics {
         if self.ctx.settings().auto_delete_unused_stats {
             self.stats.topic_deleted(&topic);
         }
+        self.timers.topic_deleted(&topic);
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || store.delete_topic(&topic)).await??;
         Ok(())

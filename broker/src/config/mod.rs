@@ -8,8 +8,11 @@ mod machine;
 mod settings;
 mod store_config;
 
+use std::time::Duration;
+
 use remoting::config::{Config, Inert, Missing, Unfit};
 use remoting::types::{BrokerId, Host};
+use store::timer::WINDOW_SLOTS;
 
 pub use settings::{BrokerConfig, BrokerRole, FlushDiskType};
 
@@ -57,7 +60,23 @@ impl BrokerConfig {
         let addresses = list.split([';', ',']).map(str::trim).filter(|address| !address.is_empty());
         addresses.map(str::to_owned).collect()
     }
+
+    /// Time that a slot of the timer stands for. Java: `MessageStoreConfig.setTimerPrecisionMs`.
+    pub(crate) fn timer_slot_ms(&self) -> i64 {
+        let wanted = Duration::from(self.timer_precision_ms).as_millis();
+        [1000, 500, 200].into_iter().find(|step| wanted >= *step as u128).unwrap_or(100)
+    }
+
+    /// Slots from now within which a message waits in its own one. Java: `TimerMessageStore.timerRollWindowSlots`.
+    pub(crate) fn timer_window_slots(&self) -> i64 {
+        let longest = WINDOW_SLOTS - TIMER_BLANK_SLOTS;
+        if (2..=longest).contains(&self.timer_roll_window_slot) { self.timer_roll_window_slot } else { longest }
+    }
 }
+
+/// Slots that stay free between the last one that may be filled and the first that may not be read yet.
+/// Java: `TimerMessageStore.TIMER_BLANK_SLOTS`.
+pub(crate) const TIMER_BLANK_SLOTS: i64 = 60;
 
 impl Config for BrokerConfig {
     const INERT: &'static [Inert] = inert::INERT;
@@ -107,6 +126,7 @@ impl Config for BrokerConfig {
             "expectConsumerNumUseFilter",
             "is not between 1 and 1000000",
         )?;
+        require(self.timer_max_delay_sec > 0, "timerMaxDelaySec", "is not above 0")?;
         self.check_store()
     }
 }

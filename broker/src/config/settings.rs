@@ -204,6 +204,30 @@ remoting::config! {
         /// Count delayed messages in the figures when they are delivered.
         enable_schedule_message_stats: bool = true, "enableScheduleMessageStats";
 
+        // Timed messages.
+
+        /// Take messages with a delivery time of their own.
+        timer_wheel_enable: bool = true, "timerWheelEnable", restart;
+        /// Longest time that a message may wait, in seconds; may be years.
+        timer_max_delay_sec: i64 = 3 * 24 * 3600, "timerMaxDelaySec";
+        /// Time that a slot of the timer stands for; taken as 100, 200, 500 or 1000 ms. Must stay the same while messages wait.
+        timer_precision_ms: Millis = Millis::new(1000), "timerPrecisionMs", restart;
+        /// Slots from now within which a message waits in its own one; one further ahead is stored again from there. Must be
+        /// shorter than messages are kept. Other values than 2 to 604740 are taken as the latter.
+        timer_roll_window_slot: i64 = 2 * 24 * 3600, "timerRollWindowSlot", restart;
+        /// Size of each file of the timer log, in bytes; must be that of the files there are.
+        mapped_file_size_timer_log: u64 = 100 << 20, "mappedFileSizeTimerLog", restart;
+        /// Time between two flushes of the timer's files.
+        timer_flush_interval_ms: Millis = Millis::new(1000), "timerFlushIntervalMs";
+        /// Messages in one slot above which some more, and from twice as many all more, are refused.
+        timer_congest_num_each_slot: i64 = i32::MAX as i64, "timerCongestNumEachSlot";
+        /// Leave new timed messages where they are, so that none is delivered before this is false again.
+        timer_stop_enqueue: bool = false, "timerStopEnqueue";
+        /// Let producers take back timed messages.
+        recall_message_enable: bool = false, "recallMessageEnable";
+        /// Let them also while `brokerPermission` forbids writing.
+        allow_recall_when_broker_not_writeable: bool = true, "allowRecallWhenBrokerNotWriteable";
+
         // Figures.
 
         /// Count per queue, not only per topic and group.

@@ -1,4 +1,5 @@
-//! Delayed messages: they wait in the schedule topic, one queue per level, until their time has come.
+//! Delayed messages: they wait in the schedule topic, one queue per level, until their time has come. Messages with a time of
+//! their own wait in [`timer`].
 //!
 //! ```text
 //! send or retry ─▶ SCHEDULE_TOPIC_XXXX, queue = level − 1 ─ due ─▶ the topic and queue named in the properties
@@ -14,6 +15,8 @@ mod due;
 mod levels;
 mod progress;
 mod query;
+mod timer;
+mod waits;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +30,12 @@ use thiserror::Error;
 
 pub(crate) use self::levels::{Levels, queue_of, schedule_topic};
 use self::progress::Progress;
+pub(crate) use self::timer::TimerError;
+pub(crate) use self::timer::{
+    RecallError, Recalls, TimerQueryError, TimerRefusal, Timers, handle_of as recall_handle, recall_routes,
+    routes as timer_routes, timer_topic, timing,
+};
+pub(crate) use self::waits::{Until, Waits};
 use crate::context::Context;
 use crate::persist::LoadError;
 use crate::stats::Stats;

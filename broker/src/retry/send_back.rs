@@ -12,7 +12,6 @@ use store::message::StoredMessage;
 
 use super::{Retries, RetryError, again};
 use crate::context::Role;
-use crate::delay;
 use crate::query;
 use crate::send::Written;
 
@@ -81,9 +80,9 @@ impl Retries {
     }
 
     fn count(&self, request: &ConsumerSendMsgBack, failed: &StoredMessage<'_>, written: Written, given_up: bool) {
-        if let Some(level) = written.level {
-            let bytes = written.position.size as u64;
-            self.stats.put(delay::schedule_topic(), delay::queue_of(level), 1, 1, bytes);
+        if let Some(until) = written.until {
+            let (topic, queue_id) = until.place();
+            self.stats.put(topic, queue_id, 1, 1, written.position.size as u64);
         }
         let origin = TopicName::new(again::origin_topic(failed));
         self.stats.send_back(&request.group, &origin);

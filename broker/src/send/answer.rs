@@ -12,6 +12,7 @@ use store::message::id;
 use store::message::properties::name;
 use store::{Confirmation, Position};
 
+use super::desk::Taken;
 use super::error::{PutError, SendError};
 use super::properties::Additions;
 use crate::config::BrokerConfig;
@@ -65,8 +66,8 @@ impl Stamp {
 #[derive(Default)]
 pub(super) struct Answers {
     list: Vec<Answer>,
-    /// Unique keys of the messages, back to back.
-    unique_keys: String,
+    /// Unique keys and recall handles of the messages, back to back.
+    texts: String,
     /// Filled once the batch is written.
     positions: Vec<Position>,
 }
@@ -82,8 +83,9 @@ pub(super) enum Outcome {
         /// Places in the batch.
         positions: Range<usize>,
         queue_id: QueueId,
-        /// Place in the keys; empty without one.
+        /// Places in the texts; empty without one.
         unique_key: Range<usize>,
+        recall_handle: Range<usize>,
         inner_batch: bool,
     },
 }
@@ -93,18 +95,16 @@ impl Answers {
         self.list.push(answer);
     }
 
-    pub(super) fn stored(
-        &mut self,
-        to: ReplyTo,
-        positions: Range<usize>,
-        queue_id: QueueId,
-        key: Option<&str>,
-        inner_batch: bool,
-    ) {
-        let start = self.unique_keys.len();
-        self.unique_keys.push_str(key.unwrap_or(""));
-        let unique_key = start..self.unique_keys.len();
-        self.push(Answer { to, outcome: Outcome::Stored { positions, queue_id, unique_key, inner_batch } });
+    pub(super) fn stored(&mut self, to: ReplyTo, positions: Range<usize>, taken: &Taken<'_>) {
+        let mut keep = |text: Option<&str>| {
+            let start = self.texts.len();
+            self.texts.push_str(text.unwrap_or(""));
+            start..self.texts.len()
+        };
+        let (unique_key, recall_handle) = (keep(taken.unique_key), keep(taken.recall_handle));
+        let (queue_id, inner_batch) = (taken.answered_queue, taken.inner_batch);
+        let outcome = Outcome::Stored { positions, queue_id, unique_key, recall_handle, inner_batch };
+        self.push(Answer { to, outcome });
     }
 
     /// Where the messages went, in the order of the batch.
@@ -114,7 +114,7 @@ impl Answers {
 
     pub(super) fn clear(&mut self) {
         self.list.clear();
-        self.unique_keys.clear();
+        self.texts.clear();
         self.positions.clear();
     }
 
@@ -140,12 +140,13 @@ impl Answers {
                     (Outcome::Stored { .. }, Some((code, remark))) => {
                         out.reply(answer.to, *code, Some(remark), &Refusal { stamp, early: false }, ());
                     }
-                    (Outcome::Stored { positions, queue_id, unique_key, inner_batch }, None) => {
+                    (Outcome::Stored { positions, queue_id, unique_key, recall_handle, inner_batch }, None) => {
                         let header = Stored {
                             stamp,
                             positions: &self.positions[positions.clone()],
                             queue_id: *queue_id,
-                            unique_key: &self.unique_keys[unique_key.clone()],
+                            unique_key: &self.texts[unique_key.clone()],
+                            recall_handle: &self.texts[recall_handle.clone()],
                             inner_batch: *inner_batch,
                         };
                         out.reply(answer.to, code, None, &header, ());
@@ -163,6 +164,7 @@ struct Stored<'a> {
     positions: &'a [Position],
     queue_id: QueueId,
     unique_key: &'a str,
+    recall_handle: &'a str,
     /// The messages are in one record, which the client then knows by its key.
     inner_batch: bool,
 }
@@ -182,6 +184,9 @@ impl EncodeHeader for Stored<'_> {
         }
         if self.inner_batch {
             sink.put("batchUniqId", self.unique_key);
+        }
+        if !self.recall_handle.is_empty() {
+            sink.put("recallHandle", self.recall_handle);
         }
         self.stamp.put_extras(sink);
     }

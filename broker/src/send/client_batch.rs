@@ -68,6 +68,7 @@ impl Sends {
                 queue_id,
                 answered_queue: queue_id,
                 unique_key: found.unique_key,
+                recall_handle: None,
             },
         );
         Ok(())
@@ -84,11 +85,9 @@ fn check(send: &SendMessage, topic: &TopicConfig, found: &Found<'_>, body_bytes_
     }
     let level = found.delay_level().map_err(|text| SendError::DelayLevel { text: text.to_owned() })?;
     let special = send.sys_flag & (sys_flag::TRANSACTION_MASK | sys_flag::INNER_BATCH) != 0;
-    if level > 0 || special || found.inner_num {
+    // Java would store the messages in the timer topic without their times, and never enrol anything again.
+    if level > 0 || special || found.inner_num || found.timing.is_timed() {
         return Err(SendError::Illegal { body_bytes_max });
-    }
-    if found.timed {
-        return Err(SendError::TimerNotEnabled);
     }
     Ok(())
 }

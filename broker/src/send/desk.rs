@@ -38,6 +38,7 @@ pub(super) struct Taken<'a> {
     /// The queue the answer names: the one asked for, also where another is stored to.
     pub(super) answered_queue: QueueId,
     pub(super) unique_key: Option<&'a str>,
+    pub(super) recall_handle: Option<&'a str>,
 }
 
 impl Desk {
@@ -47,7 +48,7 @@ impl Desk {
         self.tallies.add(taken.topic, taken.queue_id, taken.messages, taken.bytes);
         let records = if taken.inner_batch { 1 } else { taken.messages };
         let positions = end - records..end;
-        self.answers.stored(to, positions, taken.answered_queue, taken.unique_key, taken.inner_batch);
+        self.answers.stored(to, positions, taken);
     }
 
     pub(super) fn refused(&mut self, to: ReplyTo, err: SendError) {

@@ -10,6 +10,7 @@ use remoting::types::{GroupName, Host, QueueId, Timestamp, TopicName};
 use store::{AppendError, IllegalMessage};
 use thiserror::Error;
 
+use crate::delay::TimerRefusal;
 use crate::topic::{NameError, TopicError};
 
 /// A send was refused.
@@ -49,9 +50,8 @@ pub(crate) enum SendError {
     TransactionForbidden { ip: IpAddr },
     #[error("the delay level is {text:?}, which is not a number")]
     DelayLevel { text: String },
-    /// There are no timer messages here yet, so this is Java's answer of a broker without its timer.
-    #[error("accurate timer message is not enabled, timerWheelEnable is false")]
-    TimerNotEnabled,
+    #[error(transparent)]
+    Timer(#[from] TimerRefusal),
     /// Java stores such a message, and no consumer ever gets it.
     #[error("topic[{topic}] has the queue type BatchCQ: it takes batches with a unique id, and no single messages")]
     QueueType { topic: TopicName },
@@ -88,6 +88,8 @@ impl SendError {
 pub(crate) enum PutError {
     #[error("the message can never be stored: {0}")]
     Illegal(#[from] IllegalMessage),
+    #[error(transparent)]
+    Timer(#[from] TimerRefusal),
     #[error(
         "service not available now. It may be caused by one of the following reasons: the broker's disk is full, messages are put to the slave, message store has been shut down, etc. ({0})"
     )]
@@ -118,6 +120,7 @@ impl PutError {
         match self {
             Self::Illegal(IllegalMessage::PropertiesTooLarge { .. }) => "PROPERTIES_SIZE_EXCEEDED",
             Self::Illegal(_) => "MESSAGE_ILLEGAL",
+            Self::Timer(refusal) => refusal.java_name(),
             Self::Unavailable(_) | Self::DiskFull { .. } | Self::FlushFailed => "SERVICE_NOT_AVAILABLE",
             Self::Busy => "OS_PAGE_CACHE_BUSY",
             Self::Io(_) => "CREATE_MAPPED_FILE_FAILED",

@@ -18,7 +18,7 @@ use super::{Sends, Writer};
 use crate::client::Locks;
 use crate::config::BrokerConfig;
 use crate::context::{Context, Role};
-use crate::delay::Levels;
+use crate::delay::{Levels, Timers, Waits};
 use crate::group::GroupTable;
 use crate::stats::Stats;
 use crate::topic::TopicTable;
@@ -33,6 +33,7 @@ pub(crate) struct Fixture {
     pub(crate) locks: Arc<Locks>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) levels: Arc<Levels>,
+    pub(crate) timers: Arc<Timers>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) sends: Arc<Sends>,
     pub(crate) peer: Peer,
@@ -62,7 +63,9 @@ impl Fixture {
         let groups = GroupTable::open(ctx.clone(), &config_dir).unwrap();
         let (locks, stats) = (Arc::new(Locks::default()), Stats::new(ctx.clone()));
         let levels = Arc::new(Levels::new(ctx.settings().delay_levels().unwrap()));
-        let writer = Writer::new(Arc::clone(&store), Arc::clone(&levels));
+        let timers = Timers::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats)).unwrap();
+        let waits = Waits::new(Arc::clone(&levels), Arc::clone(&timers));
+        let writer = Writer::new(Arc::clone(&store), waits.clone());
         let sends = Sends::new(
             ctx.clone(),
             Arc::clone(&store),
@@ -70,10 +73,10 @@ impl Fixture {
             Arc::clone(&groups),
             Arc::clone(&locks),
             Arc::clone(&stats),
-            Arc::clone(&levels),
+            waits,
         );
         let peer = Peer::detached(SocketAddr::from(([10, 0, 0, 7], 4567)));
-        Self { ctx, settings, role, store, topics, groups, locks, stats, levels, writer, sends, peer, folder }
+        Self { ctx, settings, role, store, topics, groups, locks, stats, levels, timers, writer, sends, peer, folder }
     }
 
     /// Takes the sends as those of one read; their answers so far.

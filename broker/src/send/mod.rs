@@ -32,7 +32,7 @@ use self::desk::Desk;
 use self::unique_key::UniqueKeys;
 use crate::client::Locks;
 use crate::context::Context;
-use crate::delay::Levels;
+use crate::delay::Waits;
 use crate::group::GroupTable;
 use crate::stats::Stats;
 use crate::topic::TopicTable;
@@ -48,7 +48,7 @@ pub(crate) struct Sends {
     groups: Arc<GroupTable>,
     locks: Arc<Locks>,
     stats: Arc<Stats>,
-    levels: Arc<Levels>,
+    waits: Waits,
     unique_keys: UniqueKeys,
     /// Those not in use.
     desks: Mutex<Vec<Desk>>,
@@ -67,10 +67,10 @@ impl Sends {
         groups: Arc<GroupTable>,
         locks: Arc<Locks>,
         stats: Arc<Stats>,
-        levels: Arc<Levels>,
+        waits: Waits,
     ) -> Arc<Self> {
         let unique_keys = UniqueKeys::new(ctx.identity.host, ctx.clock.clone(), TimeZone::system());
-        Arc::new(Self { ctx, store, topics, groups, locks, stats, levels, unique_keys, desks: Mutex::default() })
+        Arc::new(Self { ctx, store, topics, groups, locks, stats, waits, unique_keys, desks: Mutex::default() })
     }
 }
 

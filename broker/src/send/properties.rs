@@ -7,14 +7,11 @@ use remoting::types::QueueId;
 use store::message::properties::{NAME_VALUE_SEPARATOR, SEPARATOR, name};
 
 use crate::config::BrokerConfig;
+use crate::delay::Until;
+use crate::delay::timing::{self, Timing};
 
 /// Internal to POP; from a client it would be a forgery.
 const POP_CK: &str = "POP_CK";
-const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
-const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
-const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
-/// The timer has had the message already.
-const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
 
 /// What the broker needs to know of the properties of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,9 +22,8 @@ pub(crate) struct Found<'a> {
     pub(crate) delay: Option<&'a str>,
     /// The first half of a transaction.
     pub(crate) prepared: bool,
-    /// To be delivered at a time of its own.
-    pub(crate) timed: bool,
-    timer_out: bool,
+    /// When it is to be delivered, if at a time of its own.
+    pub(crate) timing: Timing<'a>,
     pub(crate) inner_num: bool,
     /// The text has something in it that is not stored, so it cannot be kept as it is.
     pub(crate) unclean: bool,
@@ -47,14 +43,11 @@ impl<'a> Found<'a> {
                 name::KEYS => found.keys = Some(value),
                 name::DELAY_TIME_LEVEL => found.delay = Some(value),
                 name::TRANSACTION_PREPARED => found.prepared = value.eq_ignore_ascii_case("true"),
-                TIMER_DELAY_SEC | TIMER_DELAY_MS | TIMER_DELIVER_MS => found.timed = true,
-                TIMER_OUT_MS => found.timer_out = true,
                 name::INNER_NUM => found.inner_num = true,
                 POP_CK | name::MSG_REGION | name::TRACE_SWITCH | name::CLUSTER => found.unclean = true,
-                _ => {}
+                _ => found.timing.note(key, value),
             }
         }
-        found.timed &= !found.timer_out;
         found
     }
 
@@ -123,25 +116,33 @@ impl Additions {
 /// Where a delayed message is to go once it is due, and how long it waits until then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Detour<'a> {
-    pub(crate) level: i32,
+    pub(crate) until: Until,
     pub(crate) real_topic: &'a str,
     pub(crate) real_queue: QueueId,
 }
 
-/// The properties of a message on its way to the schedule topic. Java: `HookUtils.transformDelayLevelMessage`, and
-/// `checkIfTimerMessage`, by which a delay level beats a timer.
+/// The properties of a message on its way to the topic it waits in. Java: `HookUtils.transformDelayLevelMessage`,
+/// `transformTimerMessage`, and `checkIfTimerMessage`, by which a delay level beats a timer.
 pub(crate) fn delayed(text: &str, detour: Detour<'_>) -> String {
-    let replaced = [
-        name::DELAY_TIME_LEVEL,
-        name::REAL_TOPIC,
-        name::REAL_QUEUE_ID,
-        TIMER_DELAY_SEC,
-        TIMER_DELAY_MS,
-        TIMER_DELIVER_MS,
-    ];
-    let mut out = String::with_capacity(text.len() + detour.real_topic.len() + 40);
-    extend_without(&mut out, text, &replaced);
-    push(&mut out, name::DELAY_TIME_LEVEL, &detour.level.to_string());
+    let (replaced, key, value): (&[&str], _, _) = match detour.until {
+        Until::Level(level) => {
+            let replaced = &[
+                name::DELAY_TIME_LEVEL,
+                name::REAL_TOPIC,
+                name::REAL_QUEUE_ID,
+                timing::DELAY_SEC,
+                timing::DELAY_MS,
+                timing::DELIVER_MS,
+            ];
+            (replaced, name::DELAY_TIME_LEVEL, level.to_string())
+        }
+        Until::Slot(begin) => {
+            (&[timing::OUT_MS, name::REAL_TOPIC, name::REAL_QUEUE_ID], timing::OUT_MS, begin.to_string())
+        }
+    };
+    let mut out = String::with_capacity(text.len() + detour.real_topic.len() + 60);
+    extend_without(&mut out, text, replaced);
+    push(&mut out, key, &value);
     push(&mut out, name::REAL_TOPIC, detour.real_topic);
     push(&mut out, name::REAL_QUEUE_ID, &detour.real_queue.to_string());
     out
@@ -171,6 +172,8 @@ pub(crate) fn extend_without(out: &mut String, text: &str, names: &[&str]) {
 
 #[cfg(test)]
 mod tests {
+    use remoting::types::Timestamp;
+
     use super::*;
 
     /// Texts are easier to read with visible separators.
@@ -224,17 +227,13 @@ mod tests {
             keys: Some("k j"),
             delay: Some("3"),
             prepared: true,
-            timed: true,
+            timing: Timing::in_text(&text),
             inner_num: true,
             ..Found::default()
         };
         assert_eq!(Found::in_text(&text), expect);
+        assert!(expect.timing.is_timed());
         assert_eq!(Found::in_text(""), Found::default());
-        for (text, timed) in
-            [("TIMER_DELIVER_MS=1;", true), ("TIMER_DELAY_MS=1;TIMER_OUT_MS=2;", false), ("a=1", false)]
-        {
-            assert_eq!(Found::in_text(&encoded(text)).timed, timed, "{text}");
-        }
     }
 
     #[test]
@@ -249,7 +248,10 @@ mod tests {
     #[test]
     fn delayed_messages_know_where_they_belong() {
         let text = encoded("a=1;DELAY=99;REAL_TOPIC=old;REAL_QID=7;TIMER_DELAY_SEC=5;b=2;");
-        let detour = Detour { level: 18, real_topic: "T", real_queue: QueueId(3) };
+        let detour = Detour { until: Until::Level(18), real_topic: "T", real_queue: QueueId(3) };
         assert_eq!(visible(&delayed(&text, detour)), "a=1;b=2;DELAY=18;REAL_TOPIC=T;REAL_QID=3;");
+        let detour = Detour { until: Until::Slot(Timestamp(5000)), ..detour };
+        let expect = "a=1;DELAY=99;TIMER_DELAY_SEC=5;b=2;TIMER_OUT_MS=5000;REAL_TOPIC=T;REAL_QID=3;";
+        assert_eq!(visible(&delayed(&text, detour)), expect);
     }
 }

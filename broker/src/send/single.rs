@@ -17,7 +17,7 @@ use super::checks::takes_inner_batches;
 use super::desk::{Desk, Taken};
 use super::error::SendError;
 use super::properties::{self, Detour, Found};
-use crate::delay;
+use crate::delay::{self, Until};
 use crate::topic::validate;
 use crate::transaction;
 
@@ -30,8 +30,8 @@ const TOPIC_BYTES_MAX: usize = 127;
 enum Course {
     /// To its own topic.
     Direct,
-    Delayed {
-        level: i32,
+    Waits {
+        until: Until,
     },
     /// It is part of a transaction.
     Half,
@@ -70,14 +70,14 @@ impl Sends {
             properties::push(&mut properties, name::UNIQ_KEY, key);
         }
         let mut stored_topic: &TopicName = &topic.topic_name;
+        let mut recall_handle = None;
         match course {
             Course::Direct => {}
-            Course::Delayed { level } => {
-                let level = self.levels.clip(level);
-                let detour = Detour { level, real_topic: stored_topic, real_queue: queue_id };
+            Course::Waits { until } => {
+                let detour = Detour { until, real_topic: stored_topic, real_queue: queue_id };
                 properties = properties::delayed(&properties, detour);
-                stored_topic = delay::schedule_topic();
-                queue_id = delay::queue_of(level);
+                recall_handle = self.recall_handle(until, stored_topic, made_key.as_deref().or(found.unique_key));
+                (stored_topic, queue_id) = until.place();
             }
             Course::Half => {
                 let key = made_key.as_deref().or(found.unique_key).unwrap_or_default();
@@ -112,9 +112,17 @@ impl Sends {
                 queue_id,
                 answered_queue,
                 unique_key: made_key.as_deref().or(found.unique_key),
+                recall_handle: recall_handle.as_deref(),
             },
         );
         Ok(())
+    }
+
+    /// By which the producer may cancel a timed message. Java: `SendMessageProcessor.attachRecallHandle`.
+    fn recall_handle(&self, until: Until, topic: &str, unique_key: Option<&str>) -> Option<String> {
+        let Until::Slot(begin) = until else { return None };
+        let unique_key = unique_key.filter(|_| !topic.starts_with(validate::RETRY_PREFIX))?;
+        Some(delay::recall_handle(topic, &self.ctx.identity.name, begin, unique_key))
     }
 
     /// The dead-letter topic of the group whose retry topic this is sent to, if its messages go there from now on.
@@ -167,13 +175,12 @@ impl Sends {
         if !sys_flag::takes_queue_offset(flags) {
             return Ok(Course::Direct);
         }
-        if found.timed && level <= 0 {
-            return Err(SendError::TimerNotEnabled);
-        }
-        Ok(match level {
+        // Of a half message, too: what could not wait when it is committed would stay in doubt.
+        let until = self.waits.until(level, &found.timing)?;
+        Ok(match until {
             _ if half => Course::Half,
-            1.. => Course::Delayed { level },
-            _ => Course::Direct,
+            Some(until) => Course::Waits { until },
+            None => Course::Direct,
         })
     }
 }

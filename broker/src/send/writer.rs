@@ -7,28 +7,30 @@ use store::{Confirmation, Position, Store};
 
 use super::error::PutError;
 use super::properties::{self, Detour};
-use crate::delay::{self, Levels};
+use crate::delay::timing::Timing;
+use crate::delay::{Until, Waits};
 
 /// Stores one message at a time for other features.
 pub(crate) struct Writer {
     store: Arc<Store>,
-    levels: Arc<Levels>,
+    waits: Waits,
 }
 
 /// Where the writer put a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Written {
     pub(crate) position: Position,
-    /// The delay level, if it lies in the schedule topic now.
-    pub(crate) level: Option<i32>,
+    /// Until when it waits, if its topic gets it later.
+    pub(crate) until: Option<Until>,
 }
 
 impl Writer {
-    pub(crate) fn new(store: Arc<Store>, levels: Arc<Levels>) -> Arc<Self> {
-        Arc::new(Self { store, levels })
+    pub(crate) fn new(store: Arc<Store>, waits: Waits) -> Arc<Self> {
+        Arc::new(Self { store, waits })
     }
 
-    /// Stores a message and waits until that is confirmed; with a delay level above 0, its topic gets it later.
+    /// Stores a message and waits until that is confirmed; with a delay level above 0, or if its properties ask the timer to
+    /// deliver it, its topic gets it later.
     ///
     /// The level in the properties is replaced by the one given. Not cancel-safe: dropped early, the message may be stored
     /// all the same.
@@ -36,19 +38,15 @@ impl Writer {
     /// # Errors
     /// [`PutError`]; after one of the flush the message may be stored.
     pub(crate) async fn put(&self, message: &Message<'_>, level: i32) -> Result<Written, PutError> {
-        if level <= 0 {
-            return Ok(Written { position: self.store_one(message).await?, level: None });
-        }
-        let level = self.levels.clip(level);
-        let detour = Detour { level, real_topic: message.topic, real_queue: message.queue_id };
-        let properties = properties::delayed(message.properties, detour);
-        let message = Message {
-            topic: delay::schedule_topic(),
-            queue_id: delay::queue_of(level),
-            properties: &properties,
-            ..*message
+        let until = self.waits.until(level, &Timing::in_text(message.properties))?;
+        let Some(waits_until) = until else {
+            return Ok(Written { position: self.store_one(message).await?, until });
         };
-        Ok(Written { position: self.store_one(&message).await?, level: Some(level) })
+        let detour = Detour { until: waits_until, real_topic: message.topic, real_queue: message.queue_id };
+        let properties = properties::delayed(message.properties, detour);
+        let (topic, queue_id) = waits_until.place();
+        let message = Message { topic, queue_id, properties: &properties, ..*message };
+        Ok(Written { position: self.store_one(&message).await?, until })
     }
 
     async fn store_one(&self, message: &Message<'_>) -> Result<Position, PutError> {

@@ -35,8 +35,10 @@ pub(super) fn topics(identity: &Identity, settings: &BrokerConfig) -> Vec<TopicC
         one(OP_HALF_TOPIC),
         one(ROCKSDB_HALF_TOPIC),
         one(ROCKSDB_OP_HALF_TOPIC),
-        one(TIMER_TOPIC),
     ];
+    if settings.timer_wheel_enable {
+        topics.push(one(TIMER_TOPIC));
+    }
     if settings.auto_create_topic_enable {
         topics.push(TopicConfig::new(
             TEMPLATE_TOPIC,

@@ -20,7 +20,7 @@ use super::Transactions;
 use super::half::{Half, copy};
 use super::judge::is_too_late;
 use crate::context::Role;
-use crate::delay;
+use crate::delay::timing::Timing;
 use crate::query;
 use crate::send::PutError;
 use crate::send::properties::{self, Detour};
@@ -184,7 +184,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// The message as its consumers get it; one with a delay level waits from now on.
+    /// The message as its consumers get it; one with a delay level or a time of its own waits from now on.
     ///
     /// Java: `EndTransactionProcessor.endMessageTransaction`, `HookUtils.handleScheduleMessage`.
     fn push_commit(&self, ends: &mut Ends, half: &Half<'_>) -> Result<(), EndError> {
@@ -193,12 +193,12 @@ impl Transactions {
         };
         let mut topic = TopicName::new(topic);
         half.committed_properties(&mut ends.properties);
-        let level = self.levels.clip(half.delay_level);
-        if level > 0 {
-            let detour = Detour { level, real_topic: &topic, real_queue: queue_id };
+        let until = self.waits.until(half.delay_level, &Timing::in_text(&ends.properties));
+        if let Some(until) = until.map_err(|refusal| EndError::Put(refusal.into()))? {
+            let detour = Detour { until, real_topic: &topic, real_queue: queue_id };
             ends.properties = properties::delayed(&ends.properties, detour);
-            topic = delay::schedule_topic().clone();
-            queue_id = delay::queue_of(level);
+            let place = until.place();
+            (topic, queue_id) = (place.0.clone(), place.1);
         }
         let stored = &half.stored;
         let pushed = ends.batch.push(&Message {

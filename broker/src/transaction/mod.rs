@@ -56,7 +56,7 @@ use self::ops::Ops;
 pub(crate) use self::resume::ResumeError;
 use crate::client::Clients;
 use crate::context::{Context, Role};
-use crate::delay::Levels;
+use crate::delay::Waits;
 use crate::offset::Offsets;
 use crate::stats::Stats;
 use crate::topic::{TopicTable, validate};
@@ -75,7 +75,7 @@ pub(crate) struct Transactions {
     clients: Arc<Clients>,
     offsets: Arc<Offsets>,
     stats: Arc<Stats>,
-    levels: Arc<Levels>,
+    waits: Waits,
     doubts: Mutex<Doubts>,
     ops: Ops,
     /// The end of the log when it was opened.
@@ -98,7 +98,7 @@ impl Transactions {
         clients: Arc<Clients>,
         offsets: Arc<Offsets>,
         stats: Arc<Stats>,
-        levels: Arc<Levels>,
+        waits: Waits,
     ) -> Arc<Self> {
         let start = |topic: &TopicName| {
             let min = store.min_offset(topic, QUEUE).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Transactions {
         let (doubts, ops) = (Mutex::new(doubts), Ops::default());
         Arc::new_cyclic(|me| {
             let me = me.clone();
-            Self { ctx, store, topics, clients, offsets, stats, levels, doubts, ops, opened_at, me }
+            Self { ctx, store, topics, clients, offsets, stats, waits, doubts, ops, opened_at, me }
         })
     }
 

@@ -16,6 +16,7 @@ mod queue;
 mod register;
 mod route;
 mod stats;
+mod timer;
 mod topic;
 
 pub use client::{
@@ -42,6 +43,7 @@ pub use route::{BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInf
 pub use stats::{
     BrokerStatsData, BrokerStatsItem, ConsumeStats, ConsumeStatsList, OffsetWrapper, TopicOffset, TopicStatsTable,
 };
+pub use timer::{TimerMetric, TimerMetrics};
 pub use topic::{CreateTopicListBody, TopicConfig, TopicConfigWrapper};
 
 #[cfg(test)]

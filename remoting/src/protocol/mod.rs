@@ -15,6 +15,7 @@ pub mod query;
 pub mod register;
 pub mod route;
 pub mod send;
+pub mod timer;
 pub mod topic;
 pub mod transaction;
 

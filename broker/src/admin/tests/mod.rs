@@ -20,7 +20,7 @@ use store::message::Message;
 
 use super::*;
 use crate::config::BrokerConfig;
-use crate::delay::Levels;
+use crate::delay::{Levels, Timers};
 use crate::testing::{Surroundings, call, peer};
 use crate::topic::AttributeChanges;
 
@@ -72,6 +72,7 @@ impl Fixture {
         let stats = Stats::new(ctx.clone());
         let levels = Arc::new(Levels::new(ctx.settings().delay_levels().unwrap()));
         let delays = Delays::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats), levels).unwrap();
+        let timers = Timers::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats)).unwrap();
         let registrar = Registrar::new(ctx.clone(), Arc::clone(&topics), Arc::default());
         let admin = Admin::new(Parts {
             ctx,
@@ -82,6 +83,7 @@ impl Fixture {
             clients: Arc::clone(&clients),
             offsets: Arc::clone(&offsets),
             delays,
+            timers,
             stats: Arc::clone(&stats),
             registrar,
         });

@@ -24,7 +24,7 @@ use super::super::Transactions;
 use crate::client::{Clients, Locks};
 use crate::config::BrokerConfig;
 use crate::context::{Context, Role};
-use crate::delay::Levels;
+use crate::delay::{Levels, Timers, Waits};
 use crate::group::GroupTable;
 use crate::offset::Offsets;
 use crate::send::Sends;
@@ -91,7 +91,7 @@ impl Fixture {
         now: Timestamp,
         open: impl FnOnce(StoreConfig, Clock) -> Result<(Arc<Store>, RecoveryReport), StoreError>,
     ) -> Result<Self, StoreError> {
-        let (mut ctx, settings) = Context::for_tests(|_| {});
+        let (mut ctx, settings) = Context::for_tests(|settings| settings.timer_wheel_enable = false);
         let (role, watched) = watch::channel(Role::Master);
         ctx.role = watched;
         ctx.clock.set(now);
@@ -113,6 +113,8 @@ impl Fixture {
         );
         let offsets = offsets.unwrap();
         let levels = Arc::new(Levels::new(ctx.settings().delay_levels().unwrap()));
+        let timers = Timers::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats)).unwrap();
+        let waits = Waits::new(levels, timers);
         let sends = Sends::new(
             ctx.clone(),
             Arc::clone(&store),
@@ -120,7 +122,7 @@ impl Fixture {
             groups,
             locks,
             Arc::clone(&stats),
-            Arc::clone(&levels),
+            waits.clone(),
         );
         let transactions = Transactions::new(
             ctx.clone(),
@@ -129,7 +131,7 @@ impl Fixture {
             Arc::clone(&clients),
             Arc::clone(&offsets),
             Arc::clone(&stats),
-            levels,
+            waits,
         );
         Ok(Self { ctx, settings, role, store, clients, offsets, stats, transactions, sends, peer: peer(4567) })
     }

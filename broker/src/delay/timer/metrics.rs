@@ -1,0 +1,78 @@
+//! How many messages of each topic wait: `config/timermetrics`. Java: `TimerMetrics`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use parking_lot::Mutex;
+use remoting::body::{DataVersion, TimerMetric, TimerMetrics, fastjson};
+use remoting::config::SaveError;
+use remoting::types::{Timestamp, TopicName};
+
+use crate::persist::{self, LoadError, TableFile};
+
+pub(super) struct Metrics {
+    table: Mutex<TimerMetrics>,
+    file: TableFile,
+}
+
+/// By how much the messages of each topic have become more.
+pub(super) type Changes = HashMap<TopicName, i64>;
+
+impl Metrics {
+    pub(super) fn load(config_dir: &Path, now: Timestamp) -> Result<Self, LoadError> {
+        let path = config_dir.join("timermetrics");
+        let saved = persist::load(&path)?
+            .unwrap_or_else(|| TimerMetrics { data_version: DataVersion::new(now), ..TimerMetrics::default() });
+        Ok(Self { table: Mutex::new(saved), file: TableFile::new(path) })
+    }
+
+    pub(super) fn add(&self, changes: Changes, now: Timestamp) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut table = self.table.lock();
+        for (topic, change) in changes {
+            let metric = table.timing_count.entry(topic).or_default();
+            *metric = TimerMetric { count: metric.count + change, time_stamp: now };
+        }
+        table.data_version = table.data_version.next(now);
+        drop(table);
+        self.file.changed();
+    }
+
+    /// A topic was deleted.
+    pub(super) fn forget(&self, topic: &str) {
+        self.table.lock().timing_count.remove(topic);
+        self.file.changed();
+    }
+
+    pub(super) fn encode(&self) -> String {
+        fastjson::write(&*self.table.lock())
+    }
+
+    pub(super) fn save(&self) -> Result<(), SaveError> {
+        self.file.save(|| self.encode())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn javas_file_is_read_and_written_in_its_form() {
+        let folder = tempfile::tempdir().unwrap();
+        // Of 5.5.0.
+        let text = r#"{"dataVersion":{"counter":79,"stateVersion":0,"timestamp":1795255460084},"timingCount":{"FixTimer":{"count":5,"timeStamp":1795255406085}}}"#;
+        std::fs::write(folder.path().join("timermetrics"), text).unwrap();
+        let metrics = Metrics::load(folder.path(), Timestamp(1)).unwrap();
+        assert_eq!(metrics.encode(), text);
+        metrics.add(Changes::from([("FixTimer".into(), -2), ("T".into(), 1)]), Timestamp(7));
+        metrics.save().unwrap();
+        let again = Metrics::load(folder.path(), Timestamp(9)).unwrap();
+        let expect = r#"{"dataVersion":{"counter":80,"stateVersion":0,"timestamp":7},"timingCount":{"FixTimer":{"count":3,"timeStamp":7},"T":{"count":1,"timeStamp":7}}}"#;
+        assert_eq!(again.encode(), expect);
+        again.forget("FixTimer");
+        assert!(!again.encode().contains("FixTimer"));
+    }
+}
