@@ -23,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Journal {
     pub sent: Vec<Sent>,
     pub failed: Vec<Failed>,
+    /// Unique ids.
+    pub recalled: Vec<String>,
     pub received: Vec<Received>,
     pub replied: Vec<Replied>,
     pub assigned: Vec<Assigned>,
@@ -50,6 +52,7 @@ impl Journal {
             Event::Stopped => self.stopped = true,
             Event::Sent(sent) => self.sent.push(sent),
             Event::Failed(failed) => self.failed.push(failed),
+            Event::Recalled { msg_id } => self.recalled.push(msg_id),
             Event::Received(received) => self.received.push(received),
             Event::Replied(replied) => self.replied.push(replied),
             Event::Assigned(assigned) => self.assigned.push(assigned),

@@ -24,6 +24,12 @@ pub enum Event {
     Stopped,
     Sent(Sent),
     Failed(Failed),
+    /// A timed message was taken back.
+    #[serde(rename_all = "camelCase")]
+    Recalled {
+        /// Its unique id.
+        msg_id: String,
+    },
     Received(Received),
     Replied(Replied),
     Assigned(Assigned),
@@ -54,6 +60,9 @@ pub struct Sent {
     pub queue_id: i32,
     /// Queue offset, of the first message for a batch.
     pub queue_offset: i64,
+    /// By which a timed message may be taken back; else empty.
+    #[serde(default)]
+    pub recall_handle: String,
 }
 
 /// A call that failed, at the client or with the broker's code.

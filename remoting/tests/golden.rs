@@ -13,14 +13,15 @@ use remoting::body::{
     DataVersion, DelayOffsets, GroupForbidden, GroupList, HeartbeatData, KvTable, LockBatchRequestBody,
     LockBatchResponseBody, ProducerConnection, ProducerTableInfo, QuerySubscriptionBody, QueueTimeSpanList,
     RegisterBrokerBody, ResetOffsetBody, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,
-    TopicConfig, TopicConfigWrapper, TopicList, TopicRouteData, TopicStatsTable, UnlockBatchRequestBody, fastjson,
+    TimerMetrics, TopicConfig, TopicConfigWrapper, TopicList, TopicRouteData, TopicStatsTable, UnlockBatchRequestBody,
+    fastjson,
 };
 use remoting::config::Properties;
 use remoting::frame::{ExtFields, FrameCodec, RemotingCommand, Serialization};
 use remoting::header::{DecodeHeader, EncodeHeader, FieldSink, HeaderError, Request};
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::protocol::{
-    admin, callback, client, config, group, kv, offset, pull, query, register, route, send, topic, transaction,
+    admin, callback, client, config, group, kv, offset, pull, query, register, route, send, timer, topic, transaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,10 @@ fn kinds() -> Vec<Kind> {
         kind::<offset::QueryCorrectionOffset>(Body::Empty, json::<CorrectionOffsets>()),
         kind::<offset::GetAllConsumerOffset>(Body::Empty, json::<ConsumerOffsets>()),
         kind::<offset::GetAllDelayOffset>(Body::Empty, json::<DelayOffsets>()),
+        kind::<timer::RecallMessage>(Body::Empty, Body::Empty),
+        kind::<timer::GetTimerCheckPoint>(Body::Empty, Body::Elsewhere("the store knows the timer's checkpoint")),
+        kind::<timer::GetTimerMetrics>(Body::Empty, json::<TimerMetrics>()),
+        kind::<timer::SwitchTimerEngine>(Body::Empty, Body::Empty),
         kind::<topic::UpdateTopic>(Body::Empty, Body::Empty),
         kind::<topic::UpdateTopicList>(json::<CreateTopicListBody>(), Body::Empty),
         kind::<topic::GetAllTopicConfig>(Body::Empty, json::<TopicConfigWrapper>()),

@@ -201,6 +201,9 @@ func newMessage(l line, key string) *primitive.Message {
 	if l.has("queue") {
 		message.Queue = &primitive.MessageQueue{QueueId: l.number("queue", 0)}
 	}
+	for name, value := range l.under("system.") {
+		message.WithProperty(name, value)
+	}
 	for name, value := range l.under("prop.") {
 		message.WithProperty(name, value)
 	}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::{Line, Role};
 use crate::events::{Failed, Replied, Sent};
@@ -55,6 +55,21 @@ impl Producer {
         self.0.dialogue().look(|journal| {
             ensure!(journal.failed.len() == failed, "requests failed: {:?}", &journal.failed[failed..]);
             Ok(journal.replied[replied..].to_vec())
+        })
+    }
+
+    /// Takes back a timed message by its handle; the unique id of the message, or the refusal.
+    ///
+    /// # Errors
+    /// If the program does not finish.
+    pub async fn recall(&self, topic: &str, handle: &str) -> Result<Result<String, Failed>> {
+        let before = self.0.dialogue().look(|journal| (journal.recalled.len(), journal.failed.len()));
+        let line = Line::new("recall").with("topic", topic).with("handle", handle);
+        self.0.dialogue().command(line.text()).await?;
+        self.0.dialogue().look(|journal| match (journal.recalled.get(before.0), journal.failed.get(before.1)) {
+            (Some(id), _) => Ok(Ok(id.clone())),
+            (None, Some(failed)) => Ok(Err(failed.clone())),
+            (None, None) => bail!("the recall was neither answered nor refused"),
         })
     }
 

@@ -49,6 +49,11 @@ impl Log {
         Ok(Self { dir, file_bytes: file_bytes as i64, files, end, disk })
     }
 
+    /// Whether nothing was ever written.
+    pub(super) fn is_new(&self) -> bool {
+        self.files.is_empty()
+    }
+
     pub(super) fn start(&self) -> i64 {
         self.files.keys().next().copied().unwrap_or(self.end)
     }

@@ -99,8 +99,8 @@ impl TimerFiles {
         let opened = CheckpointFile::open(&path, Arc::clone(&disk)).map_err(StoreError::io("open", &path))?;
         let (file, checkpoint, noted) = opened;
         let read_slot = match checkpoint.read_time.0 {
-            // New, or so old that nothing can wait.
-            0 => now.0 / config.precision_ms - if log.start() == log.end() { 0 } else { WINDOW_SLOTS },
+            // There was no flush yet: new, or as far back as messages can wait.
+            0 => now.0 / config.precision_ms - if log.is_new() { 0 } else { WINDOW_SLOTS },
             at => at / config.precision_ms,
         };
         let noted = noted.filter(|noted| noted.slot >= read_slot);

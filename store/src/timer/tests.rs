@@ -88,7 +88,8 @@ fn what_was_enrolled_is_there_after_a_kill_also_without_a_flush() {
     let mut files = fixture.open();
     assert_eq!(files.queue_offset(), QueueOffset(33), "nothing is enrolled twice");
     assert_eq!(files.pending(), 33);
-    let expect: Vec<_> = fixture.messages.iter().copied().enumerate().filter(|(n, _)| *n != 1).map(|(_, m)| m).collect();
+    let expect: Vec<_> =
+        fixture.messages.iter().copied().enumerate().filter(|(n, _)| *n != 1).map(|(_, m)| m).collect();
     assert_eq!(messages(&files, NOW_SLOT + 5), expect);
     assert_eq!(messages(&files, NOW_SLOT + 9), fixture.messages[1..2]);
     assert_eq!(files.next_filled(NOW_SLOT, NOW_SLOT + 100).expect("looked"), Some(NOW_SLOT + 5));
@@ -188,8 +189,8 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    // A few near slots that fill up, and the whole window.
-    let slot = prop_oneof![1..6_i64, 1..WINDOW_SLOTS];
+    // A few near slots that fill up, and many more.
+    let slot = prop_oneof![1..6_i64, 1..20_000_i64];
     prop_oneof![
         6 => prop::collection::vec(slot.clone(), 1..8).prop_map(Event::Enrol),
         2 => slot.prop_map(Event::Clear),
@@ -199,7 +200,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn the_wheel_holds_what_a_map_would(events in prop::collection::vec(event(), 1..60)) {
@@ -230,7 +231,7 @@ proptest! {
                 Event::Kill => {
                     drop(files);
                     files = fixture.open();
-                    for slot in unsure.drain() {
+                    for slot in unsure.clone() {
                         files.clear(slot).expect("cleared");
                         model.remove(&slot);
                     }
@@ -242,7 +243,7 @@ proptest! {
             for (slot, expect) in &model {
                 prop_assert_eq!(&messages(&files, *slot), expect);
             }
-            let first = files.next_filled(NOW_SLOT, NOW_SLOT + WINDOW_SLOTS).expect("looked");
+            let first = files.next_filled(NOW_SLOT, NOW_SLOT + 20_001).expect("looked");
             prop_assert_eq!(first, model.keys().next().copied());
         }
     }

@@ -188,4 +188,6 @@ impl Tally {
 }
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const FLUSH_LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// When the next round is due.
-enum Next {
+pub(super) enum Next {
     Now,
     After(Duration),
     /// After this or as soon as there is a message to enrol.

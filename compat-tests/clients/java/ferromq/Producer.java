@@ -1,5 +1,6 @@
 package ferromq;
 
+import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -19,12 +20,15 @@ import org.apache.rocketmq.common.message.MessageConst;
 /**
  * Sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told otherwise;
  * `request topic= key= within=` sends and waits so many milliseconds for the reply.
+ * `recall topic= [handle=]` takes a timed message back, the last one or that of the handle.
  * Transactions need the role's argument `transactional=true`.
  */
 final class Producer implements Session.Role {
     private final DefaultMQProducer producer;
     private final Events events;
     private volatile Thread stream;
+    /** Of the timed message that was sent last. */
+    private volatile String lastHandle = "";
 
     Producer(Line arguments, Events events) {
         this.events = events;
@@ -55,6 +59,9 @@ final class Producer implements Session.Role {
                 break;
             case "request":
                 request(line);
+                break;
+            case "recall":
+                recall(line);
                 break;
             case "stream":
                 stream = new Thread(() -> stream(line), "stream");
@@ -172,6 +179,28 @@ final class Producer implements Session.Role {
         }
     }
 
+    /** Takes back a timed message by the handle that its send was answered with; the method exists in 5.x only. */
+    private void recall(Line line) {
+        try {
+            Object id = DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class)
+                .invoke(producer, line.text("topic"), line.text("handle", lastHandle));
+            events.send(Event.of("recalled").put("msgId", id));
+        } catch (InvocationTargetException failure) {
+            failed(Collections.emptyList(), failure.getCause());
+        } catch (ReflectiveOperationException missing) {
+            throw new IllegalStateException(missing);
+        }
+    }
+
+    /** The handle in the answer to the send of a timed message, else empty; the getter exists in 5.x only. */
+    private static String recallHandle(SendResult result) {
+        try {
+            return Objects.toString(SendResult.class.getMethod("getRecallHandle").invoke(result), "");
+        } catch (ReflectiveOperationException missing) {
+            return "";
+        }
+    }
+
     /** Sends one message after the other until `stop`; a failed key is not sent again. */
     private void stream(Line line) {
         String prefix = line.text("key");
@@ -218,6 +247,8 @@ final class Producer implements Session.Role {
             // The setter exists in 5.x only.
             MessageAccessor.putProperty(message, "TIMER_DELAY_SEC", line.text("delaySeconds"));
         }
+        // Properties with a meaning of their own are refused as user properties.
+        line.under("system.").forEach((name, value) -> MessageAccessor.putProperty(message, name, value));
         for (Map.Entry<String, String> property : line.under("prop.").entrySet()) {
             message.putUserProperty(property.getKey(), property.getValue());
         }
@@ -229,6 +260,10 @@ final class Producer implements Session.Role {
     }
 
     private void sent(List<String> keys, SendResult result) {
+        String handle = recallHandle(result);
+        if (!handle.isEmpty()) {
+            lastHandle = handle;
+        }
         events.send(Event.of("sent")
             .put("keys", keys)
             .put("status", result.getSendStatus().name())
@@ -237,7 +272,8 @@ final class Producer implements Session.Role {
             .put("offsetMsgId", Objects.toString(result.getOffsetMsgId(), ""))
             .put("broker", result.getMessageQueue().getBrokerName())
             .put("queueId", result.getMessageQueue().getQueueId())
-            .put("queueOffset", result.getQueueOffset()));
+            .put("queueOffset", result.getQueueOffset())
+            .put("recallHandle", handle));
     }
 
     private void failed(List<String> keys, Throwable failure) {

@@ -31,7 +31,8 @@ impl Java {
         let broker = format!(
             "brokerClusterName=golden\nbrokerName=golden-a\nbrokerIP1={PROXY}\nbindAddress={BEHIND}\nlistenPort={BROKER_PORT}\n\
              namesrvAddr={PROXY}:{NAME_SERVER_PORT}\nstorePathRootDir=store\nmappedFileSizeCommitLog=67108864\n\
-             maxHashSlotNum=5000\nmaxIndexNum=20000\ntransactionTimeOut=2000\ntransactionCheckInterval=3000\nenableSlaveActingMaster=true\ndiskMaxUsedSpaceRatio=95\n"
+             maxHashSlotNum=5000\nmaxIndexNum=20000\ntransactionTimeOut=2000\ntransactionCheckInterval=3000\nenableSlaveActingMaster=true\ndiskMaxUsedSpaceRatio=95\n\
+             recallMessageEnable=true\n"
         );
         let broker = java(artifacts, scratch, "broker", "org.apache.rocketmq.broker.BrokerStartup", &broker)?;
         up(BROKER_PORT).await?;
