@@ -174,6 +174,7 @@ impl Server {
             setting("transactionCheckInterval", 3000),
             // Sooner than that, as by default: what is not written down when Java looks, it asks about again.
             setting("transactionOpBatchInterval", 500),
+            setting("recallMessageEnable", true),
             match self {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)

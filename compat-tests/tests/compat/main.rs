@@ -27,6 +27,7 @@ mod size;
 mod sql;
 mod stay;
 mod tags;
+mod timer;
 mod transactions;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         full_disk::SCENARIOS,
         hand_over::SCENARIOS,
         stay::SCENARIOS,
+        timer::SCENARIOS,
         admin_brokers::SCENARIOS,
         admin_topics::SCENARIOS,
         admin_groups::SCENARIOS,
