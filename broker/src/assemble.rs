@@ -24,6 +24,7 @@ use crate::delay::{self, DelayError, Delays, Levels, Recalls, TimerError, Timers
 use crate::group::{GroupError, GroupTable};
 use crate::offset::{self, OffsetError, Offsets};
 use crate::persist::LoadError;
+use crate::pop::{self, Pops};
 use crate::pull::{self, Pulls};
 use crate::query::{self, Queries};
 use crate::register::Registrar;
@@ -42,6 +43,7 @@ pub struct Broker {
     store: Arc<Store>,
     offsets: Arc<Offsets>,
     delays: Arc<Delays>,
+    pops: Arc<Pops>,
     registrar: Arc<Registrar>,
     recovery: RecoveryReport,
     /// The listeners and their connections.
@@ -71,6 +73,8 @@ pub enum StartError {
     Delays(#[from] DelayError),
     #[error("open the timer: {0}")]
     Timer(#[from] TimerError),
+    #[error("load the book of ordered pops: {0}")]
+    Pops(LoadError),
 }
 
 impl Broker {
@@ -111,13 +115,14 @@ impl Broker {
         listeners.serve(router, &parts, &servers, &stop_serving);
         parts.start();
         retention::start(&ctx, &store, &parts.topics);
-        let Parts { offsets, delays, registrar, .. } = parts;
+        let Parts { offsets, delays, pops, registrar, .. } = parts;
         Ok(Self {
             identity,
             answered,
             store,
             offsets,
             delays,
+            pops,
             registrar,
             recovery,
             servers,
@@ -151,10 +156,13 @@ impl Broker {
         self.tasks.close();
         self.tasks.wait().await;
         self.offsets.persist().await;
-        let (store, delays) = (self.store, self.delays);
+        let (store, delays, pops) = (self.store, self.delays, self.pops);
         let closing = tokio::task::spawn_blocking(move || {
             if let Err(err) = delays.persist() {
                 tracing::error!(%err, "save the progress of the delay levels");
+            }
+            if let Err(err) = pops.persist() {
+                tracing::error!(%err, "save the book of ordered pops");
             }
             if let Err(err) = store.close() {
                 tracing::error!(%err, "close the store");
@@ -200,7 +208,7 @@ impl Listeners {
 
     fn serve(self, router: Router, parts: &Parts, servers: &TaskTracker, stop: &CancellationToken) {
         // Java does not pull there either: a long poll would take the place of what is to be fast.
-        let fast = Arc::new(router.without(&pull::CODES));
+        let fast = Arc::new(router.without(&pull::CODES).without(&pop::SLOW_CODES));
         servers.spawn(self.main.run(Arc::new(router), Arc::clone(&parts.clients) as _, stop.clone()));
         servers.spawn(self.fast.run(fast, Arc::clone(&parts.clients) as _, stop.clone()));
     }
@@ -216,6 +224,7 @@ struct Parts {
     sends: Arc<Sends>,
     pulls: Arc<Pulls>,
     replies: Arc<Replies>,
+    pops: Arc<Pops>,
     retries: Arc<Retries>,
     delays: Arc<Delays>,
     transactions: Arc<Transactions>,
@@ -273,6 +282,20 @@ impl Parts {
             Arc::clone(&offsets),
             Arc::clone(&stats),
         );
+        let pops = pop::Parts {
+            ctx: ctx.clone(),
+            store: store(),
+            topics: topics(),
+            groups: groups(),
+            clients: Arc::clone(&clients),
+            offsets: Arc::clone(&offsets),
+            stats: Arc::clone(&stats),
+            timer: {
+                let clock = ctx.clock.clone();
+                Box::new(move || clock.now())
+            },
+        };
+        let pops = Pops::open(pops, &config_dir).map_err(StartError::Pops)?;
         let queries = Queries::new(ctx.clone(), store(), Arc::clone(&clients));
         let registrar = Registrar::new(ctx.clone(), topics(), Arc::default());
         let admin = Admin::new(admin::Parts {
@@ -298,6 +321,7 @@ impl Parts {
             sends,
             pulls,
             replies,
+            pops,
             retries,
             delays,
             transactions,
@@ -312,6 +336,7 @@ impl Parts {
     fn routes(&self, router: &mut Router) {
         send::routes(&self.sends, router);
         pull::routes(&self.pulls, router);
+        pop::routes(&self.pops, router);
         offset::routes(&self.offsets, router);
         client::routes(&self.clients, router);
         client::lock_routes(&self.locks, router);
@@ -329,7 +354,9 @@ impl Parts {
         self.stats.start();
         self.clients.start();
         self.offsets.start();
-        self.pulls.start();
+        let pops = Arc::clone(&self.pops);
+        self.pulls.start(move |queue| pops.grown(queue));
+        self.pops.start();
         self.delays.start();
         self.transactions.start();
         self.timers.start();

@@ -11,6 +11,7 @@ mod filter;
 mod group;
 mod offset;
 mod persist;
+mod pop;
 mod pull;
 mod query;
 mod register;

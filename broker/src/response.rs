@@ -8,6 +8,7 @@ use crate::client::ClientError;
 use crate::delay::{RecallError, TimerQueryError, TimerRefusal};
 use crate::group::GroupError;
 use crate::offset::OffsetError;
+use crate::pop::PopError;
 use crate::pull::PullError;
 use crate::query::QueryError;
 use crate::retry::RetryError;
@@ -68,6 +69,31 @@ impl IntoResponse for PullError {
             Self::NoFilter => ResponseCode::FILTER_DATA_NOT_EXIST,
             Self::FilterNotLatest => ResponseCode::FILTER_DATA_NOT_LATEST,
             Self::Header { .. } | Self::FilterUnsupported(_) | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for PopError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Slave => ResponseCode::SYSTEM_BUSY,
+            Self::TooLate(_) => ResponseCode::POLLING_TIMEOUT,
+            Self::BrokerForbidden { .. } | Self::TopicForbidden(_) | Self::GroupForbidden(_) => {
+                ResponseCode::NO_PERMISSION
+            }
+            Self::TooManyMessages(_) | Self::IllegalQueue(_) => ResponseCode::INVALID_PARAMETER,
+            Self::UnknownTopic(_) => ResponseCode::TOPIC_NOT_EXIST,
+            Self::UnknownGroup(_) => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            Self::BadSubscription(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            Self::IllegalAckQueue(_) | Self::NotLeased { .. } => ResponseCode::MESSAGE_ILLEGAL,
+            Self::NoMessage { .. } | Self::NothingToAck => ResponseCode::NO_MESSAGE,
+            Self::Put(err) => err.code(),
+            Self::Header { .. }
+            | Self::Body(_)
+            | Self::NoTimer(_)
+            | Self::FilterUnsupported(_)
+            | Self::Handle(_)
+            | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
         }
     }
 }

@@ -25,6 +25,14 @@ remoting::choice! {
     }
 }
 
+remoting::choice! {
+    /// How a group consumes. Java: `MessageRequestMode`.
+    pub enum DefaultRequestMode {
+        Pull = "PULL",
+        Pop = "POP",
+    }
+}
+
 remoting::config! {
     /// Settings of a broker; [`BrokerConfig::of_this_machine`] is where a start begins.
     pub struct BrokerConfig {
@@ -186,6 +194,34 @@ remoting::config! {
 
         /// Store replies to requests, too, beside passing them on to who asked.
         store_reply_message_enable: bool = true, "storeReplyMessageEnable";
+
+        // Pops.
+
+        /// Queues of the revive log, which leases are spread over; those of a folder must not become fewer while
+        /// there are leases.
+        revive_queue_num: i32 = 8, "reviveQueueNum", restart;
+        /// Time between two looks for leases that are over.
+        revive_interval: Millis = Millis::new(1000), "reviveInterval", restart;
+        /// Name retry topics of pops `%RETRY%group+topic` instead of `%RETRY%group_topic`.
+        enable_retry_topic_v2: bool = false, "enableRetryTopicV2";
+        /// With `enableRetryTopicV2`, pop from those of the older name as well.
+        retrieve_message_from_pop_retry_topic_v1: bool = true, "retrieveMessageFromPopRetryTopicV1";
+        /// Percent of the pops that look at the retry topic first; the others look there last.
+        pop_from_retry_probability: i32 = 20, "popFromRetryProbability";
+        /// Give messages of a retry topic under that topic, instead of under the one they were sent to.
+        pop_response_return_actual_retry_topic: bool = false, "popResponseReturnActualRetryTopic";
+        /// A group that is new to a queue begins at its first message as long as that is likely cached.
+        init_pop_offset_by_check_msg_in_mem: bool = true, "initPopOffsetByCheckMsgInMem";
+        /// Pops of one group that may wait for one queue of a topic, or for any.
+        pop_polling_size: usize = 1024, "popPollingSize";
+        /// Pops that may wait at a time.
+        max_pop_polling_size: usize = 100_000, "maxPopPollingSize";
+        /// How groups consume that nobody has set a mode for: `PULL` or `POP`.
+        default_message_request_mode: DefaultRequestMode = DefaultRequestMode::Pull, "defaultMessageRequestMode";
+        /// Members of such a group that share the queues of one; 0 or less: all share all.
+        default_pop_share_queue_num: i32 = -1, "defaultPopShareQueueNum";
+        /// Divide queues among the members of a group that ask the broker to; if not, each gets all.
+        server_load_balancer_enable: bool = true, "serverLoadBalancerEnable";
 
         // Offsets, retries and delays.
 

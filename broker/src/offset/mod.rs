@@ -7,6 +7,7 @@ mod bounds;
 mod commit;
 mod copy;
 mod file;
+mod popped;
 mod progress;
 mod push;
 mod query;
@@ -16,7 +17,8 @@ mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use progress::{Commit, Progress};
+pub(crate) use popped::Noted;
+pub(crate) use progress::{Commit, Progress, Turn};
 use remoting::config::SaveError;
 use remoting::header::HeaderError;
 use remoting::protocol::RequestCode;
@@ -32,6 +34,7 @@ use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::file::OffsetFile;
+use self::popped::Popped;
 use self::table::Table;
 use crate::client::Clients;
 use crate::context::Context;
@@ -48,6 +51,7 @@ pub(crate) struct Offsets {
     clients: Arc<Clients>,
     table: Table,
     file: OffsetFile,
+    popped: Popped,
 }
 
 #[derive(Debug, Error)]
@@ -117,7 +121,8 @@ impl Offsets {
         clients: Arc<Clients>,
     ) -> Result<Arc<Self>, OffsetError> {
         let (file, table) = OffsetFile::load(config_dir, ctx.clock.now())?;
-        Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file }))
+        let popped = Popped::new(&ctx.identity);
+        Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file, popped }))
     }
 
     /// Where a group goes on: its pending reset, or what it committed.
@@ -199,7 +204,7 @@ impl Offsets {
     /// # Errors
     /// [`OffsetError::Save`].
     pub(crate) fn save(&self) -> Result<(), OffsetError> {
-        self.file.save(|| self.to_java())
+        self.file.save(|| self.with_pops(|| self.to_java()))
     }
 }
 

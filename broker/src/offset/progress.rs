@@ -21,6 +21,19 @@ struct Place {
     reset: Option<QueueOffset>,
     /// What the last pull found, or what comes behind it, was not in memory.
     cold: bool,
+    /// A pop reads the queue; others leave it alone.
+    popping: bool,
+    /// One did so since.
+    turned_away: bool,
+}
+
+/// Whether a pop may read a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Another one is at it.
+    Busy,
+    /// Until [`Progress::end_pop`]. `reset`: an administrator has put the group there, which ends by being told.
+    Ours { committed: Option<QueueOffset>, reset: Option<QueueOffset> },
 }
 
 /// What a pull has to know before it reads.
@@ -100,6 +113,42 @@ impl Progress {
         let mut queues = self.queues.lock();
         let place = queues.get_mut(&queue);
         place.map_or_else(Start::default, |place| Start { reset: place.reset.take(), cold: place.cold })
+    }
+
+    /// Before a pop.
+    pub(crate) fn begin_pop(&self, queue: QueueId) -> Turn {
+        let mut turn = Turn::Busy;
+        self.change(queue, |place| {
+            if place.popping {
+                place.turned_away = true;
+            } else {
+                place.popping = true;
+                turn = Turn::Ours { committed: place.committed, reset: place.reset.take() };
+            }
+            Commit::Done
+        });
+        turn
+    }
+
+    /// After a pop; true if another one was turned away meanwhile.
+    pub(crate) fn end_pop(&self, queue: QueueId) -> bool {
+        let mut queues = self.queues.lock();
+        let Some(place) = queues.get_mut(&queue) else { return false };
+        place.popping = false;
+        std::mem::take(&mut place.turned_away)
+    }
+
+    /// Whether a pop reads the queue just now.
+    pub(crate) fn is_popping(&self, queue: QueueId) -> bool {
+        self.place(queue).popping
+    }
+
+    /// Commits an offset that is known not to be lower than it was, whatever else is committed meanwhile.
+    pub(crate) fn advance(&self, queue: QueueId, to: QueueOffset) {
+        self.change(queue, |place| {
+            place.committed = place.committed.max(Some(to));
+            Commit::Done
+        });
     }
 
     /// Replaces what is committed by what another group has committed.

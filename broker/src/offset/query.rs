@@ -29,7 +29,7 @@ impl Handle<QueryConsumerOffset> for Offsets {
 impl Offsets {
     /// The queue still has its first message, and it is likely in memory. A group that is new to such a queue consumes
     /// it from the beginning, whatever it would do in an older one.
-    fn is_whole_and_recent(&self, topic: &str, queue: QueueId) -> bool {
+    pub(crate) fn is_whole_and_recent(&self, topic: &str, queue: QueueId) -> bool {
         if self.store.min_offset(topic, queue).is_none_or(|min| min.0 > 0) {
             return false;
         }

@@ -24,7 +24,7 @@ use remoting::connection::Peer;
 use remoting::frame::RemotingCommand;
 use remoting::protocol::RequestCode;
 use remoting::router::{HandleBatch, Router};
-use store::Store;
+use store::{Arrivals, Store};
 
 use self::reader::Reader;
 use self::request::Pull;
@@ -60,9 +60,10 @@ impl Pulls {
         Arc::new(Self { reader: Arc::new(Reader::new(ctx, store, topics, groups, clients, offsets, stats)) })
     }
 
-    /// Begins to serve the pulls that wait.
-    pub(crate) fn start(&self) {
-        self.reader.ctx.tasks.spawn(Arc::clone(&self.reader).serve_waiting());
+    /// Begins to serve the pulls that wait. The store reports each grown queue once, so whoever else waits for queues is
+    /// told from here by `tell`, which must not block.
+    pub(crate) fn start(&self, tell: impl Fn(&Arrivals) + Send + 'static) {
+        self.reader.ctx.tasks.spawn(Arc::clone(&self.reader).serve_waiting(tell));
     }
 }
 

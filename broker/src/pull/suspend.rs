@@ -47,14 +47,17 @@ impl Reader {
     }
 
     /// Serves waiting pulls until the broker stops.
-    pub(super) async fn serve_waiting(self: Arc<Self>) {
+    pub(super) async fn serve_waiting(self: Arc<Self>, tell: impl Fn(&Arrivals) + Send) {
         let mut look = interval(LOOK_PERIOD);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = self.ctx.stopping.cancelled() => return,
-                queues = self.store.grown() => queues.iter().for_each(|queue| self.serve_grown(queue)),
+                queues = self.store.grown() => for queue in &queues {
+                    tell(queue);
+                    self.serve_grown(queue);
+                },
                 _ = look.tick(), if self.waiting.len() > 0 => self.end_waits(),
                 () = self.waiting.begun() => {}
             }

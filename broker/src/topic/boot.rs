@@ -14,8 +14,6 @@ const CLUSTER_QUEUES: i32 = 16;
 /// One per delay level.
 const SCHEDULE_QUEUES: i32 = 18;
 
-const REVIVE_QUEUES: i32 = 8;
-
 /// In no particular order; what a saved table says about one of them counts more.
 pub(super) fn topics(identity: &Identity, settings: &BrokerConfig) -> Vec<TopicConfig> {
     let own = OwnTopics::of(identity);
@@ -29,7 +27,7 @@ pub(super) fn topics(identity: &Identity, settings: &BrokerConfig) -> Vec<TopicC
         one(OFFSET_MOVED_TOPIC),
         TopicConfig::new(SCHEDULE_TOPIC, SCHEDULE_QUEUES, READ_WRITE),
         one(&own.reply),
-        TopicConfig::new(own.revive, REVIVE_QUEUES, READ_WRITE),
+        TopicConfig::new(own.revive, settings.revive_queue_num, READ_WRITE),
         TopicConfig::new(own.sync_member, 1, TopicConfig::INHERIT),
         one(HALF_TOPIC),
         one(OP_HALF_TOPIC),

@@ -11,7 +11,7 @@ pub(crate) mod validate;
 
 pub(crate) use attributes::{Attribute, AttributeChanges, AttributeError, RESERVE_TIME, Rule};
 pub(crate) use table::TopicTable;
-pub(crate) use validate::{NameError, SystemTopics};
+pub(crate) use validate::{NameError, OwnTopics, SystemTopics, TIMER_TOPIC};
 
 use remoting::body::TopicConfig;
 use remoting::config::SaveError;

@@ -2,6 +2,7 @@
 //!
 //! Nulls are left out when written; members that a peer does not send take Java's defaults.
 
+mod assignment;
 mod client;
 mod data_version;
 pub mod fastjson;
@@ -11,6 +12,7 @@ mod kv;
 mod lists;
 mod lock;
 mod offset;
+mod pop;
 mod producer;
 mod queue;
 mod register;
@@ -19,6 +21,10 @@ mod stats;
 mod timer;
 mod topic;
 
+pub use assignment::{
+    MessageQueueAssignment, MessageRequestMode, MessageRequestModes, QueryAssignmentBody, QueryAssignmentReplyBody,
+    RequestMode,
+};
 pub use client::{
     CheckClientRequestBody, Connection, ConsumeFromWhere, ConsumeType, ConsumerConnection, ConsumerData,
     ExpressionType, HeartbeatData, MessageModel, ProducerData, SubscriptionData,
@@ -36,6 +42,7 @@ pub use offset::{
     ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets, DelayOffsets, QueueWithOffset, ResetOffsetBody,
     ResetOffsetBodyForCpp,
 };
+pub use pop::{BatchAck, BatchAckBody, BitSet};
 pub use producer::{ProducerConnection, ProducerInfo, ProducerTableInfo};
 pub use queue::{MessageQueue, QueueMap};
 pub use register::{RegisterBodyError, RegisterBrokerBody};

@@ -3,6 +3,7 @@
 //! Bodies are in [`crate::body`]; which peers send what is in `docs/requests.md`.
 
 pub mod admin;
+pub mod assignment;
 pub mod callback;
 pub mod client;
 mod codes;
@@ -10,6 +11,7 @@ pub mod config;
 pub mod group;
 pub mod kv;
 pub mod offset;
+pub mod pop;
 pub mod pull;
 pub mod query;
 pub mod register;

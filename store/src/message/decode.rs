@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use remoting::types::{Host, PhysicalOffset, QueueId, QueueOffset, Timestamp};
 use thiserror::Error;
 
-use super::{BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, SYS_FLAG_AT, sys_flag};
+use super::{BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, QUEUE_OFFSET_AT, SYS_FLAG_AT, sys_flag};
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -235,6 +235,18 @@ impl<'a> Reader<'a> {
     fn text(&mut self, len: usize) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.take(len)?).map_err(|_| DecodeError::Text)
     }
+}
+
+/// The queue offset of each record of a slice of the log, up to the first byte that is no whole record.
+pub fn queue_offsets(mut records: &[u8]) -> impl Iterator<Item = QueueOffset> {
+    std::iter::from_fn(move || {
+        let size = records.first_chunk::<4>().map(|size| i32::from_be_bytes(*size))?;
+        let size = usize::try_from(size).ok().filter(|size| *size > 0)?;
+        let record = records.get(..size)?;
+        let offset = record.get(QUEUE_OFFSET_AT..)?.first_chunk::<8>()?;
+        records = &records[size..];
+        Some(QueueOffset(i64::from_be_bytes(*offset)))
+    })
 }
 
 /// Store time of a record, without reading the rest of it.

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use remoting::types::{Host, PhysicalOffset, QueueOffset, Timestamp};
+use remoting::types::{Host, PhysicalOffset, QueueOffset, Timestamp, TopicName};
 
-use super::decode::body_crc;
+use super::decode::{StoredMessage, body_crc};
 use super::properties::{NAME_VALUE_SEPARATOR, SEPARATOR, name};
 use super::{BORN_HOST_AT, MAGIC_V1, MAGIC_V2, Message, PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT, sys_flag};
 
@@ -118,6 +118,26 @@ pub fn encode_at(message: &Message<'_>, queue: QueueOffset, physical: PhysicalOf
     let mut record = Vec::new();
     encode(&mut record, message, Trailer::default()).apply(&mut record, queue, physical, stored);
     record
+/// Appends a stored message as it would be under another topic and with other properties; its place and time stay.
+///
+/// `properties` must not be longer than [`super::MAX_PROPERTIES_BYTES`].
+pub fn redress(out: &mut Vec<u8>, stored: &StoredMessage<'_>, topic: &TopicName, properties: &str) {
+    let start = out.len();
+    let message = Message {
+        topic,
+        queue_id: stored.queue_id,
+        flag: stored.flag,
+        sys_flag: stored.sys_flag,
+        born_timestamp: stored.born_timestamp,
+        born_host: stored.born_host,
+        store_host: stored.store_host,
+        reconsume_times: stored.reconsume_times,
+        prepared_transaction_offset: stored.prepared_transaction_offset,
+        body: stored.body,
+        properties,
+    };
+    let patch = encode(out, &message, Trailer::default());
+    patch.apply(&mut out[start..], stored.queue_offset, stored.physical_offset, stored.store_timestamp);
 }
 
 fn host_flags(message: &Message<'_>) -> i32 {

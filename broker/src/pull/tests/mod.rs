@@ -60,7 +60,7 @@ impl Fixture {
         );
         let stats = Stats::new(ctx.clone());
         let pulls = Pulls::new(ctx, store, topics, groups, clients, offsets.unwrap(), stats);
-        pulls.start();
+        pulls.start(|_| {});
         let this = Self { pulls, peer: peer(7), surroundings };
         this.put_topic(TopicConfig::new("T", 2, 6));
         this.join(&format!(r#"{{"topic":"T","subString":"{tags}","subVersion":5,{}}}"#, codes(tags)), "").await;

@@ -1,0 +1,100 @@
+//! What a crash must not undo: how far groups have popped.
+//!
+//! The file of offsets is a few seconds old when the broker is killed, and by it alone a group would be given again what it
+//! has popped and acknowledged since. But each lease is in the log. So the file also says up to where the log's leases are
+//! in it, as the offsets of a group that nobody else has; after a crash, those behind are read once more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use parking_lot::{RwLock, RwLockReadGuard};
+use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
+
+use super::Offsets;
+use crate::context::Identity;
+use crate::topic::{OwnTopics, TIMER_TOPIC};
+
+/// Its offsets are the ends of the queues that leases go to, as of a moment before the table was saved.
+const NOTES_GROUP: &str = "CID_RMQ_SYS_POPPED";
+
+/// An end that the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub(crate) topic: TopicName,
+    pub(crate) queue: QueueId,
+    pub(crate) end: QueueOffset,
+}
+
+#[derive(Debug)]
+pub(super) struct Popped {
+    group: GroupName,
+    /// Where leases go: those of the timer, and the revive log, which gets the shortest ones directly.
+    topics: [TopicName; 2],
+    /// Held shared from the storing of a lease until its offset is in the table.
+    leasing: RwLock<()>,
+    /// There are pops; brokers without have no such notes.
+    used: AtomicBool,
+}
+
+impl Popped {
+    pub(super) fn new(identity: &Identity) -> Self {
+        let topics = [TIMER_TOPIC.into(), OwnTopics::of(identity).revive];
+        Self { group: NOTES_GROUP.into(), topics, leasing: RwLock::new(()), used: AtomicBool::new(false) }
+    }
+}
+
+impl Offsets {
+    /// To be held from before a lease is stored until the group's offset is committed behind it.
+    pub(crate) fn leasing(&self) -> RwLockReadGuard<'_, ()> {
+        self.popped.used.store(true, Ordering::Relaxed);
+        self.popped.leasing.read()
+    }
+
+    /// The ends that were noted when the table was last saved; none if nobody ever popped.
+    pub(crate) fn noted_leases(&self) -> Vec<Noted> {
+        let mut noted = Vec::new();
+        for topic in &self.popped.topics {
+            let committed = self.table.find(&self.popped.group, topic).map(|progress| progress.committed());
+            let ends = committed.unwrap_or_default().into_iter();
+            noted.extend(ends.map(|(queue, end)| Noted { topic: topic.clone(), queue, end }));
+        }
+        self.popped.used.fetch_or(!noted.is_empty(), Ordering::Relaxed);
+        noted
+    }
+
+    /// Encodes the table with the ends of the queues of leases as they were before, and returns once the log holds all that
+    /// the text says as surely as it can. Blocks.
+    pub(super) fn with_pops(&self, encode: impl FnOnce() -> String) -> String {
+        if !self.popped.used.load(Ordering::Relaxed) {
+            return encode();
+        }
+        let ends = self.lease_ends();
+        for Noted { topic, queue, end } in ends {
+            // Replaced, not advanced: a queue that was deleted begins anew.
+            self.table.progress(&self.popped.group, &topic).commit(queue, end);
+        }
+        let text = encode();
+        let (sender, receiver) = mpsc::channel();
+        let told = move |outcome| {
+            // The other end waits for this and nothing else.
+            let _ = sender.send(outcome);
+        };
+        self.store.when_confirmed(self.store.max_physical_offset(), Box::new(told));
+        if receiver.recv().is_err() {
+            tracing::debug!("the store ended before it confirmed what was popped");
+        }
+        text
+    }
+
+    fn lease_ends(&self) -> Vec<Noted> {
+        let _none_under_way = self.popped.leasing.write();
+        let mut ends = Vec::new();
+        for topic in &self.popped.topics {
+            for queue in self.store.queues(topic) {
+                let end = self.store.max_offset(topic, queue).unwrap_or_default();
+                ends.push(Noted { topic: topic.clone(), queue, end });
+            }
+        }
+        ends
+    }
+}

@@ -1,0 +1,109 @@
+//! Answers to pops.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use remoting::connection::{Peer, ReplyTo};
+use remoting::header::NoHeader;
+use remoting::protocol::ResponseCode;
+use remoting::protocol::pop::PopMessageReply;
+use remoting::router::IntoResponse;
+use remoting::types::TopicName;
+use store::ReadStatus;
+use store::message::properties::{self, name};
+use store::message::{MAX_PROPERTIES_BYTES, StoredMessage, redress};
+
+use super::PopError;
+
+/// The handle of a message that comes again. Java: `MessageConst.PROPERTY_POP_CK`.
+pub(super) const POP_CK: &str = "POP_CK";
+
+pub(super) fn found(peer: &Peer, to: ReplyTo, reply: &PopMessageReply, messages: Vec<Bytes>) {
+    let remark = ReadStatus::Found.java_name();
+    peer.replies(|out| out.reply(to, ResponseCode::SUCCESS, Some(remark), reply, messages));
+}
+
+/// Nothing was found in time, or too many wait already.
+pub(super) fn nothing(peer: &Peer, to: ReplyTo, code: ResponseCode, reply: &PopMessageReply) {
+    let remark = ReadStatus::NoMessageInQueue.java_name();
+    peer.replies(|out| out.reply(to, code, Some(remark), reply, ()));
+}
+
+pub(super) fn refuse(peer: &Peer, to: ReplyTo, err: &PopError) {
+    let (code, remark) = (err.code(), err.to_string());
+    tracing::debug!(remote = %peer.remote(), %code, remark, "a request of POP is refused");
+    peer.replies(|out| out.reply(to, code, Some(&remark), &NoHeader, ()));
+}
+
+/// Appends a message of a retry topic under the topic that the consumer knows, with its handle.
+///
+/// Java: `PopMessageProcessor.popMsgFromQueue`, where a handle that is there already is left.
+pub(super) fn as_normal(out: &mut Vec<u8>, stored: &StoredMessage<'_>, topic: &TopicName, handle: &str) {
+    // A checksum over the whole record would be wrong.
+    let plain: Cow<'_, str> = if stored.property(name::CRC32).is_some() {
+        properties::remove(stored.properties, name::CRC32).into()
+    } else {
+        stored.properties.into()
+    };
+    let mut text = plain.into_owned();
+    if properties::get(&text, POP_CK).is_none() {
+        text = properties::set(&text, POP_CK, handle);
+    }
+    if text.len() > MAX_PROPERTIES_BYTES {
+        // The client then makes the handle of what the answer says.
+        text = properties::remove(&text, POP_CK);
+    }
+    redress(out, stored, topic, &text);
+}
+
+#[cfg(test)]
+mod tests {
+    use remoting::types::{Host, QueueId};
+    use store::message::Message;
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_comes_again_is_of_the_topic_that_the_consumer_knows() {
+        let retry = TopicName::new("%RETRY%g_T");
+        let host = Host { ip: [10, 0, 0, 1].into(), port: 10911 };
+        let message = Message {
+            properties: "a\u{1}1\u{2}__CRC32#\u{1}123\u{2}",
+            reconsume_times: 3,
+            ..Message::new(&retry, QueueId(0), b"body", host)
+        };
+        let mut batch = store::AppendBatch::new(1000);
+        batch.push(&message).unwrap();
+        let stored = StoredMessage { properties: message.properties, topic: &retry, ..sample(&message) };
+        let mut out = Vec::new();
+        as_normal(&mut out, &stored, &"T".into(), "1 2 3");
+        let read = StoredMessage::parse(&out).unwrap();
+        assert_eq!((read.topic, read.body, read.reconsume_times), ("T", b"body".as_slice(), 3));
+        assert_eq!(read.properties, "a\u{1}1\u{2}POP_CK\u{1}1 2 3\u{2}");
+        assert_eq!((read.queue_offset, read.physical_offset), (stored.queue_offset, stored.physical_offset));
+        assert_eq!((read.store_timestamp, read.size), (stored.store_timestamp, out.len()));
+        read.check_crc().unwrap();
+    }
+
+    fn sample<'a>(message: &Message<'a>) -> StoredMessage<'a> {
+        StoredMessage {
+            size: 0,
+            magic: 0,
+            body_crc: 0,
+            queue_id: message.queue_id,
+            flag: message.flag,
+            queue_offset: remoting::types::QueueOffset(17),
+            physical_offset: remoting::types::PhysicalOffset(4711),
+            sys_flag: message.sys_flag,
+            born_timestamp: message.born_timestamp,
+            born_host: message.born_host,
+            store_timestamp: remoting::types::Timestamp(99),
+            store_host: message.store_host,
+            reconsume_times: message.reconsume_times,
+            prepared_transaction_offset: 0,
+            body: message.body,
+            topic: message.topic,
+            properties: message.properties,
+        }
+    }
+}

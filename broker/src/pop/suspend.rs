@@ -1,0 +1,229 @@
+//! Pops that wait. Java: `PopLongPollingService`.
+//!
+//! One task serves them all: those of a group are served one after the other as long as there are messages for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use remoting::connection::{Peer, ReplyTo};
+use remoting::protocol::ResponseCode;
+use remoting::protocol::pop::PopMessageReply;
+use remoting::types::Timestamp;
+use store::Arrivals;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::request::{Key, Pop};
+use super::take::{Patience, Taken, Wait};
+use super::waiting::{Bounds, Waiter};
+use super::{PopError, Pops, answer};
+use crate::config::BrokerConfig;
+
+/// How often deadlines and closed connections are looked for; a pop waits so much too long at most. Java: 20 ms.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
+
+/// Whether a pop found something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    Done,
+    Waits,
+}
+
+impl Pops {
+    /// Serves a pop that has just come.
+    pub(super) fn serve(self: &Arc<Self>, pop: Pop) {
+        let settings = self.ctx.settings();
+        let admitted = match self.check(&pop, &settings) {
+            Ok(admitted) => admitted,
+            Err(err) => return answer::refuse(&pop.peer, pop.to, &err),
+        };
+        match self.take(&pop, &admitted, &settings, Patience::None) {
+            Taken::Cold => self.serve_cold(pop),
+            taken => {
+                self.conclude(pop, taken, &settings);
+            }
+        }
+    }
+
+    /// Serves a pop on a blocking thread.
+    fn serve_cold(self: &Arc<Self>, pop: Pop) {
+        let this = Arc::clone(self);
+        let busy = pop.peer.busy();
+        self.ctx.tasks.spawn(async move {
+            let place = this.cold.acquire().await.expect("the semaphore is never closed");
+            let (peer, to, pops) = (pop.peer.clone(), pop.to, Arc::clone(&this));
+            let served = tokio::task::spawn_blocking(move || pops.serve_patiently(pop)).await;
+            if let Err(err) = served {
+                tracing::error!(%err, "a reader of old messages ended");
+                answer::refuse(&peer, to, &PopError::ReaderGone);
+            }
+            drop((place, busy));
+        });
+    }
+
+    fn serve_patiently(self: &Arc<Self>, pop: Pop) {
+        let settings = self.ctx.settings();
+        match self.check(&pop, &settings) {
+            Ok(admitted) => {
+                let taken = self.take(&pop, &admitted, &settings, Patience::ForDisk);
+                self.conclude(pop, taken, &settings);
+            }
+            Err(err) => answer::refuse(&pop.peer, pop.to, &err),
+        }
+    }
+
+    /// Answers a pop, or lets it wait.
+    fn conclude(self: &Arc<Self>, pop: Pop, taken: Taken, settings: &BrokerConfig) -> Served {
+        match taken {
+            Taken::Leased(lease) => {
+                let (rest, key) = (lease.rest, pop.key());
+                self.grant(&pop, lease);
+                if rest > 0 {
+                    // There is something for the next, too.
+                    self.waiting.wake(key);
+                }
+                Served::Done
+            }
+            Taken::Nothing { rest, wait, revive_queue, pop_time } => {
+                let reply = PopMessageReply {
+                    pop_time,
+                    invisible_time: pop.header.invisible_time,
+                    revive_queue,
+                    rest_num: rest,
+                    start_offset_info: Some(String::new()),
+                    msg_offset_info: Some(String::new()),
+                    order_count_info: pop.is_ordered().then(String::new),
+                };
+                self.suspend(pop, &wait, &reply, settings)
+            }
+            // Only without patience.
+            Taken::Cold => {
+                self.serve_cold(pop);
+                Served::Done
+            }
+        }
+    }
+
+    fn suspend(&self, pop: Pop, wait: &Wait, reply: &PopMessageReply, settings: &BrokerConfig) -> Served {
+        let (peer, to): (Peer, ReplyTo) = (pop.peer.clone(), pop.to);
+        let expires = pop.expires();
+        if pop.header.poll_time <= 0 || expires <= self.ctx.clock.now() || self.ctx.stopping.is_cancelled() {
+            answer::nothing(&peer, to, ResponseCode::POLLING_TIMEOUT, reply);
+            return Served::Done;
+        }
+        let (key, busy) = (pop.key(), pop.peer.busy());
+        if self.waiting.add(Waiter { what: pop, expires, busy }, bounds(settings)).is_some() {
+            answer::nothing(&peer, to, ResponseCode::POLLING_FULL, reply);
+            return Served::Done;
+        }
+        self.watch(&key, wait);
+        Served::Waits
+    }
+
+    /// Has `key` served when something of this comes to pass; also if it has meanwhile.
+    pub(super) fn watch(&self, key: &Key, wait: &Wait) {
+        let arrivals: Vec<_> =
+            wait.growth.iter().map(|(topic, queue, offset)| (self.store.arrivals(topic, *queue), *offset)).collect();
+        self.waiting.watch(key, arrivals.iter().map(|(queue, _)| queue));
+        for (queue, offset) in &arrivals {
+            queue.report_past(*offset);
+        }
+        if wait.busy.iter().any(|(progress, queue)| !progress.is_popping(*queue)) {
+            self.waiting.wake(key.clone());
+        }
+        if let Some(until) = wait.until {
+            self.waiting.set_alarm(key, until);
+        }
+    }
+
+    /// A queue has grown that was asked to be reported.
+    pub(crate) fn grown(&self, queue: &Arrivals) {
+        self.waiting.grown(queue);
+    }
+
+    /// Serves what waits until the broker stops.
+    pub(super) async fn serve_waiting(self: Arc<Self>) {
+        let mut look = interval(LOOK_PERIOD);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let alarm = self.waiting.next_alarm().map(|at| self.until(at));
+            tokio::select! {
+                biased;
+                () = self.ctx.stopping.cancelled() => return self.end_all(),
+                () = self.waiting.news() => {}
+                () = sleep(alarm.unwrap_or_default()), if alarm.is_some() => {}
+                _ = look.tick(), if !self.waiting.is_empty() => self.end_waits(self.ctx.clock.now()),
+            }
+            for key in self.waiting.take_woken(self.ctx.clock.now()) {
+                self.serve_key(&key);
+            }
+        }
+    }
+
+    fn until(&self, at: Timestamp) -> Duration {
+        let millis = at.0.saturating_sub(self.ctx.clock.now().0);
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+
+    /// Serves those who wait for the same, as long as there is something.
+    pub(super) fn serve_key(self: &Arc<Self>, key: &Key) {
+        self.notify(key);
+        for queue in self.waiting.queues(key) {
+            while let Some(waiter) = self.waiting.take(key, queue) {
+                if self.serve_again(waiter) == Served::Waits {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn serve_again(self: &Arc<Self>, waiter: Waiter<Pop>) -> Served {
+        let mut pop = waiter.what;
+        pop.began = Instant::now();
+        let settings = self.ctx.settings();
+        match self.check(&pop, &settings) {
+            Ok(admitted) => {
+                let taken = self.take(&pop, &admitted, &settings, Patience::None);
+                self.conclude(pop, taken, &settings)
+            }
+            Err(err) => {
+                answer::refuse(&pop.peer, pop.to, &err);
+                Served::Done
+            }
+        }
+    }
+
+    fn end_waits(self: &Arc<Self>, now: Timestamp) {
+        let over = self.waiting.take_over(now);
+        for waiter in over.pops {
+            if waiter.what.peer.is_closed() {
+                self.give_up(&waiter.what);
+            } else {
+                self.serve_again(waiter);
+            }
+        }
+        over.notices.iter().for_each(|waiter| self.end_notice(waiter));
+    }
+
+    fn end_all(&self) {
+        let over = self.waiting.take_over(Timestamp(i64::MAX));
+        over.pops.iter().for_each(|waiter| self.give_up(&waiter.what));
+        over.notices.iter().for_each(|waiter| self.end_notice(waiter));
+    }
+
+    fn give_up(&self, pop: &Pop) {
+        let reply = PopMessageReply {
+            pop_time: self.ctx.clock.now(),
+            invisible_time: pop.header.invisible_time,
+            revive_queue: 0,
+            rest_num: 0,
+            start_offset_info: Some(String::new()),
+            msg_offset_info: Some(String::new()),
+            order_count_info: None,
+        };
+        answer::nothing(&pop.peer, pop.to, ResponseCode::POLLING_TIMEOUT, &reply);
+    }
+}
+
+pub(super) fn bounds(settings: &BrokerConfig) -> Bounds {
+    Bounds { each: settings.pop_polling_size, all: settings.max_pop_polling_size }
+}
