@@ -4,8 +4,7 @@
 //! has popped and acknowledged since. But each lease is in the log. So the file also says up to where the log's leases are
 //! in it, as the offsets of a group that nobody else has; after a crash, those behind are read once more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 
 use parking_lot::{RwLock, RwLockReadGuard};
 use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
@@ -32,21 +31,28 @@ pub(super) struct Popped {
     topics: [TopicName; 2],
     /// Held shared from the storing of a lease until its offset is in the table.
     leasing: RwLock<()>,
-    /// There are pops; brokers without have no such notes.
-    used: AtomicBool,
+    /// There are pops; brokers without have no such notes. Set once the file has some.
+    used: OnceLock<()>,
 }
 
 impl Popped {
     pub(super) fn new(identity: &Identity) -> Self {
         let topics = [TIMER_TOPIC.into(), OwnTopics::of(identity).revive];
-        Self { group: NOTES_GROUP.into(), topics, leasing: RwLock::new(()), used: AtomicBool::new(false) }
+        Self { group: NOTES_GROUP.into(), topics, leasing: RwLock::new(()), used: OnceLock::new() }
     }
 }
 
 impl Offsets {
-    /// To be held from before a lease is stored until the group's offset is committed behind it.
+    /// To be held from before a lease is stored until the group's offset is committed behind it. The first one ever saves
+    /// the table before, as a crash would find no notes.
     pub(crate) fn leasing(&self) -> RwLockReadGuard<'_, ()> {
-        self.popped.used.store(true, Ordering::Relaxed);
+        self.popped.used.get_or_init(|| {
+            self.note_lease_ends();
+            self.file.changed();
+            if let Err(err) = self.save() {
+                tracing::error!(%err, "consumer offsets are not saved; what is popped now may come again after a crash");
+            }
+        });
         self.popped.leasing.read()
     }
 
@@ -58,21 +64,19 @@ impl Offsets {
             let ends = committed.unwrap_or_default().into_iter();
             noted.extend(ends.map(|(queue, end)| Noted { topic: topic.clone(), queue, end }));
         }
-        self.popped.used.fetch_or(!noted.is_empty(), Ordering::Relaxed);
+        if !noted.is_empty() {
+            self.popped.used.get_or_init(|| ());
+        }
         noted
     }
 
     /// Encodes the table with the ends of the queues of leases as they were before, and returns once the log holds all that
     /// the text says as surely as it can. Blocks.
     pub(super) fn with_pops(&self, encode: impl FnOnce() -> String) -> String {
-        if !self.popped.used.load(Ordering::Relaxed) {
+        if self.popped.used.get().is_none() {
             return encode();
         }
-        let ends = self.lease_ends();
-        for Noted { topic, queue, end } in ends {
-            // Replaced, not advanced: a queue that was deleted begins anew.
-            self.table.progress(&self.popped.group, &topic).commit(queue, end);
-        }
+        self.note_lease_ends();
         let text = encode();
         let (sender, receiver) = mpsc::channel();
         let told = move |outcome| {
@@ -86,11 +90,19 @@ impl Offsets {
         text
     }
 
+    fn note_lease_ends(&self) {
+        for Noted { topic, queue, end } in self.lease_ends() {
+            // Replaced, not advanced: a queue that was deleted begins anew.
+            self.table.progress(&self.popped.group, &topic).commit(queue, end);
+        }
+    }
+
     fn lease_ends(&self) -> Vec<Noted> {
         let _none_under_way = self.popped.leasing.write();
         let mut ends = Vec::new();
         for topic in &self.popped.topics {
-            for queue in self.store.queues(topic) {
+            let queues = self.topics.get(topic).map_or(1, |config| config.read_queue_nums.max(1));
+            for queue in (0..queues).map(QueueId) {
                 let end = self.store.max_offset(topic, queue).unwrap_or_default();
                 ends.push(Noted { topic: topic.clone(), queue, end });
             }

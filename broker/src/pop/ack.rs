@@ -95,7 +95,7 @@ impl Pops {
         if offset < min || offset > max {
             return Err(PopError::NoMessage { topic, queue, offset, min, max });
         }
-        let handle = self.handle(&extra_info)?;
+        let handle = self.read_handle(&extra_info)?;
         if handle.is_ordered() {
             return Ok(Some(Ordered { topic, group, queue, offset, pop_time: handle.pop_time }));
         }
@@ -110,7 +110,7 @@ impl Pops {
     }
 
     /// Reads a handle that one of our pops may have given.
-    pub(super) fn handle<'a>(&self, text: &'a str) -> Result<Handle<'a>, PopError> {
+    pub(super) fn read_handle<'a>(&self, text: &'a str) -> Result<Handle<'a>, PopError> {
         let known = |queue: i32| queue == ORDER_QUEUE || (0..self.revive_queues).contains(&queue);
         let handle = Handle::parse(text).filter(|handle| known(handle.revive_queue));
         handle.ok_or_else(|| PopError::Handle(text.to_owned()))

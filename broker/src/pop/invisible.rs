@@ -22,7 +22,7 @@ impl Handle<ChangeInvisibleTime> for Pops {
             let (topic, queue, offset) = (header.topic.clone(), header.queue_id, header.offset);
             return Err(PopError::NoMessage { topic, queue, offset, min, max });
         }
-        let handle = self.handle(&header.extra_info)?;
+        let handle = self.read_handle(&header.extra_info)?;
         if handle.is_ordered() {
             return self.change_ordered(header, &handle).await;
         }

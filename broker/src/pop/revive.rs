@@ -142,6 +142,11 @@ impl Log {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.pending.len().max(self.places.len())
+    }
+
     /// The last record that needs no looking at any more.
     fn done(&self) -> QueueOffset {
         let first = self.pending.keys().next().copied().unwrap_or(self.cursor);
