@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin, LiveConfig};
+use crate::assignment::{self, Assignments};
 use crate::client::{self, Clients, Locks};
 use crate::config::BrokerConfig;
 use crate::context::{Context, Identity, Role};
@@ -75,6 +76,8 @@ pub enum StartError {
     Timer(#[from] TimerError),
     #[error("load the book of ordered pops: {0}")]
     Pops(LoadError),
+    #[error("load how groups consume: {0}")]
+    Assignments(LoadError),
 }
 
 impl Broker {
@@ -225,6 +228,7 @@ struct Parts {
     pulls: Arc<Pulls>,
     replies: Arc<Replies>,
     pops: Arc<Pops>,
+    assignments: Arc<Assignments>,
     retries: Arc<Retries>,
     delays: Arc<Delays>,
     transactions: Arc<Transactions>,
@@ -298,6 +302,15 @@ impl Parts {
         let pops = Pops::open(pops, &config_dir).map_err(StartError::Pops)?;
         let queries = Queries::new(ctx.clone(), store(), Arc::clone(&clients));
         let registrar = Registrar::new(ctx.clone(), topics(), Arc::default());
+        let assignments = Assignments::open(
+            ctx.clone(),
+            &config_dir,
+            topics(),
+            groups(),
+            Arc::clone(&clients),
+            Arc::clone(&registrar),
+        )
+        .map_err(StartError::Assignments)?;
         let admin = Admin::new(admin::Parts {
             ctx: ctx.clone(),
             config: live,
@@ -322,6 +335,7 @@ impl Parts {
             pulls,
             replies,
             pops,
+            assignments,
             retries,
             delays,
             transactions,
@@ -337,6 +351,7 @@ impl Parts {
         send::routes(&self.sends, router);
         pull::routes(&self.pulls, router);
         pop::routes(&self.pops, router);
+        assignment::routes(&self.assignments, router);
         offset::routes(&self.offsets, router);
         client::routes(&self.clients, router);
         client::lock_routes(&self.locks, router);

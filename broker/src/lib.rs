@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod assemble;
+mod assignment;
 mod client;
 pub mod config;
 mod context;

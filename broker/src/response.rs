@@ -4,6 +4,7 @@ use remoting::protocol::ResponseCode;
 use remoting::router::IntoResponse;
 
 use crate::admin::AdminError;
+use crate::assignment::AssignmentError;
 use crate::client::ClientError;
 use crate::delay::{RecallError, TimerQueryError, TimerRefusal};
 use crate::group::GroupError;
@@ -94,6 +95,17 @@ impl IntoResponse for PopError {
             | Self::FilterUnsupported(_)
             | Self::Handle(_)
             | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for AssignmentError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::RetryTopic => ResponseCode::NO_PERMISSION,
+            Self::UnknownTopic(_) => ResponseCode::TOPIC_NOT_EXIST,
+            Self::UnknownGroup => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            Self::Body(_) | Self::Save(_) => ResponseCode::SYSTEM_ERROR,
         }
     }
 }

@@ -14,7 +14,7 @@ use remoting::config::{Config, Inert, Missing, Unfit};
 use remoting::types::{BrokerId, Host};
 use store::timer::WINDOW_SLOTS;
 
-pub use settings::{BrokerConfig, BrokerRole, FlushDiskType};
+pub use settings::{BrokerConfig, BrokerRole, DefaultRequestMode, FlushDiskType};
 
 impl BrokerConfig {
     /// The defaults, with the facts of this machine and its environment.

@@ -9,6 +9,7 @@
 
 mod body;
 mod link;
+mod route;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::{BROKER_PORT, NAME_SERVER_PORT, PROXY};
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Request code, header fields and body of a request no stock client sends.
-type Ask<'a> = (u16, &'a [(&'a str, &'a str)], String);
+type Ask<'a> = (u32, &'a [(&'a str, &'a str)], String);
 
 pub(crate) async fn run() -> Result<()> {
     let queue = [("topic", "golden_topic"), ("queueId", "0")];
@@ -98,6 +98,7 @@ pub(crate) async fn run() -> Result<()> {
         exchange(BROKER_PORT, &request(*code, fields, body.as_bytes())).await?;
     }
     transaction().await?;
+    pops().await?;
     let address = format!("{PROXY}:{BROKER_PORT}");
     let member = [("clusterName", "golden"), ("brokerName", "golden-a"), ("brokerAddr", &address), ("brokerId", "0")];
     let beats = [
@@ -169,6 +170,52 @@ fn end_of_transaction<'a>(end: &'a str, offset: &'a str) -> [(&'a str, &'a str);
         ("commitOrRollback", end),
         ("msgId", "golden"),
     ]
+}
+
+/// Pops and what belongs to them. Java takes any handle that is spelled like one.
+async fn pops() -> Result<()> {
+    let place = [("consumerGroup", "golden_pop"), ("topic", "golden_topic")];
+    let queue = [&place[..], &[("queueId", "0")]].concat();
+    let handle = [("extraInfo", "0 1700000000000 60000 0 0 golden-a 0 0"), ("offset", "0")];
+    let pop = [
+        ("queueId", "-1"),
+        ("maxMsgNums", "4"),
+        ("invisibleTime", "60000"),
+        ("pollTime", "0"),
+        ("bornTime", "0"),
+        ("initMode", "0"),
+    ];
+    let pop = [&place[..], &pop].concat();
+    let ordered = [&pop[..], &[("order", "true"), ("attemptId", "a"), ("exp", "*"), ("expType", "TAG")]].concat();
+    let look = [&queue[..], &[("pollTime", "0"), ("bornTime", "0")]].concat();
+    let acks = json!({"acks": [{
+        "b": "Aw==", "c": "golden_pop", "it": 60000, "pt": 1_700_000_000_000_i64, "q": 0, "r": "0", "rq": 0, "so": 0,
+        "t": "golden_topic",
+    }], "brokerName": "golden-a"});
+    let mode = json!({"consumerGroup": "golden_pop", "mode": "POP", "popShareQueueNum": 0, "topic": "golden_topic"});
+    let asked = json!({
+        "clientId": "c", "consumerGroup": "golden_pop", "messageModel": "BROADCASTING", "strategyName": "AVG",
+        "topic": "golden_topic",
+    });
+    let asks: [(u32, Vec<(&str, &str)>, String); 13] = [
+        (200_050, pop, String::new()),
+        (200_050, ordered, String::new()),
+        (200_051, [&queue[..], &handle].concat(), String::new()),
+        (200_051, [&queue[..], &[("extraInfo", handle[0].1), ("offset", "99999")]].concat(), String::new()),
+        (200_151, Vec::new(), acks.to_string()),
+        (200_053, [&queue[..], &handle, &[("invisibleTime", "5000")]].concat(), String::new()),
+        (200_054, look, String::new()),
+        (200_055, queue.clone(), String::new()),
+        (200_052, [&queue[..], &[("maxMsgNums", "2")]].concat(), String::new()),
+        (200_056, Vec::new(), String::new()),
+        (401, Vec::new(), mode.to_string()),
+        (402, Vec::new(), String::new()),
+        (400, Vec::new(), asked.to_string()),
+    ];
+    for (code, fields, body) in asks {
+        exchange(BROKER_PORT, &request(code, &fields, body.as_bytes())).await?;
+    }
+    Ok(())
 }
 
 fn subscription(text: &str, kind: &str) -> String {

@@ -58,7 +58,7 @@ fn binary_fields(header: &[u8]) -> Option<usize> {
 }
 
 /// A request as a Java 5.5.0 peer would write it.
-pub(crate) fn request(code: u16, fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(code: u32, fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let ext: serde_json::Map<String, Value> =
         fields.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
     let header = serde_json::json!({

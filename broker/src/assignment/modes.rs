@@ -1,0 +1,71 @@
+//! How groups get the messages of topics.
+
+use std::path::Path;
+
+use parking_lot::Mutex;
+use remoting::body::{MessageRequestMode, MessageRequestModes, fastjson};
+use remoting::config::SaveError;
+use remoting::header::NoHeader;
+use remoting::protocol::assignment::{GetAllMessageRequestMode, SetMessageRequestMode};
+use remoting::router::{Call, Handle, Reply};
+
+use super::{AssignmentError, Assignments};
+use crate::persist::{self, LoadError, TableFile};
+use crate::topic::validate::RETRY_PREFIX;
+
+/// Bounded by the topics and groups there are, as nothing else is taken.
+pub(super) struct Modes {
+    table: Mutex<MessageRequestModes>,
+    file: TableFile,
+}
+
+impl Modes {
+    pub(super) fn load(config_dir: &Path) -> Result<Self, LoadError> {
+        let path = config_dir.join("messageRequestMode.json");
+        let table = Mutex::new(persist::load(&path)?.unwrap_or_default());
+        Ok(Self { table, file: TableFile::new(path) })
+    }
+
+    pub(super) fn get(&self, topic: &str, group: &str) -> Option<MessageRequestMode> {
+        self.table.lock().message_request_mode_map.get(topic)?.get(group).cloned()
+    }
+
+    fn set(&self, mode: MessageRequestMode) -> Result<(), SaveError> {
+        let mut table = self.table.lock();
+        let groups = table.message_request_mode_map.entry(mode.topic.clone()).or_default();
+        groups.insert(mode.consumer_group.clone(), mode);
+        drop(table);
+        self.file.changed();
+        self.file.save(|| fastjson::write(&*self.table.lock()))
+    }
+}
+
+impl Handle<SetMessageRequestMode> for Assignments {
+    type Error = AssignmentError;
+
+    /// Java: `QueryAssignmentProcessor.setMessageRequestMode`.
+    async fn handle(&self, call: Call<SetMessageRequestMode>) -> Result<Reply<NoHeader>, AssignmentError> {
+        let mode: MessageRequestMode = fastjson::read(&call.body)?;
+        if mode.topic.starts_with(RETRY_PREFIX) {
+            return Err(AssignmentError::RetryTopic);
+        }
+        if self.topics.get(&mode.topic).is_none() {
+            return Err(AssignmentError::UnknownTopic(mode.topic));
+        }
+        if self.groups.find(&mode.consumer_group).is_none() {
+            return Err(AssignmentError::UnknownGroup);
+        }
+        tracing::info!(group = %mode.consumer_group, topic = %mode.topic, mode = mode.mode.name(), "mode set");
+        self.modes.set(mode)?;
+        Ok(Reply::done())
+    }
+}
+
+impl Handle<GetAllMessageRequestMode> for Assignments {
+    type Error = AssignmentError;
+
+    /// Java: `AdminBrokerProcessor.getAllMessageRequestMode`.
+    async fn handle(&self, _: Call<GetAllMessageRequestMode>) -> Result<Reply<NoHeader>, AssignmentError> {
+        Ok(Reply::done().body(fastjson::write(&*self.modes.table.lock())))
+    }
+}

@@ -1,0 +1,49 @@
+//! Asking name servers where a topic is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use remoting::body::{TopicRouteData, fastjson};
+use remoting::connection::CallError;
+use remoting::header::NoHeader;
+use remoting::protocol::ResponseCode;
+use remoting::protocol::route::GetRoute;
+use remoting::types::TopicName;
+use thiserror::Error;
+
+use super::Registrar;
+
+/// Java: `TopicRouteInfoManager.GET_TOPIC_ROUTE_TIMEOUT`.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// No name server answered.
+#[derive(Debug, Error)]
+#[error("no name server tells the route")]
+pub(crate) struct NoAnswer;
+
+impl Registrar {
+    /// The route of a topic, from the first name server that answers; `None`: there is no such topic.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub(crate) async fn route(&self, topic: &TopicName) -> Result<Option<TopicRouteData>, NoAnswer> {
+        let addrs: Vec<_> = self.links.lock().keys().cloned().collect();
+        for addr in addrs {
+            match self.route_from(&addr, topic).await {
+                Ok(route) => return Ok(route),
+                Err(err) => tracing::warn!(name_server = addr, %topic, %err, "the route of a topic is not told"),
+            }
+        }
+        Err(NoAnswer)
+    }
+
+    async fn route_from(&self, addr: &str, topic: &TopicName) -> Result<Option<TopicRouteData>, CallError> {
+        let request = GetRoute { topic: topic.clone(), accept_standard_json_only: Some(true) };
+        let answer = self.shared.client.call(addr, &request, Bytes::new(), TIMEOUT).await?;
+        if answer.code() == ResponseCode::TOPIC_NOT_EXIST {
+            return Ok(None);
+        }
+        let (_, body) = answer.success::<NoHeader>()?;
+        Ok(fastjson::read(&body).ok())
+    }
+}
