@@ -23,29 +23,49 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Largest answer taken.
 const FRAME_MAX: u32 = 16 * 1024 * 1024;
 
-/// A server's answer: response code, remark, and body as text.
-#[derive(Debug)]
-struct Answer {
-    code: i64,
-    remark: String,
+/// A server's answer: response code, remark, header fields, and body.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub code: i64,
+    pub remark: String,
+    /// Texts by name.
+    pub fields: Value,
+    pub bytes: Vec<u8>,
     body: String,
 }
 
+impl Answer {
+    /// The text of a header field; empty if it is not there.
+    pub fn field(&self, name: &str) -> &str {
+        self.fields[name].as_str().unwrap_or_default()
+    }
+}
+
 async fn ask(address: &str, code: i32, fields: Value) -> Result<Answer> {
-    timeout(ANSWER_LIMIT, ask_once(address, code, fields)).await.with_context(|| format!("wait for {address}"))?
+    call(address, code, fields, &[]).await
+}
+
+/// Sends what no stock client sends by itself, such as what a proxy does.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn call(address: &str, code: i32, fields: Value, body: &[u8]) -> Result<Answer> {
+    timeout(ANSWER_LIMIT, ask_once(address, code, fields, body)).await.with_context(|| format!("wait for {address}"))?
 }
 
 /// Frame: `[length: u32][header length: u32, top byte 0 for JSON][header][body]`, big-endian.
-async fn ask_once(address: &str, code: i32, fields: Value) -> Result<Answer> {
+async fn ask_once(address: &str, code: i32, fields: Value, body: &[u8]) -> Result<Answer> {
     let header = json!({
         "code": code, "language": "OTHER", "version": VERSION, "opaque": 1, "flag": 0, "extFields": fields,
     })
     .to_string();
     let header_length = u32::try_from(header.len()).context("size the header")?;
+    let body_length = u32::try_from(body.len()).context("size the body")?;
     let mut frame = Vec::new();
-    frame.extend((header_length + 4).to_be_bytes());
+    frame.extend((header_length + 4 + body_length).to_be_bytes());
     frame.extend(header_length.to_be_bytes());
     frame.extend(header.as_bytes());
+    frame.extend(body);
 
     let mut stream = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
     stream.write_all(&frame).await?;
@@ -61,7 +81,9 @@ async fn ask_once(address: &str, code: i32, fields: Value) -> Result<Answer> {
     Ok(Answer {
         code: header["code"].as_i64().context("find the response code")?,
         remark: header["remark"].as_str().unwrap_or_default().to_owned(),
+        fields: header["extFields"].clone(),
         body: String::from_utf8_lossy(&body).into_owned(),
+        bytes: body,
     })
 }
 

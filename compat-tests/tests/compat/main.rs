@@ -18,6 +18,7 @@ mod name_servers;
 mod neighbours;
 mod offsets;
 mod order;
+mod pop;
 mod pull;
 mod queries;
 mod rebalance;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         order::SCENARIOS,
         broadcast::SCENARIOS,
         pull::SCENARIOS,
+        pop::SCENARIOS,
         tags::SCENARIOS,
         reply::SCENARIOS,
         sql::SCENARIOS,

@@ -54,6 +54,10 @@ final class PushConsumer implements Session.Role {
         if (arguments.has("maxReconsume")) {
             consumer.setMaxReconsumeTimes(arguments.small("maxReconsume", -1));
         }
+        if (arguments.text("balance", "client").equals("broker")) {
+            set("setClientRebalance", boolean.class, false);
+            set("setPopInvisibleTime", long.class, arguments.number("invisible", 5000));
+        }
         consumer.setAllocateMessageQueueStrategy(new Reported());
         setModel(arguments.text("model", "clustering").toUpperCase());
     }
@@ -129,6 +133,12 @@ final class PushConsumer implements Session.Role {
             replier.send(MessageUtil.createReplyMessage(request, body));
         } catch (Exception failure) {
             events.send(Event.failed(failure));
+    /** Settings that only 5.x has. */
+    private void set(String setter, Class<?> type, Object value) {
+        try {
+            DefaultMQPushConsumer.class.getMethod(setter, type).invoke(consumer, value);
+        } catch (ReflectiveOperationException failure) {
+            throw new IllegalStateException(failure);
         }
     }
 
