@@ -89,12 +89,9 @@ impl IntoResponse for PopError {
             Self::IllegalAckQueue(_) | Self::NotLeased { .. } => ResponseCode::MESSAGE_ILLEGAL,
             Self::NoMessage { .. } | Self::NothingToAck => ResponseCode::NO_MESSAGE,
             Self::Put(err) => err.code(),
-            Self::Header { .. }
-            | Self::Body(_)
-            | Self::NoTimer(_)
-            | Self::FilterUnsupported(_)
-            | Self::Handle(_)
-            | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
+            Self::Header { .. } | Self::Body(_) | Self::NoTimer(_) | Self::Handle(_) | Self::ReaderGone => {
+                ResponseCode::SYSTEM_ERROR
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::request::Pop;
 use super::{PopError, Pops};
 use crate::config::BrokerConfig;
 use crate::context::Role;
-use crate::filter;
+use crate::filter::{self, Filter};
 
 /// Messages of one pop. Java's number.
 pub(super) const MESSAGES_MAX: i32 = 32;
@@ -21,7 +21,7 @@ const DELAY_MAX_MS: i64 = 500;
 /// A pop that may be served.
 pub(super) struct Admitted {
     pub(super) topic: Arc<TopicConfig>,
-    pub(super) subscription: Arc<SubscriptionData>,
+    pub(super) filter: Filter,
 }
 
 impl Pops {
@@ -44,7 +44,7 @@ impl Pops {
         }
         let topic = self.check_topic(&header.topic, header.queue_id, &pop.peer)?;
         self.check_group(&header.consumer_group)?;
-        Ok(Admitted { topic, subscription: self.subscribe(pop)? })
+        Ok(Admitted { topic, filter: self.subscribe(pop)? })
     }
 
     /// For requests that lease nothing. Java: `NotificationProcessor`, `PollingInfoProcessor`, `PeekMessageProcessor`.
@@ -96,16 +96,20 @@ impl Pops {
     }
 
     /// What the pop says it wants, kept so that tools see it: the group may never send a heartbeat.
-    fn subscribe(&self, pop: &Pop) -> Result<Arc<SubscriptionData>, PopError> {
+    fn subscribe(&self, pop: &Pop) -> Result<Filter, PopError> {
         let header = &pop.header;
         let text = header.expression.as_deref().unwrap_or_default();
         let kind = header.expression_type.as_deref().filter(|_| !text.is_empty());
         let same = |known: &SubscriptionData| filter::is_same(known, text, kind);
-        let build = || filter::subscription(&header.topic, text, kind, self.ctx.clock.now().0);
-        let subscription = self.clients.consumers.attached.keep(&header.consumer_group, &header.topic, same, build)?;
-        if !subscription.expression_type.is_tag() {
-            return Err(PopError::FilterUnsupported(subscription.expression_type.clone()));
-        }
-        Ok(subscription)
+        let build = || {
+            let built = filter::subscription(&header.topic, text, kind, self.ctx.clock.now().0)?;
+            let is_tag = built.expression_type.is_tag();
+            let expression = if is_tag { None } else { Some(filter::compile(&built.expression_type, text)?.into()) };
+            Ok::<_, PopError>((built, expression))
+        };
+        let attached = &self.clients.consumers.attached;
+        let (subscription, expression) = attached.keep(&header.consumer_group, &header.topic, same, build)?;
+        // What comes again is of the topic and has its properties, so the same choice is right for it.
+        Ok(expression.map_or(Filter::Tags(subscription), Filter::Sql))
     }
 }

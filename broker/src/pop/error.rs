@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use remoting::body::ExpressionType;
 use remoting::header::HeaderError;
 use remoting::protocol::RequestCode;
 use remoting::types::{GroupName, Host, QueueId, QueueOffset, TopicName};
@@ -46,8 +45,6 @@ pub(crate) enum PopError {
     GroupForbidden(GroupName),
     #[error("parse the consumer's subscription failed")]
     BadSubscription(#[from] FilterError),
-    #[error("The broker does not support consumer to filter message by {}", .0.0)]
-    FilterUnsupported(ExpressionType),
     #[error("{0:?} is no handle of a message")]
     Handle(String),
     #[error("offset is illegal, key:{topic}@{queue}, commit:{offset}, store:{min}~{max}")]

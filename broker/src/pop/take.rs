@@ -24,7 +24,7 @@ use super::record::CheckPoint;
 use super::request::{ANY_QUEUE, Key, Pop};
 use super::{PopError, Pops};
 use crate::config::BrokerConfig;
-use crate::filter::TagFilter;
+use crate::filter::Filter;
 use crate::offset::{Progress, Turn};
 use crate::pull::fetch;
 use crate::send::PutError;
@@ -90,7 +90,7 @@ impl Drop for OurTurn {
 struct Round<'a> {
     pops: &'a Arc<Pops>,
     pop: &'a Pop,
-    filter: TagFilter<'a>,
+    filter: &'a Filter,
     settings: &'a BrokerConfig,
     patience: Patience,
     now: Timestamp,
@@ -134,7 +134,7 @@ impl Pops {
         let mut round = Round {
             pops: self,
             pop,
-            filter: TagFilter::of(&admitted.subscription),
+            filter: &admitted.filter,
             settings,
             patience,
             now,
@@ -277,9 +277,9 @@ impl Round<'_> {
             let request =
                 ReadRequest { topic, queue_id: queue, offset, max_messages: self.room, max_bytes: usize::MAX };
             match self.patience {
-                Patience::None => self.pops.store.read_now(&request, &self.filter),
+                Patience::None => self.filter.with(|filter| self.pops.store.read_now(&request, filter)),
                 Patience::ForDisk => {
-                    let outcome = self.pops.store.read(&request, &self.filter);
+                    let outcome = self.filter.with(|filter| self.pops.store.read(&request, filter));
                     outcome.messages.iter().for_each(fetch);
                     Some(outcome)
                 }

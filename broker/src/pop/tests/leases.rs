@@ -176,6 +176,24 @@ async fn messages_with_other_tags_are_passed_over_for_good() {
 }
 
 #[tokio::test]
+async fn messages_are_chosen_by_an_expression_also_when_they_come_again() {
+    let fixture = Fixture::new();
+    for number in 0..6 {
+        let properties = format!("UNIQ_KEY\x01k{number}\x02n\x01{number}\x02");
+        assert!(fixture.put("T", 0, &properties, number.to_string().as_bytes()));
+    }
+    let header = PopMessage { expression_type: Some("SQL92".into()), expression: Some("n > 3".into()), ..any() };
+    let popped = fixture.pop(&header).messages;
+    assert_eq!(bodies(&popped), ["4", "5"]);
+    fixture.ack_ok(&popped[0]);
+    fixture.pass(LASTS_MS);
+    fixture.pass(2001);
+    assert_eq!(bodies(&fixture.pop(&header).messages), ["5"]);
+    let wrong = PopMessage { expression: Some("n >".into()), ..header };
+    assert_eq!(fixture.pop(&wrong).code, ResponseCode::SUBSCRIPTION_PARSE_FAILED);
+}
+
+#[tokio::test]
 async fn retry_topics_of_both_names_are_popped() {
     let fixture = Fixture::new();
     let over = || {
