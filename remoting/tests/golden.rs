@@ -8,10 +8,11 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use remoting::body::{
-    BrokerMemberGroupBody, BrokerStatsData, CheckClientRequestBody, ClusterInfo, ConsumeStats, ConsumeStatsList,
-    ConsumerConnection, ConsumerIdList, ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets, CreateTopicListBody,
-    DataVersion, DelayOffsets, GroupForbidden, GroupList, HeartbeatData, KvTable, LockBatchRequestBody,
-    LockBatchResponseBody, ProducerConnection, ProducerTableInfo, QuerySubscriptionBody, QueueTimeSpanList,
+    BatchAckBody, BrokerMemberGroupBody, BrokerStatsData, CheckClientRequestBody, ClusterInfo, ConsumeStats,
+    ConsumeStatsList, ConsumerConnection, ConsumerIdList, ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets,
+    CreateTopicListBody, DataVersion, DelayOffsets, GroupForbidden, GroupList, HeartbeatData, KvTable,
+    LockBatchRequestBody, LockBatchResponseBody, MessageRequestMode, MessageRequestModes, ProducerConnection,
+    ProducerTableInfo, QueryAssignmentBody, QueryAssignmentReplyBody, QuerySubscriptionBody, QueueTimeSpanList,
     RegisterBrokerBody, ResetOffsetBody, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,
     TimerMetrics, TopicConfig, TopicConfigWrapper, TopicList, TopicRouteData, TopicStatsTable, UnlockBatchRequestBody,
     fastjson,
@@ -22,6 +23,8 @@ use remoting::header::{DecodeHeader, EncodeHeader, FieldSink, HeaderError, Reque
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::protocol::{
     admin, callback, client, config, group, kv, offset, pull, query, register, route, send, timer, topic, transaction,
+    admin, callback, client, config, group, kv, offset, pull, query, register, route, send, timer, topic,
+    admin, assignment, callback, client, config, group, kv, offset, pop, pull, query, register, route, send, topic,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +43,17 @@ fn kinds() -> Vec<Kind> {
         kind::<send::SendReplyV2>(OF_MESSAGE, Body::Empty),
         kind::<send::ConsumerSendMsgBack>(Body::Empty, Body::Empty),
         kind::<pull::PullMessage>(Body::Empty, MESSAGES).also(&[RequestCode::LITE_PULL_MESSAGE]),
+        kind::<pop::PopMessage>(Body::Empty, MESSAGES),
+        kind::<pop::AckMessage>(Body::Empty, Body::Empty),
+        kind::<pop::BatchAckMessage>(json::<BatchAckBody>(), Body::Empty),
+        kind::<pop::ChangeInvisibleTime>(Body::Empty, Body::Empty),
+        kind::<pop::Notification>(Body::Empty, Body::Empty),
+        kind::<pop::PollingInfo>(Body::Empty, Body::Empty),
+        kind::<pop::PeekMessage>(Body::Empty, MESSAGES),
+        kind::<pop::PopRollback>(Body::Empty, Body::Empty),
+        kind::<assignment::QueryAssignment>(json::<QueryAssignmentBody>(), json::<QueryAssignmentReplyBody>()),
+        kind::<assignment::SetMessageRequestMode>(json::<MessageRequestMode>(), Body::Empty),
+        kind::<assignment::GetAllMessageRequestMode>(Body::Empty, json::<MessageRequestModes>()),
         kind::<query::ViewMessageById>(Body::Empty, MESSAGES),
         kind::<query::QueryMessage>(Body::Empty, MESSAGES),
         kind::<query::QueryConsumeQueue>(Body::Empty, Body::Elsewhere("declared beside its handler")),
