@@ -41,7 +41,6 @@ const ASKED: &[RequestCode] = &[
 const REASONS: &[(&[RangeInclusive<i32>], &str)] = &[
     (&[60..=61, 370..=370, 5001..=5001], "messages with a time of delivery are not there yet"),
     (&[354..=355], "queues and settings are never kept in RocksDB"),
-    (&[400..=402, 200050..=200056, 200151..=200151], "POP is not there yet"),
     (&[513..=513], "static topics are not there yet"),
     (&[905..=908, 1007..=1008], "slaves and changes of role are not there yet"),
     (&[2001..=2004], "reads of old data are kept apart from the others without being told"),
