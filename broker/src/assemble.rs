@@ -295,8 +295,8 @@ impl Parts {
             offsets: Arc::clone(&offsets),
             stats: Arc::clone(&stats),
             timer: {
-                let clock = ctx.clock.clone();
-                Box::new(move || clock.now())
+                let timers = Arc::clone(&timers);
+                Box::new(move || timers.delivered_until())
             },
         };
         let pops = Pops::open(pops, &config_dir).map_err(StartError::Pops)?;

@@ -25,6 +25,8 @@ use remoting::protocol::{
     admin, callback, client, config, group, kv, offset, pull, query, register, route, send, timer, topic, transaction,
     admin, callback, client, config, group, kv, offset, pull, query, register, route, send, timer, topic,
     admin, assignment, callback, client, config, group, kv, offset, pop, pull, query, register, route, send, topic,
+    admin, assignment, callback, client, config, group, kv, offset, pop, pull, query, register, route, send, timer,
+    topic,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

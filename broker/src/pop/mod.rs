@@ -139,7 +139,7 @@ impl Pops {
     pub(crate) fn open(parts: Parts, config_dir: &Path) -> Result<Arc<Self>, LoadError> {
         let Parts { ctx, store, topics, groups, clients, offsets, stats, timer } = parts;
         let book = Book::load(config_dir)?;
-        let desk = Desk::new(&ctx.identity);
+        let desk = Desk::new(&ctx.identity, ctx.settings().timer_slot_ms());
         let revive_queues = ctx.settings().revive_queue_num.max(1);
         let done = |queue: QueueId| offsets.get(REVIVE_GROUP, &desk.revive, queue);
         let logs = (0..revive_queues).map(|queue| Log::new(QueueId(queue), done(QueueId(queue)))).collect();
@@ -187,8 +187,7 @@ impl Pops {
     }
 
     fn timer_is_on(&self, settings: &BrokerConfig) -> bool {
-        let _ = settings;
-        true
+        settings.timer_wheel_enable
     }
 
     fn timer_delivered(&self) -> Timestamp {

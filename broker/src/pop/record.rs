@@ -23,9 +23,6 @@ pub(super) const TAG_BATCH_ACK: &str = "bAck";
 /// How much earlier than its acknowledgements a check point is in the log. Java: `PopAckConstants.ackTimeInterval`.
 const LEAD_MS: i64 = 1000;
 
-/// Java: `timerPrecisionMs`, whose other values are parts of it.
-const SLOT_MS: i64 = 1000;
-
 const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
 /// Set by whoever has put a message into the timer's topic.
 pub(super) const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
@@ -140,11 +137,13 @@ pub(super) struct Desk {
     pub(super) revive: TopicName,
     timer: TopicName,
     host: Host,
+    /// What a slot of the timer stands for.
+    slot_ms: i64,
 }
 
 impl Desk {
-    pub(super) fn new(identity: &Identity) -> Self {
-        Self { revive: OwnTopics::of(identity).revive, timer: TIMER_TOPIC.into(), host: identity.host }
+    pub(super) fn new(identity: &Identity, slot_ms: i64) -> Self {
+        Self { revive: OwnTopics::of(identity).revive, timer: TIMER_TOPIC.into(), host: identity.host, slot_ms }
     }
 
     /// # Errors
@@ -212,7 +211,7 @@ impl Desk {
         properties.push(name::TAGS, tag).push(TIMER_DELIVER_MS, &deliver).push(name::UNIQ_KEY, key);
         let timed = due > now;
         if timed {
-            properties.push(TIMER_OUT_MS, &slot_before(due).to_string());
+            properties.push(TIMER_OUT_MS, &slot_before(due, self.slot_ms).to_string());
             properties.push(name::REAL_TOPIC, &self.revive).push(name::REAL_QUEUE_ID, &revive_queue.to_string());
         }
         let properties = properties.finish();
@@ -223,9 +222,9 @@ impl Desk {
     }
 }
 
-/// The begin of the timer's slot in which Java has a message wait: the last full second before it is due.
-fn slot_before(due: Timestamp) -> i64 {
-    (due.0 - 1).div_euclid(SLOT_MS) * SLOT_MS
+/// The begin of the timer's slot in which a message waits: it is due in it, or when it ends.
+fn slot_before(due: Timestamp, slot_ms: i64) -> i64 {
+    (due.0 - 1).div_euclid(slot_ms) * slot_ms
 }
 
 #[cfg(test)]
@@ -262,7 +261,7 @@ mod tests {
     #[test]
     fn records_wait_in_the_slot_before() {
         for (due, slot) in [(10_000, 9000), (10_001, 10_000), (10_999, 10_000)] {
-            assert_eq!(slot_before(Timestamp(due)), slot);
+            assert_eq!(slot_before(Timestamp(due), 1000), slot);
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) use self::query::TimerQueryError;
 pub(crate) use self::recall::{RecallError, Recalls, handle_of, routes as recall_routes};
 
 const QUEUE: QueueId = QueueId(0);
+/// Longest time between the decision that a message waits and its store time.
+const STORING_MS: i64 = 1000;
 
 /// Takes timed messages and delivers them when they are due.
 pub(crate) struct Timers {
@@ -147,6 +149,19 @@ impl Timers {
     /// A topic was deleted: nothing is counted for it any more.
     pub(crate) fn topic_deleted(&self, topic: &str) {
         self.metrics.forget(topic);
+    }
+
+    /// Up to when all that was due is in its topic, whatever is stored from now on for a time to come. Blocks for as long as
+    /// the files are worked on.
+    pub(crate) fn delivered_until(&self) -> Timestamp {
+        let Some(wheel) = &self.wheel else { return self.ctx.clock.now() };
+        let (read, enrolled) = {
+            let state = wheel.state.lock();
+            (Timestamp(state.files.cursor().slot * wheel.precision_ms), state.files.queue_offset())
+        };
+        // What is not enrolled yet was not due when it was stored, give or take the time that storing takes.
+        let stored = self.store.store_time(timer_topic(), QUEUE, enrolled);
+        stored.map_or(read, |stored| read.min(Timestamp(stored.0 - STORING_MS)))
     }
 
     /// For RUNTIME INFO. Blocks for as long as the files are worked on.
