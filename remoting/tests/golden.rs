@@ -22,11 +22,8 @@ use remoting::frame::{ExtFields, FrameCodec, RemotingCommand, Serialization};
 use remoting::header::{DecodeHeader, EncodeHeader, FieldSink, HeaderError, Request};
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::protocol::{
-    admin, callback, client, config, group, kv, offset, pull, query, register, route, send, timer, topic, transaction,
-    admin, callback, client, config, group, kv, offset, pull, query, register, route, send, timer, topic,
-    admin, assignment, callback, client, config, group, kv, offset, pop, pull, query, register, route, send, topic,
     admin, assignment, callback, client, config, group, kv, offset, pop, pull, query, register, route, send, timer,
-    topic,
+    topic, transaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -173,10 +173,8 @@ pub(super) const INERT: &[Inert] = &[
         ],
     },
     Inert { reason: "slaves and failover are not there yet", keys: REPLICATION },
-    Inert { reason: "POP consumption is not there yet", keys: POP },
     Inert { reason: "half messages are counted in no file of their own", keys: &["transactionMetricFlushInterval"] },
     Inert { reason: "leases are kept in the log and need no buffer or service beside it", keys: POP },
-    Inert { reason: "transactions are not there yet", keys: TRANSACTIONS },
     Inert { reason: "one task serves the timer, and it gives no message up", keys: TIMER },
     Inert {
         reason: "the figures of what waits are counted as it comes and goes",

@@ -118,6 +118,8 @@ pub fn encode_at(message: &Message<'_>, queue: QueueOffset, physical: PhysicalOf
     let mut record = Vec::new();
     encode(&mut record, message, Trailer::default()).apply(&mut record, queue, physical, stored);
     record
+}
+
 /// Appends a stored message as it would be under another topic and with other properties; its place and time stay.
 ///
 /// `properties` must not be longer than [`super::MAX_PROPERTIES_BYTES`].

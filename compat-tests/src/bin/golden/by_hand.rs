@@ -15,6 +15,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Request code, header fields and body of a request no stock client sends.
 type Ask<'a> = (u32, &'a [(&'a str, &'a str)], String);
+/// The same, put together of parts.
+type OwnAsk<'a> = (u32, Vec<(&'a str, &'a str)>, String);
 
 pub(crate) async fn run() -> Result<()> {
     let queue = [("topic", "golden_topic"), ("queueId", "0")];
@@ -197,7 +199,7 @@ async fn pops() -> Result<()> {
         "clientId": "c", "consumerGroup": "golden_pop", "messageModel": "BROADCASTING", "strategyName": "AVG",
         "topic": "golden_topic",
     });
-    let asks: [(u32, Vec<(&str, &str)>, String); 13] = [
+    let asks: Vec<OwnAsk> = vec![
         (200_050, pop, String::new()),
         (200_050, ordered, String::new()),
         (200_051, [&queue[..], &handle].concat(), String::new()),
