@@ -13,7 +13,7 @@ use crate::wire::Wire;
 
 header! {
     /// A send under the one-letter names that stock clients use.
-    struct Send {
+    pub(crate) struct Send {
         producer_group: GroupName = "a",
         topic: TopicName = "b",
         default_topic: TopicName = "c",

@@ -57,6 +57,9 @@ figures! {
     CatchUpLargeMib "MiB read per second from one queue, pulls of 1024 messages" 0;
     SqlAllCpu "broker CPU s per million messages of which SQL 92 takes all" 2;
     SqlFewCpu "broker CPU s per million messages of which SQL 92 takes one percent" 2;
+    TransactionRate "transactions per second, closed loop" 0;
+    TransactionCpu "broker CPU s per million transactions, closed loop" 2;
+    CheckCpu "broker CPU s per million transactions in doubt asked about" 2;
     LoopbackMib "MiB per second through loopback, one way and nothing else" 0;
     MemoryMib "MiB copied in memory per second" 0;
     CalmP99 "send latency p99, paced, nothing else, µs" 0;

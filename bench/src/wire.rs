@@ -48,13 +48,32 @@ impl Wire {
             if !answers.is_empty() {
                 return Ok(());
             }
-            // Room for the whole frame at once: one that grows piece by piece is copied again and again.
-            let frame = self.incoming.first_chunk::<4>().map_or(0, |length| u32::from_be_bytes(*length) as usize + 4);
-            self.incoming.reserve(frame.saturating_sub(self.incoming.len()).max(READ_BYTES));
-            if self.stream.read_buf(&mut self.incoming).await? == 0 {
-                bail!("the broker closed the connection");
-            }
+            self.read().await?;
         }
+    }
+
+    /// Waits for at least one request of the broker and says how many came with it.
+    pub(crate) async fn requests(&mut self) -> Result<usize> {
+        loop {
+            let mut count = 0;
+            while let Some(command) = self.codec.decode(&mut self.incoming)? {
+                count += usize::from(!command.is_response());
+            }
+            if count > 0 {
+                return Ok(count);
+            }
+            self.read().await?;
+        }
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        // Room for the whole frame at once: one that grows piece by piece is copied again and again.
+        let frame = self.incoming.first_chunk::<4>().map_or(0, |length| u32::from_be_bytes(*length) as usize + 4);
+        self.incoming.reserve(frame.saturating_sub(self.incoming.len()).max(READ_BYTES));
+        if self.stream.read_buf(&mut self.incoming).await? == 0 {
+            bail!("the broker closed the connection");
+        }
+        Ok(())
     }
 
     /// One request and its answer, which must be a success.

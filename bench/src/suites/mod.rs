@@ -6,6 +6,7 @@ mod recovery;
 mod sql92;
 mod storm;
 mod sync_flush;
+mod transactions;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,11 +62,13 @@ pub(crate) enum Suite {
     Recovery,
     /// Choosing messages by their properties.
     Sql92,
+    /// Committing, and asking about what nobody commits.
+    Transactions,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Load, Self::SyncFlush, Self::CatchUp, Self::Storm, Self::Recovery, Self::Sql92];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Load, Self::SyncFlush, Self::CatchUp, Self::Storm, Self::Recovery, Self::Sql92, Self::Transactions];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -75,6 +78,7 @@ impl Suite {
             Self::Storm => "storm",
             Self::Recovery => "recovery",
             Self::Sql92 => "sql92",
+            Self::Transactions => "transactions",
         }
     }
 
@@ -86,6 +90,7 @@ impl Suite {
             Self::CatchUp => self.rounds(bench, report, catch_up::limits, catch_up::run).await,
             Self::Storm => self.rounds(bench, report, nothing, storm::run).await,
             Self::Sql92 => self.rounds(bench, report, nothing, sql92::run).await,
+            Self::Transactions => self.rounds(bench, report, nothing, transactions::run).await,
             // All brokers recover one store.
             Self::Recovery => recovery::run(bench, report).await,
         }

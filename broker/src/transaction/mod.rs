@@ -64,6 +64,10 @@ use crate::topic::{TopicTable, validate};
 /// All half messages and all op messages are in this queue of their topics.
 pub(crate) const QUEUE: QueueId = QueueId(0);
 
+/// Pause after the store refused op messages.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Shortest time between two looks at what is in doubt.
+const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Pause between two looks at a flush that takes too long.
 const FLUSH_LOOK_PERIOD: Duration = Duration::from_millis(100);
 
@@ -134,7 +138,14 @@ impl Transactions {
             tokio::select! {
                 () = self.ctx.stopping.cancelled() => {}
                 // Not cancelled on the way: what is taken out to be written must be written.
-                () = self.ops.due(interval, size) => self.write_ops().await,
+                () = self.ops.due(interval, size) => {
+                    if !self.write_ops().await {
+                        tokio::select! {
+                            () = self.ctx.stopping.cancelled() => {}
+                            () = sleep(RETRY_PAUSE) => {}
+                        }
+                    }
+                }
                 () = tokio::time::sleep_until(next_check) => {
                     if *self.ctx.role.borrow() == Role::Master {
                         self.check().await;
@@ -148,7 +159,7 @@ impl Transactions {
     }
 
     fn check_interval(&self) -> Duration {
-        *self.ctx.settings().transaction_check_interval
+        (*self.ctx.settings().transaction_check_interval).max(CHECK_INTERVAL_MIN)
     }
 
     /// Returns once everything before `end` is confirmed.

@@ -123,8 +123,8 @@ impl Ops {
 }
 
 impl Transactions {
-    /// Writes down what is resolved.
-    pub(super) async fn write_ops(&self) {
+    /// Writes down what is resolved; false if it could not be done.
+    pub(super) async fn write_ops(&self) -> bool {
         let mut batch = self.store.batch();
         let written = self.ops.write(&[], |halves| {
             if halves.is_empty() {
@@ -135,12 +135,21 @@ impl Transactions {
             Ok(Some((appended.positions.to_vec(), last, appended.end)))
         });
         match written {
-            Ok(None) => {}
+            Ok(None) => true,
             Ok(Some((positions, last, end))) => match self.settled(end).await {
-                Ok(()) => self.count_ops(&positions, &last),
-                Err(err) => tracing::warn!(%err, "it is not sure on disk which transactions have ended"),
+                Ok(()) => {
+                    self.count_ops(&positions, &last);
+                    true
+                }
+                Err(err) => {
+                    tracing::warn!(%err, "it is not sure on disk which transactions have ended");
+                    false
+                }
             },
-            Err(err) => tracing::warn!(%err, "it is not written down yet which transactions have ended"),
+            Err(err) => {
+                tracing::warn!(%err, "it is not written down yet which transactions have ended");
+                false
+            }
         }
     }
 
