@@ -248,7 +248,7 @@ impl Parts {
         let topics = TopicTable::open(ctx.clone(), &config_dir)?;
         let groups = GroupTable::open(ctx.clone(), &config_dir)?;
         let (topics, groups) = (|| Arc::clone(&topics), || Arc::clone(&groups));
-        let locks = Arc::<Locks>::default();
+        let locks = Locks::open(&config_dir);
         let clients = Clients::new(ctx.clone(), topics(), groups(), Arc::clone(&locks));
         clients.filters.load()?;
         let offsets = Offsets::open(ctx.clone(), &config_dir, store(), topics(), groups(), Arc::clone(&clients))?;

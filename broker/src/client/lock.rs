@@ -1,6 +1,11 @@
 //! Queue locks: within an ordered group at most one client consumes a queue.
+//!
+//! A client goes on consuming for 30 s after it last heard that it holds the lock, also while the broker is restarted. So the
+//! holders are saved before they are told (`config/queueLocks.json`, of which Java knows nothing), and for that long after a
+//! start nobody else gets their queues. Java forgets its locks, and two clients may consume one queue for a while.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -12,26 +17,39 @@ use remoting::types::{ClientId, GroupName};
 use tokio::time::{Duration, Instant};
 
 use super::ClientError;
+use crate::persist::{self, TableFile};
 
-/// Locks by group and queue, in memory only: after a restart clients lock anew. Java: `RebalanceLockManager`.
+/// Locks by group and queue. Java: `RebalanceLockManager`.
 #[derive(Default)]
 pub(crate) struct Locks {
     groups: DashMap<GroupName, HashMap<MessageQueue, Lock>>,
+    /// Where the holders are saved.
+    file: Option<TableFile>,
 }
 
 struct Lock {
     holder: ClientId,
-    renewed: Instant,
+    until: Instant,
 }
+
+/// Queues by holder, by group.
+type Saved = BTreeMap<GroupName, BTreeMap<ClientId, Vec<MessageQueue>>>;
 
 /// Clients renew every 20 s. Java: `rocketmq.broker.rebalance.lockMaxLiveTime`.
 const LIFE: Duration = Duration::from_secs(60);
+/// How long a lock from before a start counts: clients stop consuming when theirs is as old as this.
+/// Java: `ProcessQueue.REBALANCE_LOCK_MAX_LIVE_TIME`.
+const LIFE_AFTER_START: Duration = Duration::from_secs(30);
 /// Queues one group may lock; further ones are not granted. Nothing checks that a queue exists, as in Java.
 const QUEUES_MAX: usize = 100_000;
 
 impl Lock {
+    fn new(holder: &ClientId, life: Duration) -> Self {
+        Self { holder: holder.clone(), until: Instant::now() + life }
+    }
+
     fn is_expired(&self) -> bool {
-        self.renewed.elapsed() > LIFE
+        Instant::now() > self.until
     }
 }
 
@@ -40,6 +58,49 @@ pub(crate) fn routes(locks: &Arc<Locks>, router: &mut Router) {
 }
 
 impl Locks {
+    /// With the holders of the last run. A file that is damaged is as good as none: it would only hold others back.
+    pub(crate) fn open(config_dir: &Path) -> Arc<Self> {
+        let path = config_dir.join("queueLocks.json");
+        let saved: Saved = persist::load(&path)
+            .inspect_err(|err| tracing::warn!(%err, "the queue locks of the last run are not known"))
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let locks = Self { groups: DashMap::new(), file: Some(TableFile::new(path)) };
+        for (group, holders) in saved {
+            let held = holders.iter().flat_map(|(holder, queues)| queues.iter().map(move |queue| (queue, holder)));
+            let held =
+                held.take(QUEUES_MAX).map(|(queue, holder)| (queue.clone(), Lock::new(holder, LIFE_AFTER_START)));
+            locks.groups.insert(group, held.collect());
+        }
+        Arc::new(locks)
+    }
+
+    /// Saves who holds what, if that has changed. A failure is logged: the locks are as good as Java's then.
+    fn save(&self) {
+        let saved = self.file.as_ref().map_or(Ok(()), |file| file.save(|| fastjson::write(&self.saved())));
+        if let Err(err) = saved {
+            tracing::error!(%err, "queue locks are not saved; after a restart, two clients may consume one queue");
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let mut saved = Saved::new();
+        for group in &self.groups {
+            let holders = saved.entry(group.key().clone()).or_default();
+            for (queue, lock) in group.iter().filter(|(_, lock)| !lock.is_expired()) {
+                holders.entry(lock.holder.clone()).or_default().push(queue.clone());
+            }
+        }
+        saved
+    }
+
+    fn changed(&self) {
+        if let Some(file) = &self.file {
+            file.changed();
+        }
+    }
+
     /// The group holds a lock, so it consumes in order and may not have its messages retried.
     ///
     /// Java: `!RebalanceLockManager.isLockAllExpired`.
@@ -51,6 +112,7 @@ impl Locks {
     pub(crate) fn lock(&self, group: &GroupName, queues: Vec<MessageQueue>, client: &ClientId) -> Vec<MessageQueue> {
         let mut locks = self.groups.entry(group.clone()).or_default();
         let mut granted = Vec::with_capacity(queues.len());
+        let mut changed = false;
         for queue in queues {
             let full = locks.len() >= QUEUES_MAX;
             match locks.get_mut(&queue) {
@@ -58,13 +120,21 @@ impl Locks {
                     tracing::debug!(%group, %client, holder = %lock.holder, ?queue, "another client has locked the queue");
                     continue;
                 }
-                Some(lock) => *lock = Lock { holder: client.clone(), renewed: Instant::now() },
+                Some(lock) => {
+                    changed |= lock.holder != *client;
+                    *lock = Lock::new(client, LIFE);
+                }
                 None if full => continue,
                 None => {
-                    locks.insert(queue.clone(), Lock { holder: client.clone(), renewed: Instant::now() });
+                    changed = true;
+                    locks.insert(queue.clone(), Lock::new(client, LIFE));
                 }
             }
             granted.push(queue);
+        }
+        drop(locks);
+        if changed {
+            self.changed();
         }
         granted
     }
@@ -72,10 +142,16 @@ impl Locks {
     /// Gives back the client's own locks; others stay.
     pub(crate) fn unlock(&self, group: &GroupName, queues: &[MessageQueue], client: &ClientId) {
         let Some(mut locks) = self.groups.get_mut(group) else { return };
+        let before = locks.len();
         for queue in queues {
             if locks.get(queue).is_some_and(|lock| lock.holder == *client) {
                 locks.remove(queue);
             }
+        }
+        let changed = locks.len() != before;
+        drop(locks);
+        if changed {
+            self.changed();
         }
     }
 
@@ -94,6 +170,7 @@ impl Handle<LockBatch> for Locks {
     async fn handle(&self, call: Call<LockBatch>) -> Result<Reply<NoHeader>, ClientError> {
         let body: LockBatchRequestBody = fastjson::read(&call.body)?;
         let granted = self.lock(&body.consumer_group, body.mq_set, &body.client_id);
+        self.save();
         Ok(Reply::done().body(fastjson::write(&LockBatchResponseBody { lock_ok_mq_set: granted })))
     }
 }
@@ -104,6 +181,7 @@ impl Handle<UnlockBatch> for Locks {
     async fn handle(&self, call: Call<UnlockBatch>) -> Result<Reply<NoHeader>, ClientError> {
         let body: UnlockBatchRequestBody = fastjson::read(&call.body)?;
         self.unlock(&body.consumer_group, &body.mq_set, &body.client_id);
+        self.save();
         Ok(Reply::done())
     }
 }
@@ -140,6 +218,32 @@ mod tests {
         assert!(!locks.held("g"));
         locks.expire();
         assert!(locks.groups.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_keeps_a_queue_for_its_holder_while_that_may_still_consume() {
+        let folder = tempfile::tempdir().unwrap();
+        let body = |client: &str, queue: i32| {
+            let queue = format!(r#"{{"brokerName":"b","queueId":{queue},"topic":"T"}}"#);
+            format!(r#"{{"clientId":"{client}","consumerGroup":"g","mqSet":[{queue}]}}"#)
+        };
+        let locks = Locks::open(folder.path());
+        for (client, queue) in [("a", 0), ("a", 1), ("b", 2), ("b", 3)] {
+            locks.handle(call(LockBatch {}, body(client, queue), &peer(1))).await.unwrap();
+        }
+        locks.handle(call(UnlockBatch {}, body("b", 3), &peer(1))).await.unwrap();
+        // Nothing is saved at the end: the process was killed.
+        let locks = Locks::open(folder.path());
+        let lock = |ids: &[i32], client: &str| locks.lock(&"g".into(), queues(ids), &client.into());
+        assert!(locks.held("g"));
+        assert_eq!(lock(&[0, 1, 2, 3], "c"), queues(&[3]), "only what was given back");
+        advance(Duration::from_secs(20)).await;
+        assert_eq!(lock(&[0], "a"), queues(&[0]), "renewed");
+        advance(Duration::from_secs(11)).await;
+        assert_eq!(lock(&[0, 1, 2], "c"), queues(&[1, 2]), "whoever is silent for so long has stopped consuming");
+        std::fs::write(folder.path().join("queueLocks.json"), "{").unwrap();
+        let _ = std::fs::remove_file(folder.path().join("queueLocks.json.bak"));
+        assert!(!Locks::open(folder.path()).held("g"));
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ struct Pending {
     written: Instant,
 }
 
-/// The right to store commits; see [`Ops::order`].
+/// The right to store commits: nobody writes op messages meanwhile.
 pub(super) type Order<'a> = RwLockReadGuard<'a, ()>;
 
 impl Default for Ops {
