@@ -133,6 +133,9 @@ final class PushConsumer implements Session.Role {
             replier.send(MessageUtil.createReplyMessage(request, body));
         } catch (Exception failure) {
             events.send(Event.failed(failure));
+        }
+    }
+
     /** Settings that only 5.x has. */
     private void set(String setter, Class<?> type, Object value) {
         try {
