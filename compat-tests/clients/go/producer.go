@@ -32,6 +32,9 @@ func newProducer(arguments line) (role, error) {
 		producer.WithCompressMsgBodyOverHowmuch(arguments.number("compressOver", 4096)),
 		producer.WithQueueSelector(&chosen{QueueSelector: producer.NewRoundRobinQueueSelector()}),
 	}
+	if arguments.has("namespace") {
+		options = append(options, producer.WithNamespace(arguments.text("namespace")))
+	}
 	made := &sender{stopping: make(chan struct{})}
 	var err error
 	if arguments.has("transactional") {

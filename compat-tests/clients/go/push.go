@@ -42,8 +42,7 @@ func newPushConsumer(arguments line) (role, error) {
 	if arguments.textOr("from", "first") == "last" {
 		from = consumer.ConsumeFromLastOffset
 	}
-	var err error
-	p.consumer, err = rocketmq.NewPushConsumer(
+	options := []consumer.Option{
 		consumer.WithNameServer(strings.Split(arguments.text("namesrv"), ";")),
 		consumer.WithGroupName(arguments.text("group")),
 		consumer.WithInstance(arguments.text("instance")),
@@ -54,7 +53,12 @@ func newPushConsumer(arguments line) (role, error) {
 		consumer.WithConsumeGoroutineNums(arguments.number("threads", 4)),
 		consumer.WithSuspendCurrentQueueTimeMillis(100*time.Millisecond),
 		consumer.WithStrategy(reported()),
-	)
+	}
+	if arguments.has("namespace") {
+		options = append(options, consumer.WithNamespace(arguments.text("namespace")))
+	}
+	var err error
+	p.consumer, err = rocketmq.NewPushConsumer(options...)
 	return p, err
 }
 

@@ -14,6 +14,7 @@ mod dead_letter;
 mod delay;
 mod full_disk;
 mod hand_over;
+mod kinds;
 mod name_servers;
 mod neighbours;
 mod offsets;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         pop::SCENARIOS,
         tags::SCENARIOS,
         reply::SCENARIOS,
+        kinds::SCENARIOS,
         sql::SCENARIOS,
         delay::SCENARIOS,
         dead_letter::SCENARIOS,

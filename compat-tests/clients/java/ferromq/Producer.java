@@ -35,6 +35,7 @@ final class Producer implements Session.Role {
         String group = arguments.text("group");
         producer = arguments.has("transactional") ? Transactions.producer(group, events) : new DefaultMQProducer(group);
         producer.setNamesrvAddr(arguments.text("namesrv"));
+        Settings.apply(arguments, producer);
         producer.setInstanceName(arguments.text("instance"));
         // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
         producer.setMqClientApiTimeout(15000);

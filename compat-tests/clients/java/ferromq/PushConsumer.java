@@ -39,6 +39,7 @@ final class PushConsumer implements Session.Role {
         pauseMillis = arguments.number("pause", 0);
         consumer = new DefaultMQPushConsumer(arguments.text("group"));
         consumer.setNamesrvAddr(arguments.text("namesrv"));
+        Settings.apply(arguments, consumer);
         consumer.setInstanceName(arguments.text("instance"));
         // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
         consumer.setMqClientApiTimeout(15000);
