@@ -111,3 +111,33 @@ impl GroupFilter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JAVA: &str = include_str!("golden/consumerFilter.json");
+
+    #[test]
+    fn javas_file_is_read_and_written_as_java_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("consumerFilter.json");
+        std::fs::write(&path, JAVA).unwrap();
+        let bloom = Bloom::new(20, 64);
+        let table = load(&path, bloom, Timestamp(5)).unwrap();
+        assert_eq!(table.values().map(BTreeMap::len).sum::<usize>(), 3);
+        for (topic, groups) in &table {
+            for (group, filter) in groups {
+                assert_eq!(filter.place, bloom.place(&format!("{group}#{topic}")), "{group}");
+            }
+        }
+        // But for those that are dead now because this is a start.
+        let mut expect: serde_json::Value = serde_json::from_str(JAVA).unwrap();
+        for (topic, group) in [("TopicA", "group-one"), ("a_rather_long_topic_name_for_murmur", "group-\u{e9}")] {
+            let filter = &mut expect["filterDataByTopic"][topic]["groupFilterData"][group];
+            filter["dead"] = true.into();
+            filter["deadTime"] = filter["bornTime"].clone();
+        }
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&write(&table)).unwrap(), expect);
+    }
+}

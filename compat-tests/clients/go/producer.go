@@ -27,7 +27,7 @@ func newProducer(arguments line) (role, error) {
 		producer.WithNameServer(strings.Split(arguments.text("namesrv"), ";")),
 		producer.WithGroupName(arguments.text("group")),
 		producer.WithInstanceName(arguments.text("instance")),
-		producer.WithSendMsgTimeout(time.Duration(arguments.number("timeout", 15000))*time.Millisecond),
+		producer.WithSendMsgTimeout(time.Duration(arguments.number("timeout", 15000)) * time.Millisecond),
 		producer.WithRetry(arguments.number("retries", 2)),
 		producer.WithCompressMsgBodyOverHowmuch(arguments.number("compressOver", 4096)),
 		producer.WithQueueSelector(&chosen{QueueSelector: producer.NewRoundRobinQueueSelector()}),

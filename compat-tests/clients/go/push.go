@@ -51,7 +51,7 @@ func newPushConsumer(arguments line) (role, error) {
 		consumer.WithConsumerOrder(p.orderly),
 		consumer.WithMaxReconsumeTimes(int32(arguments.number("maxReconsume", -1))),
 		consumer.WithConsumeGoroutineNums(arguments.number("threads", 4)),
-		consumer.WithSuspendCurrentQueueTimeMillis(100*time.Millisecond),
+		consumer.WithSuspendCurrentQueueTimeMillis(100 * time.Millisecond),
 		consumer.WithStrategy(reported()),
 	}
 	if arguments.has("namespace") {
