@@ -24,6 +24,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .alone_with(Layout { timer: true, ..Layout::SMALL })
         .with(&[Client::Java55])
         .allowing(&KILLED),
+    scenario!(leases_are_handed_over_to_java_and_back)
+        .alone_with(Layout { timer: true, ..Layout::SMALL })
+        .with(&[Client::Java55]),
 ];
 
 const KILLED: [(&str, &str); 1] = [("lost a broker's connection", "the name server tells of the kill")];
@@ -275,5 +278,40 @@ async fn acknowledged_messages_stay_so_after_kill_9(run: Run) -> Result<()> {
     ensure!(again == open, "{again:?} came back, not {open:?}");
     let (_, more) = popper.pop("-1", "32", json!({"pollTime": "3000"})).await?;
     ensure!(more.is_empty(), "more came back: {more:?}");
+    Ok(())
+}
+
+async fn leases_are_handed_over_to_java_and_back(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    for (number, from, to) in [(0, Server::Java, own), (1, own, Server::Java)] {
+        run.cluster.stop_broker().await?;
+        run.cluster.start_broker_of(from).await?;
+        let topic = run.topic(&format!("topic-{number}"), 1).await?;
+        let producer = run.producer(&format!("producer-{number}")).await?;
+        producer.send(Line::send(&topic, "h").with("count", 6)).await?;
+        let popper = Popper { run: &run, group: run.name(&format!("group-{number}")), topic };
+        let mut leased = Vec::new();
+        while leased.len() < 6 {
+            leased.extend(popper.pop("-1", "32", json!({})).await?.1);
+        }
+        for message in &leased[..2] {
+            ensure!(popper.ack(message).await? == SUCCESS, "{message:?}");
+        }
+        run.cluster.stop_broker().await?;
+        run.cluster.start_broker_of(to).await?;
+        let open: BTreeSet<_> = leased[2..].iter().map(|message| message.body.clone()).collect();
+        let mut again = BTreeSet::new();
+        let end = Instant::now() + Duration::from_secs(60);
+        while again.len() < open.len() && Instant::now() < end {
+            let (_, leased) = popper.pop("-1", "32", json!({"pollTime": "2000"})).await?;
+            for message in leased {
+                ensure!(popper.ack(&message).await? == SUCCESS, "{message:?}");
+                ensure!(again.insert(message.body.clone()), "a second time: {message:?}");
+            }
+        }
+        ensure!(again == open, "from {from:?} to {to:?}: {again:?} came back, not {open:?}");
+        let (_, more) = popper.pop("-1", "32", json!({"pollTime": "3000"})).await?;
+        ensure!(more.is_empty(), "from {from:?} to {to:?}: more came back: {more:?}");
+    }
     Ok(())
 }
