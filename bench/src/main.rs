@@ -26,7 +26,7 @@ const USAGE: &str = "\
 usage: bench --ferromq BINARY --server-jars DIR --client-path CLASSPATH [--rounds N] [--messages N] [--body BYTES]
              [--connections N] [--in-flight N] [--paced PER_SECOND] [--java-threads N] [--java-messages N]
              [--flush ASYNC_FLUSH|SYNC_FLUSH] [--store-gib N] [--only java|ferromq]
-             [--suites load,sync-flush,catch-up,storm,recovery,sql92,transactions]";
+             [--suites load,sync-flush,catch-up,storm,recovery,sql92,transactions,delay]";
 
 fn main() -> Result<()> {
     let (bench, suites) = parse(std::env::args().skip(1))?;

@@ -45,6 +45,15 @@ pub(crate) struct Produce {
     pub(crate) per_second: Option<usize>,
     /// With properties for filters: `region`, the same in all, and `n`, from 0 to 99 in turn.
     pub(crate) for_filters: bool,
+    /// To be delivered at times of their own.
+    pub(crate) due: Option<Due>,
+}
+
+/// Delivery times of the messages of each connection, evenly spread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) first: Timestamp,
+    pub(crate) over: Duration,
 }
 
 #[derive(Debug)]
@@ -132,6 +141,10 @@ impl Produce {
             format!("UNIQ_KEY\u{1}7F000001{connection:08X}{number:016X}\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}");
         if self.for_filters {
             properties += &format!("region\u{1}east\u{2}n\u{1}{}\u{2}", number % 100);
+        }
+        if let Some(Due { first, over }) = self.due {
+            let share = number as f64 / (self.messages / self.connections) as f64;
+            properties += &format!("TIMER_DELIVER_MS\u{1}{}\u{2}", first.after(over.mul_f64(share)));
         }
         Send {
             producer_group: "bench_producer".into(),

@@ -60,6 +60,11 @@ figures! {
     TransactionRate "transactions per second, closed loop" 0;
     TransactionCpu "broker CPU s per million transactions, closed loop" 2;
     CheckCpu "broker CPU s per million transactions in doubt asked about" 2;
+    DelayCpu "broker CPU s per million timed messages, sent and delivered" 2;
+    DelayP50 "lateness of timed messages p50, ms" 1;
+    DelayP99 "lateness of timed messages p99, ms" 1;
+    DelayOwn "own memory before many timed messages wait (without files), MiB" 1;
+    DelayOwnMany "own memory while they wait (without files), MiB" 1;
     LoopbackMib "MiB per second through loopback, one way and nothing else" 0;
     MemoryMib "MiB copied in memory per second" 0;
     CalmP99 "send latency p99, paced, nothing else, µs" 0;

@@ -1,6 +1,7 @@
 //! What is measured: each suite starts brokers of its own, of each make in turn.
 
 mod catch_up;
+mod delay;
 mod load;
 mod recovery;
 mod sql92;
@@ -64,11 +65,21 @@ pub(crate) enum Suite {
     Sql92,
     /// Committing, and asking about what nobody commits.
     Transactions,
+    /// Delivering messages at times of their own.
+    Delay,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Load, Self::SyncFlush, Self::CatchUp, Self::Storm, Self::Recovery, Self::Sql92, Self::Transactions];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Load,
+        Self::SyncFlush,
+        Self::CatchUp,
+        Self::Storm,
+        Self::Recovery,
+        Self::Sql92,
+        Self::Transactions,
+        Self::Delay,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -79,6 +90,7 @@ impl Suite {
             Self::Recovery => "recovery",
             Self::Sql92 => "sql92",
             Self::Transactions => "transactions",
+            Self::Delay => "delay",
         }
     }
 
@@ -91,6 +103,7 @@ impl Suite {
             Self::Storm => self.rounds(bench, report, nothing, storm::run).await,
             Self::Sql92 => self.rounds(bench, report, nothing, sql92::run).await,
             Self::Transactions => self.rounds(bench, report, nothing, transactions::run).await,
+            Self::Delay => self.rounds(bench, report, nothing, delay::run).await,
             // All brokers recover one store.
             Self::Recovery => recovery::run(bench, report).await,
         }
@@ -132,6 +145,7 @@ async fn first_send(target: &mut Target) -> Result<Duration> {
         messages: 1,
         per_second: None,
         for_filters: false,
+        due: None,
     };
     loop {
         match one.run().await {
@@ -178,6 +192,7 @@ fn produce(load: &Load, topic: &str, queues: usize, messages: usize, per_second:
         messages: messages / (queues * load.connections) * (queues * load.connections),
         per_second,
         for_filters: false,
+        due: None,
     }
 }
 
