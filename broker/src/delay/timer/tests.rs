@@ -1,7 +1,12 @@
 use std::time::Duration;
 
 use remoting::body::TimerMetrics;
-use remoting::types::Timestamp;
+use remoting::frame::ExtFields;
+use remoting::language::LanguageCode;
+use remoting::protocol::ResponseCode;
+use remoting::protocol::timer::RecallMessage;
+use remoting::router::{Call, Handle, IntoResponse};
+use remoting::version::Version;
 use tokio::time::sleep;
 
 use super::*;
@@ -295,5 +300,106 @@ async fn what_cannot_be_delivered_is_passed_over() {
     let running = Running::new(fixture);
     running.pass(1200).await;
     assert_eq!(running.bodies("T", 0), ["good"]);
+    running.stop().await;
+}
+
+fn call<R>(fixture: &Fixture, header: R) -> Call<R> {
+    Call {
+        header,
+        body: bytes::Bytes::new(),
+        peer: fixture.peer.clone(),
+        version: Version::CURRENT,
+        language: LanguageCode::JAVA,
+        ext: ExtFields::default(),
+    }
+}
+
+fn recalls(fixture: &Fixture) -> Arc<Recalls> {
+    Recalls::new(fixture.ctx.clone(), Arc::clone(&fixture.topics), Arc::clone(&fixture.writer))
+}
+
+async fn recall(fixture: &Fixture, topic: &str, handle: &str) -> Result<String, (ResponseCode, String)> {
+    let header =
+        RecallMessage { producer_group: Some("PG".to_owned()), topic: topic.into(), recall_handle: handle.to_owned() };
+    match recalls(fixture).handle(call(fixture, header)).await {
+        Ok(reply) => Ok(reply.header().unwrap().msg_id.clone()),
+        Err(err) => Err((err.code(), err.to_string())),
+    }
+}
+
+fn with_recalls() -> Fixture {
+    Fixture::with(|settings| settings.recall_message_enable = true, |_| {})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_recalls_a_message_by_its_handle() {
+    let running = Running::new(with_recalls());
+    let answer = running.fixture.send(after("T", "x", 1500));
+    running.fixture.send(after("T", "y", 1500));
+    let handle = answer.ext.get("recallHandle").unwrap();
+    assert_eq!(recall(&running.fixture, "T", handle).await, Ok("kx".to_owned()));
+    let cancel = running.fixture.queue("rmq_sys_wheel_timer", 0).pop().unwrap();
+    let expect = "TAGS=_RECALL_TAG_;TIMER_DEL_UNIQKEY=kx;UNIQ_KEY=kx;TIMER_DELIVER_MS=1001001;BORN_TIMESTAMP=1000000;PGROUP=PG;TIMER_OUT_MS=1001000;REAL_TOPIC=T;REAL_QID=0;";
+    assert_eq!((cancel.body(), cancel.properties()), ("0".to_owned(), expect.to_owned()));
+    running.pass(2100).await;
+    assert_eq!(running.bodies("T", 0), ["y"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn recalls_are_refused_in_javas_words() {
+    let off = Fixture::new();
+    let refused = recall(&off, "T", "x").await.unwrap_err();
+    assert_eq!(refused, (ResponseCode::NO_PERMISSION, "recall failed, operation is forbidden".to_owned()));
+    let fixture = with_recalls();
+    fixture.send(after("T", "x", 1500));
+    fixture.send(Send::to("U", "x"));
+    let handle = |broker: &str, begin: i64| handle_of("T", broker, Timestamp(begin), "kx");
+    let good = handle("broker-a", 1_001_000);
+    for (topic, handle, code, remark) in [
+        ("none", good.clone(), ResponseCode::TOPIC_NOT_EXIST, "recall failed, the topic[none] not exist"),
+        ("T", "x".to_owned(), ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid"),
+        ("U", good.clone(), ResponseCode::ILLEGAL_OPERATION, "recall failed, topic not match"),
+        (
+            "T",
+            handle("broker-b", 1_001_000),
+            ResponseCode::ILLEGAL_OPERATION,
+            "recall failed, broker service not available",
+        ),
+        ("T", handle("broker-a", 999_999), ResponseCode::ILLEGAL_OPERATION, "recall failed, timestamp invalid"),
+        ("T", handle("broker-a", 260_199_999), ResponseCode::ILLEGAL_OPERATION, "recall failed, timestamp invalid"),
+    ] {
+        assert_eq!(recall(&fixture, topic, &handle).await, Err((code, remark.to_owned())), "{topic}");
+    }
+    fixture.role.send_replace(Role::Slave);
+    assert_eq!(recall(&fixture, "T", &good).await.unwrap_err().0, ResponseCode::SLAVE_NOT_AVAILABLE);
+    assert_eq!(fixture.queue("rmq_sys_wheel_timer", 0).len(), 1, "nothing was stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slaves_and_tools_are_told_how_far_the_timer_is() {
+    let running = Running::new(Fixture::new());
+    running.fixture.send(after("T", "x", 5000));
+    running.pass(2500).await;
+    let Ok(reply) = running.timers.handle(call(&running.fixture, GetTimerCheckPoint {})).await;
+    let body = reply.content();
+    let fields: Vec<i64> = body.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field)).collect();
+    assert_eq!((fields[1..4].to_vec(), fields.len()), (vec![52, 1, 1], 7));
+    assert!((1_000_000..=1_002_000).contains(&fields[0]), "{fields:?}");
+    let Ok(reply) = running.timers.handle(call(&running.fixture, GetTimerMetrics {})).await;
+    assert!(String::from_utf8(reply.content()).unwrap().contains(r#""timingCount":{"T":{"count":1,"#));
+    let figures = running.timers.figures();
+    assert_eq!((figures.pending, figures.offset_behind, figures.read_behind_seconds), (1, 0, 0));
+    for (engine, outcome) in [
+        (Some("F"), None),
+        (Some("R"), Some("timerRocksDBEnable must be configured true when broker start")),
+        (Some("x"), Some("param error")),
+        (None, Some("param error")),
+    ] {
+        let header = SwitchTimerEngine { engine: engine.map(str::to_owned) };
+        let answer = running.timers.handle(call(&running.fixture, header)).await;
+        let refusal = answer.err().map(|err| (err.code(), err.to_string()));
+        assert_eq!(refusal, outcome.map(|remark| (ResponseCode::INVALID_PARAMETER, remark.to_owned())));
+    }
     running.stop().await;
 }
