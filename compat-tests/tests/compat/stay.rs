@@ -1,6 +1,6 @@
-//! What waits in a Java broker's store survives a stay with a broker that does not serve it yet.
+//! What waits in a Java broker's store survives a stay with another broker.
 //!
-//! On ours the broker in the middle is ours, which keeps timed messages where they are; on Java's target all are Java.
+//! On ours the broker in the middle is ours; on Java's target all are Java.
 
 use std::time::Duration;
 
