@@ -40,12 +40,16 @@ fn javas_filter_and_ours_agree() {
             }
             Ok(_) => unlike.push(format!("{expression:?}: refused in Java, taken here: {}", words(java))),
             Err(err) if java == "ok" => {
-                messages.iter().for_each(|_| drop(next()));
+                for _ in messages {
+                    next();
+                }
                 unlike.push(format!("{expression:?}: taken in Java, refused here: {err}"));
             }
             Err(err) => {
                 refused += 1;
-                messages.iter().for_each(|_| drop(next()));
+                for _ in messages {
+                    next();
+                }
                 // Java adds a list of all that it would have taken.
                 let (java, ours) = (words(java), err.to_string());
                 // It looks at all that stands behind a plus sign before it builds any of it.
