@@ -48,6 +48,8 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	$(tools) cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources
 	$(tools) cargo machete --skip-target-dir
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	@# Targets that ordinary test runs leave out are not among all targets.
+	cargo clippy --locked --package compat-tests --test compat --test sql92 -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo test --locked --quiet --workspace --bin ferromq docs
 

@@ -46,7 +46,7 @@ async fn full_disk_refuses_sends_serves_reads_and_heals(run: Run) -> Result<()> 
 async fn until_refused(producer: &Producer, topic: &str) -> Result<(Vec<Sent>, Failed)> {
     let mut sent = Vec::new();
     for look in 0..LOOKS_MAX {
-        let mut answers = producer.try_send(Line::send(topic, &format!("filling-{look}"))).await?;
+        let mut answers = producer.try_send(Line::send(topic, format!("filling-{look}"))).await?;
         if let Some(refusal) = answers.failed.pop() {
             return Ok((sent, refusal));
         }
@@ -59,7 +59,7 @@ async fn until_refused(producer: &Producer, topic: &str) -> Result<(Vec<Sent>, F
 /// Sends until the broker takes a message again.
 async fn until_taken(producer: &Producer, topic: &str) -> Result<Sent> {
     for look in 0..LOOKS_MAX {
-        let mut answers = producer.try_send(Line::send(topic, &format!("empty-{look}"))).await?;
+        let mut answers = producer.try_send(Line::send(topic, format!("empty-{look}"))).await?;
         if let Some(sent) = answers.sent.pop() {
             return Ok(sent);
         }

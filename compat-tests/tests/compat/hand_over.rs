@@ -82,7 +82,7 @@ async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
         topics.take_up_work(run, turn, &left, kill).await?;
         sent.extend(left.plain);
         // The new broker's own messages go behind those of the old one, and are there for everybody.
-        sent.extend(producer.send(Line::send(&topics.plain, &format!("own-{turn}")).with("count", 30)).await?);
+        sent.extend(producer.send(Line::send(&topics.plain, format!("own-{turn}")).with("count", 30)).await?);
         check::places(&sent)?;
         let newcomer = run.push(&format!("newcomer-{turn}"), &run.name(&format!("new-{turn}")), &topics.plain).await?;
         check::arrived_once(&sent, &newcomer.until_received(count(&sent)).await?)?;
@@ -137,25 +137,25 @@ impl Topics {
     /// Messages that were read and that were not, that are being delayed, and that failed and wait to be tried again.
     async fn leave_work(&self, run: &Run, producer: &Producer, turn: usize) -> Result<Left> {
         let key = |what: &str| format!("{what}-{turn}");
-        let mut plain = producer.send(Line::send(&self.plain, &key("read")).with("count", 40).with("tag", "t")).await?;
+        let mut plain = producer.send(Line::send(&self.plain, key("read")).with("count", 40).with("tag", "t")).await?;
         plain.extend(
-            producer.send(Line::send(&self.plain, &key("batch")).with("count", 10).with("mode", "batch")).await?,
+            producer.send(Line::send(&self.plain, key("batch")).with("count", 10).with("mode", "batch")).await?,
         );
         let member = self.member(run, &format!("before-{turn}"), &self.plain).await?;
         check::arrived_once(&plain, &member.until_received(count(&plain)).await?)?;
         member.stays_at(count(&plain), COMMITTED).await?;
         member.quit().await?;
-        let unread = producer.send(Line::send(&self.plain, &key("unread")).with("count", 20)).await?;
+        let unread = producer.send(Line::send(&self.plain, key("unread")).with("count", 20)).await?;
         plain.extend(unread.clone());
 
-        let failing = producer.send(Line::send(&self.failing, &key("fail")).with("count", 5)).await?;
+        let failing = producer.send(Line::send(&self.failing, key("fail")).with("count", 5)).await?;
         let member = self.failing_member(run, &format!("fails-{turn}"), &self.failing, 99).await?;
         // Three rounds of retries take 3 s, in which the client tells every second that it is done with the topic itself.
         member.until_received(4 * 5).await?;
         member.quit().await?;
         // Level 2 of `target::DELAY_LEVELS` is 3 s: the change begins before that.
         let delayed =
-            producer.send(Line::send(&self.delayed, &key("delayed")).with("count", 6).with("delay", 2)).await?;
+            producer.send(Line::send(&self.delayed, key("delayed")).with("count", 6).with("delay", 2)).await?;
         Ok(Left { plain, unread, delayed, failing })
     }
 
