@@ -65,6 +65,7 @@ figures! {
     DelayP99 "lateness of timed messages p99, ms" 1;
     DelayOwn "own memory before many timed messages wait (without files), MiB" 1;
     DelayOwnMany "own memory while they wait (without files), MiB" 1;
+    PopCpu "broker CPU s per million messages popped, acknowledged and worked off" 2;
     LoopbackMib "MiB per second through loopback, one way and nothing else" 0;
     MemoryMib "MiB copied in memory per second" 0;
     CalmP99 "send latency p99, paced, nothing else, µs" 0;

@@ -41,6 +41,7 @@ const JAVA_HEAP: [&str; 3] = ["-Xms512m", "-Xmx1g", "-XX:+UseG1GC"];
 
 pub(crate) const NAME_SERVER: &str = "127.0.0.1:29876";
 pub(crate) const BROKER: &str = "127.0.0.1:20911";
+pub(crate) const BROKER_NAME: &str = "bench";
 
 /// A name server and a broker; both end when this is dropped.
 pub(crate) struct Target {
@@ -113,7 +114,7 @@ fn broker_settings(dir: &Path, more: &[&str]) -> String {
     let store = dir.join("store");
     format!(
         "brokerClusterName=BenchCluster\n\
-         brokerName=bench\n\
+         brokerName={BROKER_NAME}\n\
          brokerIP1=127.0.0.1\n\
          listenPort=20911\n\
          haListenPort=20912\n\

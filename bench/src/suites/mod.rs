@@ -3,6 +3,7 @@
 mod catch_up;
 mod delay;
 mod load;
+mod pop;
 mod recovery;
 mod sql92;
 mod storm;
@@ -67,10 +68,12 @@ pub(crate) enum Suite {
     Transactions,
     /// Delivering messages at times of their own.
     Delay,
+    /// Leasing messages and acknowledging them.
+    Pop,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Load,
         Self::SyncFlush,
         Self::CatchUp,
@@ -79,6 +82,7 @@ impl Suite {
         Self::Sql92,
         Self::Transactions,
         Self::Delay,
+        Self::Pop,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -91,6 +95,7 @@ impl Suite {
             Self::Sql92 => "sql92",
             Self::Transactions => "transactions",
             Self::Delay => "delay",
+            Self::Pop => "pop",
         }
     }
 
@@ -104,6 +109,7 @@ impl Suite {
             Self::Sql92 => self.rounds(bench, report, nothing, sql92::run).await,
             Self::Transactions => self.rounds(bench, report, nothing, transactions::run).await,
             Self::Delay => self.rounds(bench, report, nothing, delay::run).await,
+            Self::Pop => self.rounds(bench, report, nothing, pop::run).await,
             // All brokers recover one store.
             Self::Recovery => recovery::run(bench, report).await,
         }

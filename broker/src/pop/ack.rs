@@ -101,6 +101,7 @@ impl Pops {
         }
         let ack = ack_of(&handle, (topic, group, queue), offset);
         self.desk.ack(batch, &ack, handle.revive_queue, handle.ends(), now)?;
+        self.stats.acknowledged(&ack.group, &ack.topic, 1);
         Ok(None)
     }
 
@@ -130,6 +131,7 @@ impl Pops {
     /// Java: `AckMessageProcessor.ackOrderly`.
     pub(super) async fn ack_ordered(&self, ack: &Ordered, consumer: Host) -> Result<(), PopError> {
         let Ordered { topic, group, queue, offset, pop_time } = ack;
+        self.stats.acknowledged(group, topic, 1);
         let progress = self.offsets.progress(group, topic);
         let old = loop {
             match progress.begin_pop(*queue) {
@@ -237,6 +239,7 @@ impl remoting::router::Handle<BatchAckMessage> for Pops {
                     self.ack_ordered(&ordered, call.peer.remote()).await?;
                 }
             } else if !offsets.is_empty() && (0..self.revive_queues).contains(&ack.revive_queue) {
+                self.stats.acknowledged(&ack.consumer_group, &topic, offsets.len() as u64);
                 let ends = Timestamp(ack.pop_time.0.saturating_add(ack.invisible_time));
                 let record = Ack {
                     offset: QueueOffset(-1),

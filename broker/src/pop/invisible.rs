@@ -56,8 +56,10 @@ impl Pops {
         let mut batch = self.batches.take(&self.store);
         // In this order: if only the first arrives, the message comes twice, not never.
         self.desk.lease(&mut batch, &check_point, handle.revive_queue, now)?;
+        self.stats.check_point(&header.consumer_group, &header.topic);
         let ack = ack_of(handle, place, header.offset);
         self.desk.ack(&mut batch, &ack, handle.revive_queue, handle.ends(), now)?;
+        self.stats.acknowledged(&header.consumer_group, &header.topic, 1);
         let (_, confirmation) = self.store.append_and_confirm(&mut batch).await?;
         if confirmation == Confirmation::Failed {
             return Err(PopError::Put(PutError::FlushFailed));

@@ -472,6 +472,7 @@ impl Pops {
     fn encode_lease(&self, lease: &Lease, batch: &mut AppendBatch) -> Result<(), PopError> {
         for check_point in &lease.check_points {
             self.desk.lease(batch, check_point, lease.reply.revive_queue, lease.reply.pop_time)?;
+            self.stats.check_point(&check_point.group, &check_point.topic);
         }
         for change in &lease.changes {
             self.desk.change(batch, change, self.order_queue(change), lease.reply.pop_time)?;

@@ -38,6 +38,8 @@ struct BrokerCounters {
     put_user: Counter,
     get_user: Counter,
     get_from_disk: Flow,
+    acknowledged: Counter,
+    check_points: Counter,
     connections_opened: Counter,
     connections_closed: Counter,
 }
@@ -99,6 +101,18 @@ impl Stats {
     pub(crate) fn get_from_disk(&self, group: &GroupName, topic: &TopicName, messages: u64, bytes: u64) {
         self.topic(topic).groups.get_or_make(group).get_from_disk.add(messages, bytes, 1);
         self.broker.get_from_disk.add(messages, bytes, 1);
+    }
+
+    /// A group acknowledged popped messages in one request.
+    pub(crate) fn acknowledged(&self, group: &GroupName, topic: &TopicName, messages: u64) {
+        self.topic(topic).groups.get_or_make(group).acknowledged.add(messages, 1);
+        self.broker.acknowledged.add(messages, 0);
+    }
+
+    /// A lease of popped messages was stored.
+    pub(crate) fn check_point(&self, group: &GroupName, topic: &TopicName) {
+        self.topic(topic).groups.get_or_make(group).check_points.add(1, 1);
+        self.broker.check_points.add(1, 0);
     }
 
     /// A consumer sent a message of the topic back.
@@ -209,6 +223,8 @@ impl BrokerCounters {
             &self.get_user,
             &self.get_from_disk.nums,
             &self.get_from_disk.size,
+            &self.acknowledged,
+            &self.check_points,
             &self.connections_opened,
             &self.connections_closed,
         ] {

@@ -61,6 +61,8 @@ fn what_is_got_is_shown_under_javas_names() {
     fixture.get("G", "T", 1, 20, 2000);
     fixture.stats.get_latency(&group, &topic, QueueId(1), 4);
     fixture.stats.get_from_disk(&group, &topic, 5, 500);
+    fixture.stats.acknowledged(&group, &topic, 3);
+    fixture.stats.check_point(&group, &topic);
     fixture.stats.send_back(&group, &topic);
     fixture.stats.dead_letter(&group, &topic);
     fixture.tick();
@@ -72,6 +74,10 @@ fn what_is_got_is_shown_under_javas_names() {
         ("GROUP_GET_LATENCY", "1@T@G", (4, 0.4, 4.0)),
         ("GROUP_GET_FROM_DISK_NUMS", "T@G", (5, 0.5, 5.0)),
         ("GROUP_GET_FROM_DISK_SIZE", "T@G", (500, 50.0, 500.0)),
+        ("GROUP_ACK_NUMS", "T@G", (3, 0.3, 3.0)),
+        ("GROUP_CK_NUMS", "T@G", (1, 0.1, 1.0)),
+        ("BROKER_ACK_NUMS", "DefaultCluster", (3, 0.3, 0.0)),
+        ("BROKER_CK_NUMS", "DefaultCluster", (1, 0.1, 0.0)),
         ("SNDBCK_PUT_NUMS", "T@G", (1, 0.1, 1.0)),
         ("SNDBCK2DLQ_TIMES", "null@T@G@SEND_BACK_TO_DLQ", (1, 0.1, 1.0)),
         ("BROKER_GET_NUMS", "DefaultCluster", (20, 2.0, 0.0)),

@@ -51,6 +51,10 @@ pub(super) struct GroupStats {
     pub(super) latency: Counter,
     pub(super) send_back: Counter,
     pub(super) dead_letters: Counter,
+    /// Popped messages.
+    pub(super) acknowledged: Counter,
+    /// Leases of popped messages.
+    pub(super) check_points: Counter,
     pub(super) queues: Children<QueueId, QueueGet>,
 }
 
@@ -77,7 +81,7 @@ impl GroupStats {
     fn sample(&self, span: Span, now: Timestamp) {
         self.get.sample(span, now);
         self.get_from_disk.sample(span, now);
-        for counter in [&self.latency, &self.send_back, &self.dead_letters] {
+        for counter in [&self.latency, &self.send_back, &self.dead_letters, &self.acknowledged, &self.check_points] {
             counter.sample(span, now);
         }
         for (_, queue) in self.queues.all() {

@@ -27,6 +27,8 @@ impl Stats {
             "GROUP_GET_SIZE" => self.group(key)?.get.size.data(),
             "GROUP_GET_FROM_DISK_NUMS" => self.group(key)?.get_from_disk.nums.data(),
             "GROUP_GET_FROM_DISK_SIZE" => self.group(key)?.get_from_disk.size.data(),
+            "GROUP_ACK_NUMS" => self.group(key)?.acknowledged.data(),
+            "GROUP_CK_NUMS" => self.group(key)?.check_points.data(),
             "SNDBCK_PUT_NUMS" => self.group(key)?.send_back.data(),
             "SNDBCK2DLQ_TIMES" => self.group(commercial(key, "SEND_BACK_TO_DLQ")?)?.dead_letters.data(),
             "GROUP_GET_LATENCY" => match key.split('@').collect::<Vec<_>>()[..] {
@@ -56,6 +58,8 @@ impl Stats {
             "BROKER_GET_NUMS" => Some(&counters.get),
             "BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC" => Some(&counters.put_user),
             "BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC" => Some(&counters.get_user),
+            "BROKER_ACK_NUMS" => Some(&counters.acknowledged),
+            "BROKER_CK_NUMS" => Some(&counters.check_points),
             "BROKER_GET_FROM_DISK_NUMS" => Some(&counters.get_from_disk.nums),
             "BROKER_GET_FROM_DISK_SIZE" => Some(&counters.get_from_disk.size),
             _ => None,
