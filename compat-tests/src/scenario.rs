@@ -105,8 +105,8 @@ pub struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(cluster: Arc<Cluster>, client: Client, scenario: &Scenario) -> Self {
-        Self { cluster, client, tag: tag(scenario, client) }
+    pub(crate) fn new(cluster: Arc<Cluster>, client: Client, scenario: &Scenario, try_tag: &str) -> Self {
+        Self { cluster, client, tag: tag(scenario, client) + try_tag }
     }
 
     /// A name of this run's own for a topic or a group.

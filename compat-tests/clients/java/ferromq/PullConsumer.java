@@ -55,10 +55,7 @@ final class PullConsumer implements Session.Role {
                 consumer.commit(consumer.assignment(), true);
                 break;
             case "read":
-                MessageQueue queue = queue(line.small("queue", 0));
-                consumer.assign(Collections.singletonList(queue));
-                consumer.seek(queue, line.number("offset", 0));
-                poll(line.small("count", 1), line.number("timeout", 10000));
+                read(queue(line.small("queue", 0)), line);
                 break;
             default:
                 throw new IllegalArgumentException("unknown command " + line.verb);
@@ -70,15 +67,38 @@ final class PullConsumer implements Session.Role {
         consumer.shutdown();
     }
 
+    /**
+     * Takes messages from where it seeks. A pull that is under way meanwhile may take the new offset for itself, and is then
+     * dropped with what it brought; so an application that finds itself behind its place seeks again.
+     */
+    private void read(MessageQueue queue, Line line) throws Exception {
+        long offset = line.number("offset", 0);
+        consumer.assign(Collections.singletonList(queue));
+        List<MessageExt> taken = Collections.emptyList();
+        for (int tries = 0; tries < 5 && (taken.isEmpty() || taken.get(0).getQueueOffset() != offset); tries++) {
+            consumer.seek(queue, offset);
+            taken = take(line.small("count", 1), line.number("timeout", 10000) / 5);
+        }
+        report(taken);
+    }
+
     /** Takes messages until `count` have come or the time is over. */
     private void poll(int count, long timeoutMillis) {
+        report(take(count, timeoutMillis));
+    }
+
+    private List<MessageExt> take(int count, long timeoutMillis) {
         long end = System.nanoTime() + timeoutMillis * 1_000_000;
         List<MessageExt> all = new ArrayList<>();
         while (all.size() < count && System.nanoTime() < end) {
-            for (MessageExt message : consumer.poll(200)) {
-                all.add(message);
-                events.send(Received.of(message, message.getBrokerName()).put("ok", true));
-            }
+            all.addAll(consumer.poll(200));
+        }
+        return all;
+    }
+
+    private void report(List<MessageExt> messages) {
+        for (MessageExt message : messages) {
+            events.send(Received.of(message, message.getBrokerName()).put("ok", true));
         }
     }
 
