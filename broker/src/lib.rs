@@ -21,6 +21,7 @@ mod response;
 mod retention;
 mod retry;
 mod send;
+mod settle;
 mod stats;
 #[cfg(test)]
 mod testing;

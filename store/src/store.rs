@@ -220,6 +220,17 @@ impl Store {
         self.shared.watermark.when_confirmed(end.0, then);
     }
 
+    /// [`Self::when_confirmed`] for those who wait. It is asked for at once, and does not keep the store open.
+    pub fn confirmation(&self, end: PhysicalOffset) -> impl Future<Output = Confirmation> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let answer = move |what| {
+            // Nobody waits any more.
+            let _ = sender.send(what);
+        };
+        self.when_confirmed(end, Box::new(answer));
+        async move { receiver.await.unwrap_or(Confirmation::Failed) }
+    }
+
     /// Appends and waits until that is confirmed or will not be. For writers of single messages.
     ///
     /// Not cancel-safe: dropped early, the messages may be stored all the same.
@@ -231,13 +242,7 @@ impl Store {
         batch: &'b mut AppendBatch,
     ) -> Result<(Appended<'b>, Confirmation), AppendError> {
         let appended = self.append(batch)?;
-        let (sender, receiver) = oneshot::channel();
-        let answer = move |what| {
-            // Nobody waits any more.
-            let _ = sender.send(what);
-        };
-        self.when_confirmed(appended.end, Box::new(answer));
-        let confirmation = receiver.await.unwrap_or(Confirmation::Failed);
+        let confirmation = self.confirmation(appended.end).await;
         Ok((appended, confirmation))
     }
 

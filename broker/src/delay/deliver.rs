@@ -4,20 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remoting::types::{GroupName, QueueOffset};
-use store::{AppendError, Confirmation, Position};
+use store::{AppendError, Position};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::due::{self, Delivery};
 use super::{Delays, queue_of, schedule_topic};
 use crate::context::Role;
+use crate::settle::append_settled;
 
 /// Longest sleep while something waits, so that a changed clock is noticed.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// Pause after the store refused messages.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Pause between two looks at a flush that takes too long.
-const FLUSH_LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// Longest time until what was delivered is saved; after a crash that much is delivered again.
 const SAVE_PERIOD_MAX: Duration = Duration::from_secs(1);
 /// Entries looked at in one go.
@@ -104,7 +103,7 @@ impl Delays {
             return Next::After(due::deliver_time(first, delay, now).since(now).min(LOOK_PERIOD));
         }
         let Some(mut delivery) = self.read(entries, due).await else { return Next::After(RETRY_PAUSE) };
-        match self.append(&mut delivery).await {
+        match append_settled(&self.ctx, &self.store, &mut delivery.batch).await {
             Ok(positions) => {
                 let step = self.ctx.settings().delay_offset_update_version_step;
                 self.progress.delivered(level, delivery.next, positions.len(), step, self.ctx.clock.now());
@@ -140,23 +139,5 @@ impl Delays {
         }
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || Delivery::of(&store, &entries)).await.ok()
-    }
-
-    /// Stores the messages; returns once that is confirmed.
-    async fn append(&self, delivery: &mut Delivery) -> Result<Vec<Position>, AppendError> {
-        if delivery.batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (appended, confirmation) = self.store.append_and_confirm(&mut delivery.batch).await?;
-        if confirmation == Confirmation::FlushTimeout {
-            // Stored, only not on disk: a second copy would not be there sooner.
-            while self.store.confirmed() < appended.end && !self.ctx.stopping.is_cancelled() {
-                sleep(FLUSH_LOOK_PERIOD).await;
-            }
-        }
-        if self.store.confirmed() < appended.end {
-            return Err(AppendError::Poisoned);
-        }
-        Ok(appended.positions.to_vec())
     }
 }

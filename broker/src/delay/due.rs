@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use remoting::types::{QueueId, QueueOffset, Timestamp, TopicName};
-use store::message::properties::name;
-use store::message::{Message, StoredMessage};
+use store::message::StoredMessage;
 use store::{AppendBatch, Entry, Store};
 
-use crate::topic::validate;
+use super::home::{Undeliverable, home};
 
 /// Most bytes delivered in one append: half a millisecond's work.
 const BYTES_MAX: usize = 256 << 10;
@@ -54,40 +53,10 @@ impl Delivery {
     fn take(&mut self, store: &Store, entry: &Entry) -> Result<(), Undeliverable> {
         let record = store.record_at(entry.physical_offset).ok_or(Undeliverable::Missing)?;
         let stored = StoredMessage::parse(&record).map_err(|_| Undeliverable::Missing)?;
-        let topic = stored.property(name::REAL_TOPIC).ok_or(Undeliverable::NoTopic)?;
-        let queue_id = stored.property(name::REAL_QUEUE_ID).and_then(|text| text.parse().ok());
-        let queue_id = queue_id.ok_or(Undeliverable::NoTopic)?;
-        if topic == validate::HALF_TOPIC {
-            return Err(Undeliverable::HalfMessage);
-        }
-        let topic = TopicName::new(topic);
-        self.batch.push(&Message {
-            topic: &topic,
-            queue_id,
-            flag: stored.flag,
-            sys_flag: stored.sys_flag,
-            born_timestamp: stored.born_timestamp,
-            born_host: stored.born_host,
-            store_host: stored.store_host,
-            reconsume_times: stored.reconsume_times,
-            prepared_transaction_offset: 0,
-            body: stored.body,
-            // Level, real topic and real queue stay in it, as with Java.
-            properties: stored.properties,
-        })?;
+        let (topic, queue_id) = home(&stored)?;
+        // Level, real topic and real queue stay in it, as with Java.
+        self.batch.push(&stored.copy_to(&topic, queue_id, stored.properties))?;
         self.to.push((topic, queue_id));
         Ok(())
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Undeliverable {
-    #[error("it is no longer there")]
-    Missing,
-    #[error("it does not say where it belongs")]
-    NoTopic,
-    #[error("it is the half of a transaction")]
-    HalfMessage,
-    #[error(transparent)]
-    Illegal(#[from] store::IllegalMessage),
 }

@@ -12,6 +12,7 @@
 
 mod deliver;
 mod due;
+mod home;
 mod levels;
 mod progress;
 mod query;

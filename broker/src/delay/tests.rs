@@ -10,13 +10,12 @@ use remoting::router::{Call, Handle};
 use remoting::types::{QueueId, QueueOffset, Timestamp, TopicName};
 use remoting::version::Version;
 use store::message::Message;
-use tokio::time::sleep;
 
 use super::*;
 use crate::context::Role;
-use crate::send::fixture::{Fixture, Send, Stored};
+use crate::send::fixture::{Fixture, Send};
 
-/// Delivery on a store in a temporary folder. Both the clock and tokio's time stand still until moved.
+/// Delivery on a store in a temporary folder.
 struct Running {
     fixture: Fixture,
     delays: Arc<Delays>,
@@ -29,23 +28,9 @@ impl Running {
         Self { fixture, delays }
     }
 
-    /// Lets time pass, in steps small enough that every task gets its turn at the right moment.
-    async fn pass(&self, millis: u64) {
-        for _ in 0..millis {
-            self.fixture.ctx.clock.advance(Duration::from_millis(1));
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-
     async fn stop(self) -> Fixture {
-        self.fixture.ctx.stopping.cancel();
-        self.fixture.ctx.tasks.close();
-        self.fixture.ctx.tasks.wait().await;
+        self.fixture.stop().await;
         self.fixture
-    }
-
-    fn bodies(&self, topic: &str, queue: i32) -> Vec<String> {
-        self.fixture.queue(topic, queue).iter().map(Stored::body).collect()
     }
 }
 
@@ -68,14 +53,14 @@ async fn a_message_is_delivered_when_it_is_due_and_not_before() {
     let running = Running::new(Fixture::new());
     running.fixture.send(delayed("T", "five", 2).with("queueId", "3"));
     running.fixture.send(delayed("T", "one", 1).with("queueId", "3"));
-    running.pass(999).await;
-    assert_eq!(running.bodies("T", 3), [""; 0]);
-    running.pass(2).await;
-    assert_eq!(running.bodies("T", 3), ["one"]);
-    running.pass(3998).await;
-    assert_eq!(running.bodies("T", 3), ["one"]);
-    running.pass(2).await;
-    assert_eq!(running.bodies("T", 3), ["one", "five"]);
+    running.fixture.pass(999).await;
+    assert_eq!(running.fixture.bodies("T", 3), [""; 0]);
+    running.fixture.pass(2).await;
+    assert_eq!(running.fixture.bodies("T", 3), ["one"]);
+    running.fixture.pass(3998).await;
+    assert_eq!(running.fixture.bodies("T", 3), ["one"]);
+    running.fixture.pass(2).await;
+    assert_eq!(running.fixture.bodies("T", 3), ["one", "five"]);
 
     let fixture = running.stop().await;
     let delivered = fixture.queue("T", 3);
@@ -96,11 +81,11 @@ async fn what_comes_while_a_level_sleeps_is_delivered_in_order() {
     let running = Running::new(Fixture::new());
     for number in 0..20 {
         running.fixture.send(delayed("T", &number.to_string(), 1));
-        running.pass(100).await;
+        running.fixture.pass(100).await;
     }
-    running.pass(1000).await;
+    running.fixture.pass(1000).await;
     let expect: Vec<_> = (0..20).map(|number| number.to_string()).collect();
-    assert_eq!(running.bodies("T", 0), expect);
+    assert_eq!(running.fixture.bodies("T", 0), expect);
     running.stop().await;
 }
 
@@ -113,8 +98,8 @@ async fn a_backlog_is_delivered_in_large_batches() {
     }
     fixture.ctx.clock.advance(Duration::from_secs(60));
     let running = Running::new(fixture);
-    running.pass(5).await;
-    assert_eq!(running.bodies("T", 0).len(), 600);
+    running.fixture.pass(5).await;
+    assert_eq!(running.fixture.bodies("T", 0).len(), 600);
     running.stop().await;
 }
 
@@ -124,8 +109,8 @@ async fn levels_do_not_wait_for_each_other() {
     for level in 1..=18 {
         running.fixture.send(delayed(&format!("L{level}"), "x", level));
     }
-    running.pass(10_001).await;
-    let delivered = (1..=18).filter(|level| !running.bodies(&format!("L{level}"), 0).is_empty());
+    running.fixture.pass(10_001).await;
+    let delivered = (1..=18).filter(|level| !running.fixture.bodies(&format!("L{level}"), 0).is_empty());
     assert_eq!(delivered.collect::<Vec<_>>(), [1, 2, 3]);
     running.stop().await;
 }
@@ -134,9 +119,9 @@ async fn levels_do_not_wait_for_each_other() {
 async fn progress_is_saved_and_delivery_goes_on_after_a_restart() {
     let running = Running::new(Fixture::new());
     running.fixture.send_all([delayed("T", "a", 1), delayed("T", "b", 2)]);
-    running.pass(1001).await;
-    assert_eq!(running.bodies("T", 0), ["a"]);
-    running.pass(1000).await;
+    running.fixture.pass(1001).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["a"]);
+    running.fixture.pass(1000).await;
     let text = saved(running.fixture.folder.path());
     assert!(text.contains(r#""offsetTable":{1:1}"#), "{text}");
     let mut fixture = running.stop().await;
@@ -144,8 +129,8 @@ async fn progress_is_saved_and_delivery_goes_on_after_a_restart() {
     fixture.ctx.stopping = tokio_util::sync::CancellationToken::new();
     fixture.ctx.tasks = tokio_util::task::TaskTracker::new();
     let running = Running::new(fixture);
-    running.pass(5000).await;
-    assert_eq!(running.bodies("T", 0), ["a", "b"]);
+    running.fixture.pass(5000).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["a", "b"]);
     let fixture = running.stop().await;
     assert!(saved(fixture.folder.path()).contains(r#""offsetTable":{1:1,2:1}"#));
 }
@@ -156,11 +141,11 @@ async fn a_slave_delivers_nothing_until_it_becomes_the_master() {
     fixture.send(delayed("T", "x", 1));
     fixture.role.send_replace(Role::Slave);
     let running = Running::new(fixture);
-    running.pass(2000).await;
-    assert_eq!(running.bodies("T", 0), [""; 0]);
+    running.fixture.pass(2000).await;
+    assert_eq!(running.fixture.bodies("T", 0), [""; 0]);
     running.fixture.role.send_replace(Role::Master);
-    running.pass(1).await;
-    assert_eq!(running.bodies("T", 0), ["x"]);
+    running.fixture.pass(1).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["x"]);
     running.stop().await;
 }
 
@@ -190,10 +175,10 @@ async fn what_cannot_be_delivered_is_passed_over() {
     }
     fixture.send(delayed("T", "good", 1));
     let running = Running::new(fixture);
-    running.pass(1001).await;
-    assert_eq!(running.bodies("T", 0), ["good"]);
+    running.fixture.pass(1001).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["good"]);
     assert_eq!(running.delays.progress.offset(1), Some(QueueOffset(7)));
-    assert!(running.bodies("RMQ_SYS_TRANS_HALF_TOPIC", 0).is_empty());
+    assert!(running.fixture.bodies("RMQ_SYS_TRANS_HALF_TOPIC", 0).is_empty());
     running.stop().await;
 }
 
@@ -205,8 +190,8 @@ async fn a_time_further_ahead_than_the_delay_is_taken_as_due() {
     fixture.send(delayed("T", "x", 1));
     fixture.ctx.clock.set(Timestamp(1_000_000));
     let running = Running::new(fixture);
-    running.pass(1).await;
-    assert_eq!(running.bodies("T", 0), ["x"]);
+    running.fixture.pass(1).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["x"]);
     running.stop().await;
 }
 
@@ -214,10 +199,10 @@ async fn a_time_further_ahead_than_the_delay_is_taken_as_due() {
 async fn a_clock_set_forward_is_noticed() {
     let running = Running::new(Fixture::new());
     running.fixture.send(delayed("T", "x", 18));
-    running.pass(10).await;
+    running.fixture.pass(10).await;
     running.fixture.ctx.clock.advance(Duration::from_secs(7200));
-    running.pass(1001).await;
-    assert_eq!(running.bodies("T", 0), ["x"]);
+    running.fixture.pass(1001).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["x"]);
     running.stop().await;
 }
 
@@ -259,7 +244,7 @@ async fn deliveries_are_counted_unless_they_are_not_to_be() {
         let topic = TopicName::new("T");
         fixture.send(delayed(&topic, "x", 1));
         let running = Running::new(fixture);
-        running.pass(1001).await;
+        running.fixture.pass(1001).await;
         let stats = &running.fixture.stats;
         assert_eq!(stats.view("TOPIC_PUT_NUMS", "T").is_some(), counted);
         assert_eq!(stats.view("QUEUE_GET_NUMS", "SCHEDULE_TOPIC_XXXX@0@SCHEDULE_CONSUMER").is_some(), counted);

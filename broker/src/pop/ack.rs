@@ -196,14 +196,9 @@ impl Pops {
             self.store.append(&mut batch)?.end
         };
         self.batches.give_back(batch);
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let told = move |confirmation| {
-            // Nobody waits any more.
-            let _ = sender.send(confirmation);
-        };
-        self.store.when_confirmed(end, Box::new(told));
+        let confirmation = self.store.confirmation(end);
         Ok(Some(async move {
-            match receiver.await.unwrap_or(Confirmation::Failed) {
+            match confirmation.await {
                 Confirmation::Confirmed | Confirmation::FlushTimeout => Ok(()),
                 Confirmation::Failed => Err(PopError::Put(PutError::FlushFailed)),
             }

@@ -36,17 +36,6 @@ pub(super) fn message<'a>(
     store_host: Host,
     properties: &'a str,
 ) -> Message<'a> {
-    Message {
-        topic,
-        queue_id,
-        flag: failed.flag,
-        sys_flag: failed.sys_flag,
-        born_timestamp: failed.born_timestamp,
-        born_host: failed.born_host,
-        store_host,
-        reconsume_times: failed.reconsume_times + 1,
-        prepared_transaction_offset: 0,
-        body: failed.body,
-        properties,
-    }
+    let reconsume_times = failed.reconsume_times + 1;
+    Message { store_host, reconsume_times, ..failed.copy_to(topic, queue_id, properties) }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use remoting::connection::Peer;
@@ -13,6 +14,9 @@ use store::message::StoredMessage;
 use store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{Sends, Writer};
 use crate::client::Locks;
@@ -108,9 +112,40 @@ impl Fixture {
         entries.iter().map(|entry| Stored(self.store.record_at(entry.physical_offset).unwrap())).collect()
     }
 
+    /// The body of every message of a queue.
+    pub(crate) fn bodies(&self, topic: &str, queue: i32) -> Vec<String> {
+        self.queue(topic, queue).iter().map(Stored::body).collect()
+    }
+
     pub(crate) fn tags_codes(&self, topic: &str, queue: i32) -> Vec<i64> {
         let entries = self.store.entries(topic, QueueId(queue), QueueOffset(0), 1000);
         entries.iter().map(|entry| entry.tags_code).collect()
+    }
+}
+
+/// What tasks do on it while the clock and tokio's time stand still until moved.
+impl Fixture {
+    /// Lets time pass, in steps small enough that every task gets its turn at the right moment.
+    pub(crate) async fn pass(&self, millis: u64) {
+        for _ in 0..millis {
+            self.ctx.clock.advance(Duration::from_millis(1));
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Ends all tasks, as a clean stop does; the clock goes on meanwhile.
+    pub(crate) async fn stop(&self) {
+        self.ctx.stopping.cancel();
+        self.ctx.tasks.close();
+        while !self.ctx.tasks.is_empty() {
+            self.pass(1).await;
+        }
+    }
+
+    /// Makes it ready for tasks again.
+    pub(crate) fn go_on(&mut self) {
+        self.ctx.stopping = CancellationToken::new();
+        self.ctx.tasks = TaskTracker::new();
     }
 }
 

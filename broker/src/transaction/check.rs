@@ -12,6 +12,7 @@ use super::half::{Half, half_topic};
 use super::turn::{Fate, Turn, given_up_topic};
 use super::{QUEUE, Transactions, group, half_end};
 use crate::config::BrokerConfig;
+use crate::settle::settled;
 
 /// Half messages looked at in one go.
 const HALVES_MAX: usize = 256;
@@ -91,7 +92,7 @@ impl Transactions {
                 positions = appended.positions.to_vec();
                 Ok((last, appended.end))
             })?;
-            self.settled(end).await?;
+            settled(&self.ctx, &self.store, end).await?;
             let ops = positions.split_off(copies);
             self.count_ops(&ops, &last);
         }

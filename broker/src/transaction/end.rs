@@ -17,7 +17,7 @@ use store::{AppendBatch, Confirmation, IllegalMessage};
 use thiserror::Error;
 
 use super::Transactions;
-use super::half::{Half, copy};
+use super::half::Half;
 use super::judge::is_too_late;
 use crate::context::Role;
 use crate::delay::timing::Timing;
@@ -204,7 +204,7 @@ impl Transactions {
         let pushed = ends.batch.push(&Message {
             sys_flag: stored.sys_flag & !sys_flag::TRANSACTION_MASK | sys_flag::TRANSACTION_COMMIT,
             prepared_transaction_offset: stored.physical_offset.0,
-            ..copy(stored, &topic, queue_id, &ends.properties)
+            ..stored.copy_to(&topic, queue_id, &ends.properties)
         });
         pushed
             .map_err(|_: IllegalMessage| EndError::Illegal { body_bytes_max: self.ctx.settings().max_message_size })?;

@@ -94,28 +94,6 @@ impl<'a> Half<'a> {
 
     /// Everything else as it is, in another topic or once more in its own.
     pub(super) fn message(&self, topic: &'a TopicName, queue_id: QueueId, properties: &'a str) -> Message<'a> {
-        copy(&self.stored, topic, queue_id, properties)
-    }
-}
-
-/// `stored` with other properties elsewhere.
-pub(super) fn copy<'a>(
-    stored: &StoredMessage<'a>,
-    topic: &'a TopicName,
-    queue_id: QueueId,
-    properties: &'a str,
-) -> Message<'a> {
-    Message {
-        topic,
-        queue_id,
-        flag: stored.flag,
-        sys_flag: stored.sys_flag,
-        born_timestamp: stored.born_timestamp,
-        born_host: stored.born_host,
-        store_host: stored.store_host,
-        reconsume_times: stored.reconsume_times,
-        prepared_transaction_offset: 0,
-        body: stored.body,
-        properties,
+        self.stored.copy_to(topic, queue_id, properties)
     }
 }

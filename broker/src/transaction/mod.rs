@@ -46,7 +46,7 @@ use remoting::protocol::RequestCode;
 use remoting::protocol::transaction::ResumeCheckHalfMessage;
 use remoting::router::Router;
 use remoting::types::{GroupName, PhysicalOffset, QueueId, QueueOffset, TopicName};
-use store::{AppendError, Confirmation, Store};
+use store::Store;
 use tokio::time::{Duration, Instant, sleep};
 
 use self::doubts::Doubts;
@@ -68,8 +68,6 @@ pub(crate) const QUEUE: QueueId = QueueId(0);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Shortest time between two looks at what is in doubt.
 const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(10);
-/// Pause between two looks at a flush that takes too long.
-const FLUSH_LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// Ends transactions, and finds out about those that nobody ends.
 pub(crate) struct Transactions {
@@ -160,26 +158,6 @@ impl Transactions {
 
     fn check_interval(&self) -> Duration {
         (*self.ctx.settings().transaction_check_interval).max(CHECK_INTERVAL_MIN)
-    }
-
-    /// Returns once everything before `end` is confirmed.
-    ///
-    /// # Errors
-    /// [`AppendError::Poisoned`] if it never will be, or the broker stops.
-    async fn settled(&self, end: PhysicalOffset) -> Result<(), AppendError> {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let tell = move |what| {
-            // Nobody waits any more.
-            let _ = sender.send(what);
-        };
-        self.store.when_confirmed(end, Box::new(tell));
-        if receiver.await == Ok(Confirmation::FlushTimeout) {
-            // Stored, only not on disk: a second copy would not be there sooner.
-            while self.store.confirmed() < end && !self.ctx.stopping.is_cancelled() {
-                sleep(FLUSH_LOOK_PERIOD).await;
-            }
-        }
-        if self.store.confirmed() < end { Err(AppendError::Poisoned) } else { Ok(()) }
     }
 
     /// Notes for the next start where it has to begin.

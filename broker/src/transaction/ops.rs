@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{QUEUE, Transactions, op_topic};
+use crate::settle::settled;
 
 /// Java: `TransactionalMessageUtil.REMOVE_TAG`.
 const REMOVE_TAG: &str = "d";
@@ -136,7 +137,7 @@ impl Transactions {
         });
         match written {
             Ok(None) => true,
-            Ok(Some((positions, last, end))) => match self.settled(end).await {
+            Ok(Some((positions, last, end))) => match settled(&self.ctx, &self.store, end).await {
                 Ok(()) => {
                     self.count_ops(&positions, &last);
                     true

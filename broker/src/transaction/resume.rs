@@ -10,7 +10,7 @@ use store::message::{StoredMessage, id};
 use store::{Confirmation, IllegalMessage};
 use thiserror::Error;
 
-use super::half::{copy, half_topic};
+use super::half::half_topic;
 use super::{QUEUE, Transactions};
 use crate::query;
 use crate::send::PutError;
@@ -44,7 +44,7 @@ impl Handle<ResumeCheckHalfMessage> for Transactions {
         extend_without(&mut properties, stored.properties, &[name::TRANSACTION_CHECK_TIMES]);
         push(&mut properties, name::TRANSACTION_CHECK_TIMES, "0");
         let mut batch = self.store.batch();
-        batch.push(&copy(&stored, half_topic(), QUEUE, &properties))?;
+        batch.push(&stored.copy_to(half_topic(), QUEUE, &properties))?;
         let (_, confirmation) = self.store.append_and_confirm(&mut batch).await.map_err(PutError::from)?;
         match confirmation {
             Confirmation::Confirmed => Ok(Reply::done()),

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use remoting::types::{Host, PhysicalOffset, QueueId, QueueOffset, Timestamp};
+use remoting::types::{Host, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use thiserror::Error;
 
-use super::{BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, QUEUE_OFFSET_AT, SYS_FLAG_AT, sys_flag};
+use super::{BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, Message, QUEUE_OFFSET_AT, SYS_FLAG_AT, sys_flag};
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -79,6 +79,23 @@ impl<'a> StoredMessage<'a> {
         // Java writes 0 for an empty body, which is what CRC-32 of nothing gives.
         let computed = body_crc(self.body);
         if computed == self.body_crc { Ok(()) } else { Err(DecodeError::Crc { stored: self.body_crc, computed }) }
+    }
+
+    /// It once more, with other properties, in this queue. It is part of no transaction there.
+    pub fn copy_to(&self, topic: &'a TopicName, queue_id: QueueId, properties: &'a str) -> Message<'a> {
+        Message {
+            topic,
+            queue_id,
+            flag: self.flag,
+            sys_flag: self.sys_flag,
+            born_timestamp: self.born_timestamp,
+            born_host: self.born_host,
+            store_host: self.store_host,
+            reconsume_times: self.reconsume_times,
+            prepared_transaction_offset: 0,
+            body: self.body,
+            properties,
+        }
     }
 
     /// The value of a property; see [`super::properties::get`].

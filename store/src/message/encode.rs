@@ -125,19 +125,8 @@ pub fn encode_at(message: &Message<'_>, queue: QueueOffset, physical: PhysicalOf
 /// `properties` must not be longer than [`super::MAX_PROPERTIES_BYTES`].
 pub fn redress(out: &mut Vec<u8>, stored: &StoredMessage<'_>, topic: &TopicName, properties: &str) {
     let start = out.len();
-    let message = Message {
-        topic,
-        queue_id: stored.queue_id,
-        flag: stored.flag,
-        sys_flag: stored.sys_flag,
-        born_timestamp: stored.born_timestamp,
-        born_host: stored.born_host,
-        store_host: stored.store_host,
-        reconsume_times: stored.reconsume_times,
-        prepared_transaction_offset: stored.prepared_transaction_offset,
-        body: stored.body,
-        properties,
-    };
+    let prepared_transaction_offset = stored.prepared_transaction_offset;
+    let message = Message { prepared_transaction_offset, ..stored.copy_to(topic, stored.queue_id, properties) };
     let patch = encode(out, &message, Trailer::default());
     patch.apply(&mut out[start..], stored.queue_offset, stored.physical_offset, stored.store_timestamp);
 }

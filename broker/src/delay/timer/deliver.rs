@@ -4,14 +4,14 @@ use std::io;
 
 use remoting::types::{QueueId, Timestamp, TopicName};
 use store::AppendBatch;
+use store::message::StoredMessage;
 use store::message::properties::{Builder, name};
-use store::message::{Message, StoredMessage};
 use store::timer::{Cursor, Unit};
 
 use super::metrics::Changes;
 use super::timing::{self, Timing};
 use super::{QUEUE, State, Timers, Wheel, timer_topic};
-use crate::topic::validate;
+use crate::delay::home::{Undeliverable, home};
 
 /// Most bytes delivered in one append: half a millisecond's work.
 const BYTES_MAX: usize = 256 << 10;
@@ -106,30 +106,13 @@ impl Timers {
     ) -> Result<(), Undeliverable> {
         let record = self.store.record_at(unit.message).ok_or(Undeliverable::Missing)?;
         let stored = StoredMessage::parse(&record).map_err(|_| Undeliverable::Missing)?;
-        let topic = TopicName::new(stored.property(name::REAL_TOPIC).ok_or(Undeliverable::NoTopic)?);
-        let queue_id = stored.property(name::REAL_QUEUE_ID).and_then(|text| text.parse().ok());
-        let queue_id = queue_id.ok_or(Undeliverable::NoTopic)?;
-        if topic == validate::HALF_TOPIC {
-            return Err(Undeliverable::HalfMessage);
-        }
+        let (topic, queue_id) = home(&stored)?;
         if !unit.roll && state.reading.is_cancelled(&topic, stored.property(name::UNIQ_KEY)) {
             return Ok(());
         }
         let properties = properties(wheel, &stored, unit, now);
         let (to, queue) = if unit.roll { (timer_topic(), QUEUE) } else { (&topic, queue_id) };
-        delivery.batch.push(&Message {
-            topic: to,
-            queue_id: queue,
-            flag: stored.flag,
-            sys_flag: stored.sys_flag,
-            born_timestamp: stored.born_timestamp,
-            born_host: stored.born_host,
-            store_host: stored.store_host,
-            reconsume_times: stored.reconsume_times,
-            prepared_transaction_offset: 0,
-            body: stored.body,
-            properties: &properties,
-        })?;
+        delivery.batch.push(&stored.copy_to(to, queue, &properties))?;
         delivery.to.push((to.clone(), queue));
         // Enrolled again, a rolled one is counted again.
         *delivery.changes.entry(topic).or_default() -= if unit.cancel { -1 } else { 1 };
@@ -158,16 +141,4 @@ fn properties(wheel: &Wheel, stored: &StoredMessage<'_>, unit: &Unit, now: Times
         text.push(name, &value.to_string());
     }
     text.finish()
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Undeliverable {
-    #[error("it is no longer there")]
-    Missing,
-    #[error("it does not say where it belongs")]
-    NoTopic,
-    #[error("it is the half of a transaction")]
-    HalfMessage,
-    #[error(transparent)]
-    Illegal(#[from] store::IllegalMessage),
 }

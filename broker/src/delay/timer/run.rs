@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remoting::types::Timestamp;
-use store::{AppendError, Confirmation, Position};
+use store::{AppendError, Position};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::deliver::Delivery;
 use super::{QUEUE, Tally, Timers, Wheel, timer_topic};
 use crate::context::Role;
+use crate::settle::append_settled;
 
 /// Shortest time between two rounds that both found little: what comes meanwhile is worked on together.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -19,8 +20,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// Pause after the store or the disk refused something.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Pause between two looks at a flush that takes too long.
-const FLUSH_LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// When the next round is due.
 pub(super) enum Next {
@@ -143,7 +142,7 @@ impl Timers {
             }
         }
         let Some(mut delivery) = delivery else { return Next::Now };
-        match self.append(&mut delivery).await {
+        match append_settled(&self.ctx, &self.store, &mut delivery.batch).await {
             Ok(positions) => {
                 self.note(delivery, &positions);
                 if enrolled_all && positions.len() < 64 { Next::After(PAUSE) } else { Next::Now }
@@ -177,24 +176,6 @@ impl Timers {
         let looks = LOOK_PERIOD.as_millis() as i64 / wheel.precision_ms + 1;
         let next = files.next_filled(slot, slot + looks)?;
         Ok(next.map_or(LOOK_PERIOD, |next| Timestamp(next * wheel.precision_ms).since(now)))
-    }
-
-    /// Stores the messages; returns once that is confirmed.
-    async fn append(&self, delivery: &mut Delivery) -> Result<Vec<Position>, AppendError> {
-        if delivery.batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (appended, confirmation) = self.store.append_and_confirm(&mut delivery.batch).await?;
-        if confirmation == Confirmation::FlushTimeout {
-            // Stored, only not on disk: a second copy would not be there sooner.
-            while self.store.confirmed() < appended.end && !self.ctx.stopping.is_cancelled() {
-                sleep(FLUSH_LOOK_PERIOD).await;
-            }
-        }
-        if self.store.confirmed() < appended.end {
-            return Err(AppendError::Poisoned);
-        }
-        Ok(appended.positions.to_vec())
     }
 
     /// The messages were stored.

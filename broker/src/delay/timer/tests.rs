@@ -7,13 +7,12 @@ use remoting::protocol::ResponseCode;
 use remoting::protocol::timer::RecallMessage;
 use remoting::router::{Call, Handle, IntoResponse};
 use remoting::version::Version;
-use tokio::time::sleep;
 
 use super::*;
 use crate::context::Role;
-use crate::send::fixture::{Fixture, Send, Stored};
+use crate::send::fixture::{Fixture, Send};
 
-/// The timer on a store in a temporary folder. Both the clock and tokio's time stand still until moved.
+/// The timer on a store in a temporary folder.
 struct Running {
     fixture: Fixture,
     timers: Arc<Timers>,
@@ -26,34 +25,16 @@ impl Running {
         Self { fixture, timers }
     }
 
-    /// Lets time pass, in steps small enough that the timer gets its turn at the right moment.
-    async fn pass(&self, millis: u64) {
-        for _ in 0..millis {
-            self.fixture.ctx.clock.advance(Duration::from_millis(1));
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Stops it, as a clean stop does; the clock goes on meanwhile.
     async fn stop(self) -> Fixture {
-        self.fixture.ctx.stopping.cancel();
-        self.fixture.ctx.tasks.close();
-        while !self.fixture.ctx.tasks.is_empty() {
-            self.pass(1).await;
-        }
+        self.fixture.stop().await;
         self.fixture
     }
 
     async fn restart(self) -> Self {
         let mut fixture = self.stop().await;
-        fixture.ctx.stopping = tokio_util::sync::CancellationToken::new();
-        fixture.ctx.tasks = tokio_util::task::TaskTracker::new();
+        fixture.go_on();
         fixture.timers = open(&fixture);
         Self::new(fixture)
-    }
-
-    fn bodies(&self, topic: &str, queue: i32) -> Vec<String> {
-        self.fixture.queue(topic, queue).iter().map(Stored::body).collect()
     }
 }
 
@@ -79,8 +60,8 @@ async fn a_message_is_delivered_when_it_is_due_and_not_before() {
     let now = || running.fixture.ctx.clock.now().0;
     let mut seen = Vec::new();
     while seen.len() < 3 {
-        running.pass(1).await;
-        let bodies = running.bodies("T", 3);
+        running.fixture.pass(1).await;
+        let bodies = running.fixture.bodies("T", 3);
         seen.extend(bodies.into_iter().skip(seen.len()).map(|body| (body, now())));
     }
     for ((body, at), (expect, due)) in seen.iter().zip([("one", 1_001_234), ("two", 1_001_567), ("five", 1_005_000)]) {
@@ -108,9 +89,9 @@ async fn messages_come_in_the_order_of_their_times() {
     // Against the order of sending, several in one second, some at the same time.
     let delays = [1900, 1100, 1500, 900, 1500, 20, 1501, 2100, 1500];
     running.fixture.send_all(delays.iter().enumerate().map(|(n, delay)| after("T", &format!("{delay}-{n}"), *delay)));
-    running.pass(2200).await;
+    running.fixture.pass(2200).await;
     let expect = ["20-5", "900-3", "1100-1", "1500-2", "1500-4", "1500-8", "1501-6", "1900-0", "2100-7"];
-    assert_eq!(running.bodies("T", 0), expect);
+    assert_eq!(running.fixture.bodies("T", 0), expect);
     running.stop().await;
 }
 
@@ -119,11 +100,11 @@ async fn what_comes_for_the_second_that_is_read_joins_it() {
     let running = Running::new(Fixture::new());
     for number in 0..50 {
         running.fixture.send(after("T", &number.to_string(), 30));
-        running.pass(40).await;
+        running.fixture.pass(40).await;
     }
-    running.pass(100).await;
+    running.fixture.pass(100).await;
     let expect: Vec<_> = (0..50).map(|number| number.to_string()).collect();
-    assert_eq!(running.bodies("T", 0), expect);
+    assert_eq!(running.fixture.bodies("T", 0), expect);
     running.stop().await;
 }
 
@@ -134,11 +115,11 @@ async fn a_restart_delivers_each_message_once() {
         running.fixture.send(after("T", &number.to_string(), 100 + number * 17 % 4000));
     }
     for _ in 0..8 {
-        running.pass(333).await;
+        running.fixture.pass(333).await;
         running = running.restart().await;
     }
-    running.pass(4000).await;
-    let mut bodies: Vec<i64> = running.bodies("T", 0).iter().map(|body| body.parse().unwrap()).collect();
+    running.fixture.pass(4000).await;
+    let mut bodies: Vec<i64> = running.fixture.bodies("T", 0).iter().map(|body| body.parse().unwrap()).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, (0..200).collect::<Vec<_>>());
     assert_eq!(running.timers.figures().pending, 0);
@@ -151,7 +132,7 @@ async fn what_became_due_meanwhile_comes_at_once_after_a_long_stop() {
     for (body, hours) in [("a", 1), ("b", 30), ("c", 47), ("d", 71)] {
         running.fixture.send(timed("T", body, &format!("TIMER_DELAY_SEC={}", hours * 3600)));
     }
-    running.pass(10).await;
+    running.fixture.pass(10).await;
     let mut fixture = running.stop().await;
     // Longer than the wheel's window.
     fixture.ctx.clock.advance(Duration::from_secs(8 * 24 * 3600));
@@ -160,8 +141,8 @@ async fn what_became_due_meanwhile_comes_at_once_after_a_long_stop() {
     fixture.timers = open(&fixture);
     fixture.send(timed("T", "new", "TIMER_DELAY_SEC=1"));
     let running = Running::new(fixture);
-    running.pass(1100).await;
-    assert_eq!(running.bodies("T", 0), ["a", "b", "c", "d", "new"]);
+    running.fixture.pass(1100).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["a", "b", "c", "d", "new"]);
     running.stop().await;
 }
 
@@ -181,12 +162,12 @@ async fn a_time_behind_the_window_is_reached_by_rolling() {
         };
     }
     for (body, due) in [("near", 1_005_500), ("far", 1_008_250), ("given", 1_021_500), ("farther", 1_021_777)] {
-        let count = running.bodies("T", 0).len();
-        while running.bodies("T", 0).len() == count {
-            running.pass(1).await;
+        let count = running.fixture.bodies("T", 0).len();
+        while running.fixture.bodies("T", 0).len() == count {
+            running.fixture.pass(1).await;
         }
         let at = running.fixture.ctx.clock.now().0;
-        assert_eq!(running.bodies("T", 0).last().unwrap(), body);
+        assert_eq!(running.fixture.bodies("T", 0).last().unwrap(), body);
         assert!((due..=due + 10).contains(&at), "{body} at {at}");
     }
     let delivered = running.fixture.queue("T", 0);
@@ -203,18 +184,18 @@ async fn a_cancelled_message_is_not_delivered() {
     let cancel = |key: &str, millis: i64| timed("T", "0", &format!("TIMER_DELAY_MS={millis};TIMER_DEL_UNIQKEY={key}"));
     running.fixture.send_all([after("T", "a", 2500), after("T", "b", 2501), after("T", "c", 2502)]);
     running.fixture.send_all([cancel("ka", 2500), cancel("T+kc", 2500), cancel("nobody", 2500)]);
-    running.pass(100).await;
+    running.fixture.pass(100).await;
     let count = |running: &Running| {
         let table: TimerMetrics = serde_json::from_str(&running.timers.metrics.encode()).unwrap();
         table.timing_count["T"].count
     };
     assert_eq!((running.timers.figures().pending, count(&running)), (0, 0), "three, less three");
-    running.pass(2300).await;
+    running.fixture.pass(2300).await;
     // The second is read already.
     running.fixture.send_all([after("T", "d", 300), after("T", "e", 301)]);
     running.fixture.send(cancel("kd", 250));
-    running.pass(2000).await;
-    assert_eq!(running.bodies("T", 0), ["b", "e"]);
+    running.fixture.pass(2000).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["b", "e"]);
     assert_eq!((running.timers.figures().pending, count(&running)), (0, 0));
     running.stop().await;
 }
@@ -222,19 +203,19 @@ async fn a_cancelled_message_is_not_delivered() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_back_does_not_hold_up_what_comes_then() {
     let running = Running::new(Fixture::new());
-    running.pass(10).await;
+    running.fixture.pass(10).await;
     running.fixture.ctx.clock.advance(Duration::from_secs(7200));
-    running.pass(1500).await;
+    running.fixture.pass(1500).await;
     running.fixture.ctx.clock.set(Timestamp(1_002_000));
     running.fixture.send(after("T", "x", 500));
-    running.pass(499).await;
-    assert_eq!(running.bodies("T", 0), [""; 0]);
-    running.pass(1100).await;
-    assert_eq!(running.bodies("T", 0), ["x"]);
+    running.fixture.pass(499).await;
+    assert_eq!(running.fixture.bodies("T", 0), [""; 0]);
+    running.fixture.pass(1100).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["x"]);
     let running = running.restart().await;
     running.fixture.send(after("T", "y", 500));
-    running.pass(510).await;
-    assert_eq!(running.bodies("T", 0), ["x", "y"]);
+    running.fixture.pass(510).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["x", "y"]);
     running.stop().await;
 }
 
@@ -244,11 +225,11 @@ async fn a_slave_delivers_nothing_until_it_becomes_the_master() {
     fixture.send(after("T", "x", 1000));
     fixture.role.send_replace(Role::Slave);
     let running = Running::new(fixture);
-    running.pass(2000).await;
-    assert_eq!(running.bodies("T", 0), [""; 0]);
+    running.fixture.pass(2000).await;
+    assert_eq!(running.fixture.bodies("T", 0), [""; 0]);
     running.fixture.role.send_replace(Role::Master);
-    running.pass(5).await;
-    assert_eq!(running.bodies("T", 0), ["x"]);
+    running.fixture.pass(5).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["x"]);
     running.stop().await;
 }
 
@@ -258,7 +239,7 @@ async fn more_messages_in_one_second_than_are_held_come_in_order() {
     // More than twice as many as `reading` holds.
     const COUNT: i64 = 1800;
     running.fixture.send_all((0..COUNT).map(|n| after("T", "x", 1000 + (n * 7919) % 999 + 1)));
-    running.pass(2500).await;
+    running.fixture.pass(2500).await;
     let mut last = 0;
     let mut offset = remoting::types::QueueOffset(0);
     let mut seen = 0;
@@ -298,8 +279,8 @@ async fn what_cannot_be_delivered_is_passed_over() {
     }
     fixture.send(after("T", "good", 100));
     let running = Running::new(fixture);
-    running.pass(1200).await;
-    assert_eq!(running.bodies("T", 0), ["good"]);
+    running.fixture.pass(1200).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["good"]);
     running.stop().await;
 }
 
@@ -341,8 +322,8 @@ async fn a_producer_recalls_a_message_by_its_handle() {
     let cancel = running.fixture.queue("rmq_sys_wheel_timer", 0).pop().unwrap();
     let expect = "TAGS=_RECALL_TAG_;TIMER_DEL_UNIQKEY=kx;UNIQ_KEY=kx;TIMER_DELIVER_MS=1001001;BORN_TIMESTAMP=1000000;PGROUP=PG;TIMER_OUT_MS=1001000;REAL_TOPIC=T;REAL_QID=0;";
     assert_eq!((cancel.body(), cancel.properties()), ("0".to_owned(), expect.to_owned()));
-    running.pass(2100).await;
-    assert_eq!(running.bodies("T", 0), ["y"]);
+    running.fixture.pass(2100).await;
+    assert_eq!(running.fixture.bodies("T", 0), ["y"]);
     running.stop().await;
 }
 
@@ -380,7 +361,7 @@ async fn recalls_are_refused_in_javas_words() {
 async fn slaves_and_tools_are_told_how_far_the_timer_is() {
     let running = Running::new(Fixture::new());
     running.fixture.send(after("T", "x", 5000));
-    running.pass(2500).await;
+    running.fixture.pass(2500).await;
     let Ok(reply) = running.timers.handle(call(&running.fixture, GetTimerCheckPoint {})).await;
     let body = reply.content();
     let fields: Vec<i64> = body.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field)).collect();
