@@ -11,7 +11,10 @@ use crate::target::Target;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
     Passed,
-    Failed,
+    /// In the second try; with what went wrong in the first.
+    PassedAgain(String),
+    /// With what went wrong.
+    Failed(String),
     /// The client cannot do this, for the reason given.
     Lacking(&'static str),
 }
@@ -30,8 +33,8 @@ impl Matrix {
         let mut text = String::from(
             "# Compatibility\n\n\
              Written by the compatibility tests (`compat-tests/README.md`): stock clients against the Java 5.5.0 name\n\
-             server and broker, and against ours. ✓ passed, ✗ failed, n/a the client cannot do this (reasons below),\n\
-             – not part of this target.\n\n",
+             server and broker, and against ours. ✓ passed, ✓² passed when it was tried again with nothing\n\
+             beside it, ✗ failed, n/a the client cannot do this, – not part of this target.\n\n",
         );
         let mut row = |cells: &mut dyn Iterator<Item = String>| {
             for cell in cells {
@@ -42,29 +45,41 @@ impl Matrix {
         };
         row(&mut ["scenario", "client"].into_iter().chain(targets.iter().map(|t| t.name())).map(str::to_owned));
         row(&mut std::iter::repeat_n("---".to_owned(), targets.len() + 2));
-        let mut reasons = Vec::new();
+        let (mut lacking, mut again, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for scenario in scenarios {
             for client in Client::ALL {
                 let cells: Vec<_> = targets.iter().map(|&t| self.0.get(&(scenario.name, client, t))).collect();
                 if cells.iter().all(Option::is_none) {
                     continue;
                 }
-                reasons.extend(cells.iter().find_map(|cell| match cell {
-                    Some(Cell::Lacking(reason)) => Some(format!("- {} with {client}: {reason}\n", words(scenario))),
-                    _ => None,
-                }));
+                let with = format!("{} with {client}", words(scenario));
+                if let Some(Cell::Lacking(reason)) =
+                    cells.iter().flatten().find(|cell| matches!(cell, Cell::Lacking(_)))
+                {
+                    lacking.push(format!("- {with}: {reason}\n"));
+                }
+                for (target, cell) in targets.iter().zip(&cells) {
+                    match cell {
+                        Some(Cell::PassedAgain(why)) => again.push(format!("- {with} on {target}: {why}\n")),
+                        Some(Cell::Failed(why)) => failed.push(format!("- {with} on {target}: {why}\n")),
+                        _ => {}
+                    }
+                }
                 let shown = cells.iter().map(|cell| match cell {
                     Some(Cell::Passed) => "✓",
-                    Some(Cell::Failed) => "✗",
+                    Some(Cell::PassedAgain(_)) => "✓²",
+                    Some(Cell::Failed(_)) => "✗",
                     Some(Cell::Lacking(_)) => "n/a",
                     None => "–",
                 });
                 row(&mut [words(scenario), client.to_string()].into_iter().chain(shown.map(str::to_owned)));
             }
         }
-        if !reasons.is_empty() {
-            text.push_str("\nNot applicable:\n\n");
-            text.extend(reasons);
+        for (heading, lines) in [("Not applicable", lacking), ("First tries that failed", again), ("Failed", failed)] {
+            if !lines.is_empty() {
+                let _ = write!(text, "\n{heading}:\n\n");
+                text.extend(lines);
+            }
         }
         text
     }
