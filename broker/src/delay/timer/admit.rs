@@ -4,8 +4,8 @@ use rand::Rng as _;
 use remoting::types::Timestamp;
 use thiserror::Error;
 
-use super::Timers;
 use super::timing::{Timing, slot_begin};
+use super::{Timers, Wheel};
 
 /// The timer does not take a message. Texts are Java's remarks.
 #[derive(Debug, Error)]
@@ -59,17 +59,20 @@ impl Timers {
         }
         let begin = slot_begin(deliver_at, wheel.precision_ms);
         let limit = settings.timer_congest_num_each_slot;
-        if limit < i64::from(i32::MAX) && self.is_crowded(begin.0 / wheel.precision_ms, limit) {
+        if limit < i64::from(i32::MAX) && wheel.is_crowded(begin.0 / wheel.precision_ms, limit) {
             return Err(TimerRefusal::Crowded { limit });
         }
         Ok(Some(begin))
     }
+}
 
+impl Wheel {
     /// Up to the limit nobody is refused, above twice the limit everybody, and in between some. While the files are being
     /// worked on nobody is, as a send does not wait for that. Java: `TimerMessageStore.isReject`.
     fn is_crowded(&self, slot: i64, limit: i64) -> bool {
-        let state = self.wheel.as_ref().and_then(|wheel| wheel.state.try_lock());
-        let Some(pending) = state.and_then(|state| state.files.pending_in(slot).ok()) else { return false };
+        let Some(pending) = self.state.try_lock().and_then(|state| state.files.pending_in(slot).ok()) else {
+            return false;
+        };
         let pending = i64::from(pending);
         if pending <= limit {
             return false;

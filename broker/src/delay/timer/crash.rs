@@ -60,7 +60,8 @@ impl Process {
         self.clock.advance(std::time::Duration::from_millis(millis));
         for _ in 0..20 {
             let Self { timers, runtime, kept, .. } = self;
-            runtime.block_on(timers.round(kept, true));
+            let wheel = timers.wheel.as_ref().unwrap();
+            runtime.block_on(timers.round(wheel, kept, true));
             if kept.is_some() {
                 return;
             }

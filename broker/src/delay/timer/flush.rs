@@ -16,7 +16,7 @@ const PERIOD_MIN: Duration = Duration::from_millis(100);
 
 impl Timers {
     /// Flushes every `timerFlushIntervalMs`, until the broker stops.
-    pub(super) async fn flush_regularly(self: Arc<Self>) {
+    pub(super) async fn flush_regularly(self: Arc<Self>, wheel: Arc<Wheel>) {
         let mut cleaned = Instant::now();
         let (mut seen, mut at) = (self.done(), Instant::now());
         loop {
@@ -25,14 +25,14 @@ impl Timers {
                 () = self.ctx.stopping.cancelled() => return,
                 () = sleep(period) => {}
             }
-            self.flush().await;
+            self.flush(&wheel).await;
             let done = self.done();
             let per_second = |now: u64, before: u64| (now - before) as f64 / at.elapsed().as_secs_f64().max(0.001);
             *self.tally.rates.lock() = (per_second(done.0, seen.0), per_second(done.1, seen.1));
             (seen, at) = (done, Instant::now());
             if cleaned.elapsed() >= CLEAN_PERIOD {
                 cleaned = Instant::now();
-                self.clean().await;
+                self.clean(&wheel).await;
             }
         }
     }
@@ -43,11 +43,10 @@ impl Timers {
     }
 
     /// Brings all to disk, off the async workers.
-    pub(super) async fn flush(self: &Arc<Self>) {
-        let this = Arc::clone(self);
+    pub(super) async fn flush(self: &Arc<Self>, wheel: &Arc<Wheel>) {
+        let (this, wheel) = (Arc::clone(self), Arc::clone(wheel));
         let flush = move || {
-            let Some(wheel) = &this.wheel else { return };
-            if let Err(err) = this.flush_files(wheel) {
+            if let Err(err) = this.flush_files(&wheel) {
                 wheel.flush_failed.store(true, Ordering::Relaxed);
                 tracing::error!(%err, "the timer's files could not be flushed; they are not any more until the next start");
             }
@@ -81,15 +80,12 @@ impl Timers {
         to_sync.sync()
     }
 
-    async fn clean(self: &Arc<Self>) {
-        let this = Arc::clone(self);
-        let clean = move || {
-            let Some(wheel) = &this.wheel else { return };
-            match wheel.state.lock().files.delete_before(this.store.min_physical_offset()) {
-                Ok(0) => {}
-                Ok(files) => tracing::info!(files, "files of the timer log were deleted: their messages are gone"),
-                Err(err) => tracing::warn!(%err, "files of the timer log could not be deleted"),
-            }
+    async fn clean(&self, wheel: &Arc<Wheel>) {
+        let (store, wheel) = (Arc::clone(&self.store), Arc::clone(wheel));
+        let clean = move || match wheel.state.lock().files.delete_before(store.min_physical_offset()) {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "files of the timer log were deleted: their messages are gone"),
+            Err(err) => tracing::warn!(%err, "files of the timer log could not be deleted"),
         };
         if let Err(err) = tokio::task::spawn_blocking(clean).await {
             tracing::error!(%err, "cleaning the timer log ended early");

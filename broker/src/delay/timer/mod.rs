@@ -68,7 +68,7 @@ pub(crate) struct Timers {
     stats: Arc<Stats>,
     metrics: Metrics,
     /// `None`: `timerWheelEnable` is false.
-    wheel: Option<Wheel>,
+    wheel: Option<Arc<Wheel>>,
     tally: Tally,
 }
 
@@ -139,7 +139,13 @@ impl Timers {
             let checkpoint = Mutex::new(files.checkpoint());
             let state = Mutex::new(State { files, reading: Reading::default() });
             let window_slots = settings.timer_window_slots();
-            Some(Wheel { precision_ms, window_slots, state, checkpoint, flush_failed: AtomicBool::new(false) })
+            Some(Arc::new(Wheel {
+                precision_ms,
+                window_slots,
+                state,
+                checkpoint,
+                flush_failed: AtomicBool::new(false),
+            }))
         } else {
             None
         };

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remoting::types::Timestamp;
+use remoting::types::{QueueOffset, Timestamp};
+use store::timer::{Cursor, TimerFiles};
 use store::{AppendError, Position};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,8 @@ use crate::settle::append_settled;
 const PAUSE: Duration = Duration::from_millis(5);
 /// Longest sleep, so that a changed clock is noticed.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// After so many messages at once there is no pause.
+const MANY: usize = 64;
 /// Pause after the store or the disk refused something.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -25,28 +28,28 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(super) enum Next {
     Now,
     After(Duration),
-    /// After this or as soon as there is a message to enrol.
-    Arrival(Duration),
+    /// After this or as soon as there is a message at this offset, which is the next to enrol.
+    Arrival(Duration, QueueOffset),
 }
 
 impl Timers {
     /// Enrols and delivers as long as this broker is the master, until it stops.
     pub(crate) fn start(self: &Arc<Self>) {
-        if self.wheel.is_some() {
-            self.ctx.tasks.spawn(Arc::clone(self).run());
+        if let Some(wheel) = &self.wheel {
+            self.ctx.tasks.spawn(Arc::clone(self).run(Arc::clone(wheel)));
         }
     }
 
-    async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>, wheel: Arc<Wheel>) {
         let flushing = TaskTracker::new();
-        flushing.spawn(Arc::clone(&self).flush_regularly());
+        flushing.spawn(Arc::clone(&self).flush_regularly(Arc::clone(&wheel)));
         flushing.close();
-        self.deliver_regularly().await;
+        self.deliver_regularly(&wheel).await;
         flushing.wait().await;
-        self.flush().await;
+        self.flush(&wheel).await;
     }
 
-    async fn deliver_regularly(self: &Arc<Self>) {
+    async fn deliver_regularly(self: &Arc<Self>, wheel: &Arc<Wheel>) {
         let mut role = self.ctx.role.clone();
         let mut kept = None;
         loop {
@@ -55,20 +58,19 @@ impl Timers {
                 master = role.wait_for(|role| *role == Role::Master) => if master.is_err() { return },
             }
             // Not cancelled on the way: what was stored must be noted.
-            let next = self.round(&mut kept, true).await;
+            let next = self.round(wheel, &mut kept, true).await;
             tokio::select! {
                 () = self.ctx.stopping.cancelled() => break,
                 () = self.until(next) => {}
             }
         }
         if *role.borrow() == Role::Master {
-            self.finish_slot(kept).await;
+            self.finish_slot(wheel, kept).await;
         }
     }
 
     /// A slot that was delivered in part is delivered to its end: whoever opens the files next may know slots only.
-    async fn finish_slot(self: &Arc<Self>, mut kept: Option<Delivery>) {
-        let Some(wheel) = &self.wheel else { return };
+    async fn finish_slot(self: &Arc<Self>, wheel: &Arc<Wheel>, mut kept: Option<Delivery>) {
         // A slot, and a round that meets another.
         let rounds_end = tokio::time::Instant::now() + 3 * Duration::from_millis(wheel.precision_ms.unsigned_abs());
         loop {
@@ -81,16 +83,16 @@ impl Timers {
                     }
                 }
                 let cursor = state.files.cursor();
-                if state.reading.is_done() || cursor == store::timer::Cursor::start_of(cursor.slot) {
+                if state.reading.is_done() || cursor == Cursor::start_of(cursor.slot) {
                     return;
                 }
             }
             if tokio::time::Instant::now() > rounds_end {
                 return tracing::warn!("a slot of the timer was not delivered to its end");
             }
-            match self.round(&mut kept, false).await {
+            match self.round(wheel, &mut kept, false).await {
                 Next::Now => {}
-                Next::After(pause) | Next::Arrival(pause) => sleep(pause).await,
+                Next::After(pause) | Next::Arrival(pause, _) => sleep(pause).await,
             }
         }
     }
@@ -99,12 +101,8 @@ impl Timers {
         match next {
             Next::Now => tokio::task::yield_now().await,
             Next::After(pause) => sleep(pause.max(PAUSE)).await,
-            Next::Arrival(pause) => {
+            Next::Arrival(pause, offset) => {
                 sleep(PAUSE).await;
-                let offset = match &self.wheel {
-                    Some(wheel) => wheel.state.lock().files.queue_offset(),
-                    None => return,
-                };
                 let arrivals = self.store.arrivals(timer_topic(), QUEUE);
                 tokio::select! {
                     () = sleep(pause.saturating_sub(PAUSE)) => {}
@@ -115,37 +113,28 @@ impl Timers {
     }
 
     /// Enrols some and delivers some. `kept` is what the store refused last time.
-    pub(super) async fn round(self: &Arc<Self>, kept: &mut Option<Delivery>, enrols: bool) -> Next {
-        let mut enrolled_all = true;
-        let mut delivery = kept.take();
-        if delivery.is_none() {
-            let enrols = enrols && !self.ctx.settings().timer_stop_enqueue;
-            let this = Arc::clone(self);
-            // The messages may have to come from the disk.
-            let prepared = tokio::task::spawn_blocking(move || this.prepare(enrols)).await;
-            match prepared {
-                Ok(Ok(prepared)) => {
-                    enrolled_all = !prepared.more_to_enrol;
-                    delivery = prepared.delivery;
-                    if delivery.is_none() && enrolled_all {
-                        return if enrols { Next::Arrival(prepared.pause) } else { Next::After(prepared.pause) };
+    pub(super) async fn round(self: &Arc<Self>, wheel: &Arc<Wheel>, kept: &mut Option<Delivery>, enrols: bool) -> Next {
+        let (delivery, next) = match kept.take() {
+            Some(delivery) => (Some(delivery), Next::After(PAUSE)),
+            None => {
+                let enrols = enrols && !self.ctx.settings().timer_stop_enqueue;
+                let (this, wheel) = (Arc::clone(self), Arc::clone(wheel));
+                // The messages may have to come from the disk.
+                let prepared = tokio::task::spawn_blocking(move || this.prepare(&wheel, enrols)).await;
+                match prepared.unwrap_or_else(|err| Err(err.into())) {
+                    Ok(prepared) => prepared,
+                    Err(err) => {
+                        tracing::error!(%err, "the files of the timer cannot be worked on; tried again");
+                        return Next::After(RETRY_PAUSE);
                     }
                 }
-                Ok(Err(err)) => {
-                    tracing::error!(%err, "the files of the timer cannot be worked on; tried again");
-                    return Next::After(RETRY_PAUSE);
-                }
-                Err(err) => {
-                    tracing::error!(%err, "a round of the timer ended early");
-                    return Next::After(RETRY_PAUSE);
-                }
             }
-        }
-        let Some(mut delivery) = delivery else { return Next::Now };
+        };
+        let Some(mut delivery) = delivery else { return next };
         match append_settled(&self.ctx, &self.store, &mut delivery.batch).await {
             Ok(positions) => {
-                self.note(delivery, &positions);
-                if enrolled_all && positions.len() < 64 { Next::After(PAUSE) } else { Next::Now }
+                self.note(wheel, delivery, &positions);
+                if positions.len() < MANY { next } else { Next::Now }
             }
             Err(err) => {
                 if !matches!(err, AppendError::Closed) {
@@ -157,30 +146,29 @@ impl Timers {
         }
     }
 
-    fn prepare(&self, enrols: bool) -> io::Result<Prepared> {
-        let wheel = self.wheel.as_ref().expect("a timer without a wheel is not started");
+    /// Enrols, and takes what is due. Says when to go on, once that is stored.
+    fn prepare(&self, wheel: &Wheel, enrols: bool) -> io::Result<(Option<Delivery>, Next)> {
         let mut state = wheel.state.lock();
         self.follow_clock(wheel, &mut state)?;
         let more_to_enrol = enrols && self.enrol(wheel, &mut state)?;
         let delivery = self.due(wheel, &mut state)?;
+        if more_to_enrol {
+            return Ok((delivery, Next::Now));
+        }
+        if delivery.is_some() {
+            return Ok((delivery, Next::After(PAUSE)));
+        }
         let now = self.ctx.clock.now();
         let pause = match state.reading.next_due() {
             Some(due) => due.since(now),
-            None => self.until_next_slot(wheel, &state.files, now)?,
+            None => wheel.until_next_slot(&state.files, now)?,
         };
-        Ok(Prepared { more_to_enrol, delivery, pause: pause.min(LOOK_PERIOD) })
-    }
-
-    fn until_next_slot(&self, wheel: &Wheel, files: &store::timer::TimerFiles, now: Timestamp) -> io::Result<Duration> {
-        let slot = now.0.div_euclid(wheel.precision_ms) + 1;
-        let looks = LOOK_PERIOD.as_millis() as i64 / wheel.precision_ms + 1;
-        let next = files.next_filled(slot, slot + looks)?;
-        Ok(next.map_or(LOOK_PERIOD, |next| Timestamp(next * wheel.precision_ms).since(now)))
+        let pause = pause.min(LOOK_PERIOD);
+        Ok((None, if enrols { Next::Arrival(pause, state.files.queue_offset()) } else { Next::After(pause) }))
     }
 
     /// The messages were stored.
-    fn note(&self, delivery: Delivery, positions: &[Position]) {
-        let wheel = self.wheel.as_ref().expect("a timer without a wheel delivers nothing");
+    fn note(&self, wheel: &Wheel, delivery: Delivery, positions: &[Position]) {
         if let Err(err) = wheel.state.lock().files.delivered(delivery.cursor) {
             tracing::warn!(%err, "the progress of the timer could not be noted; a crash would deliver again");
         }
@@ -192,10 +180,11 @@ impl Timers {
     }
 }
 
-struct Prepared {
-    /// The timer topic has more than was enrolled now.
-    more_to_enrol: bool,
-    delivery: Option<Delivery>,
-    /// Until something is due, if nothing comes.
-    pause: Duration,
+impl Wheel {
+    fn until_next_slot(&self, files: &TimerFiles, now: Timestamp) -> io::Result<Duration> {
+        let slot = now.0.div_euclid(self.precision_ms) + 1;
+        let looks = LOOK_PERIOD.as_millis() as i64 / self.precision_ms + 1;
+        let next = files.next_filled(slot, slot + looks)?;
+        Ok(next.map_or(LOOK_PERIOD, |next| Timestamp(next * self.precision_ms).since(now)))
+    }
 }
