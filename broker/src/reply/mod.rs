@@ -88,7 +88,7 @@ impl Replies {
     /// Every answer, also a refusal, carries what answers to sends carry.
     async fn take(&self, send: &SendMessage, body: Bytes, peer: &Peer) -> Reply<Option<SendMessageReply>> {
         let reply = match self.sends.admit(send, peer) {
-            Ok((_, queue)) => self.pass_on(send, body, peer, queue).await,
+            Ok(queue) => self.pass_on(send, body, peer, queue).await,
             Err(err) => Reply::bare(err.code()).remark(err.to_string()),
         };
         let settings = self.ctx.settings();

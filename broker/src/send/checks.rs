@@ -19,27 +19,17 @@ use crate::topic::validate;
 const QUEUE_TYPE: &str = "queue.type";
 
 impl Sends {
-    /// Topic and queue of what is sent in another way than a send, but goes through the same checks.
+    /// The queue of what is sent in another way than a send, but goes through the same checks.
     ///
     /// # Errors
     /// [`SendError`].
-    pub(crate) fn admit(&self, send: &SendMessage, peer: &Peer) -> Result<(Arc<TopicConfig>, QueueId), SendError> {
-        let settings = self.ctx.settings();
-        let until = settings.start_accept_send_request_time_stamp;
-        if self.ctx.clock.now() < until {
-            return Err(SendError::NotYet { until });
-        }
-        let topic = self.find_topic(&settings, send)?;
-        let queue = self.check_queue(send, &topic, peer)?;
-        Ok((topic, queue))
+    pub(crate) fn admit(&self, send: &SendMessage, peer: &Peer) -> Result<QueueId, SendError> {
+        let topic = self.find_topic(&self.ctx.settings(), send)?;
+        self.check_queue(send, &topic, peer)
     }
 
     /// The topic a send goes to, created if need be and allowed.
     pub(super) fn check_topic(&self, desk: &mut Desk, send: &SendMessage) -> Result<Arc<TopicConfig>, SendError> {
-        let until = desk.stamp.settings.start_accept_send_request_time_stamp;
-        if self.ctx.clock.now() < until {
-            return Err(SendError::NotYet { until });
-        }
         if let Some(topic) = &desk.topic
             && topic.topic_name == send.topic
         {
@@ -51,6 +41,10 @@ impl Sends {
     }
 
     fn find_topic(&self, settings: &BrokerConfig, send: &SendMessage) -> Result<Arc<TopicConfig>, SendError> {
+        let until = settings.start_accept_send_request_time_stamp;
+        if self.ctx.clock.now() < until {
+            return Err(SendError::NotYet { until });
+        }
         let found = self.topics.get(&send.topic);
         let ordered = found.as_ref().is_some_and(|topic| topic.order);
         if ordered && settings.broker_permission & TopicConfig::WRITE == 0 {
