@@ -38,7 +38,7 @@ use crate::stats::Stats;
 use crate::topic::TopicTable;
 
 pub(crate) use self::error::{PutError, SendError};
-pub(crate) use self::writer::{Writer, Written};
+pub(crate) use self::writer::{Writer, Written, store_one};
 
 /// Takes messages from producers.
 pub(crate) struct Sends {

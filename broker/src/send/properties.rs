@@ -3,7 +3,7 @@
 //! Java reads them into a map and writes the map out in its own order; here the text is kept as it came and added to,
 //! unless something in it must go. Java: `SendMessageProcessor`, `AbstractSendMessageProcessor.buildMsgContext`, `HookUtils`.
 
-use remoting::types::QueueId;
+use remoting::types::{QueueId, TopicName};
 use store::message::properties::{NAME_VALUE_SEPARATOR, SEPARATOR, name};
 
 use crate::config::BrokerConfig;
@@ -113,7 +113,7 @@ impl Additions {
     }
 }
 
-/// Where a delayed message is to go once it is due, and how long it waits until then.
+/// Where a message that waits is to go once it is due, and what it waits for until then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Detour<'a> {
     pub(crate) until: Until,
@@ -121,30 +121,42 @@ pub(crate) struct Detour<'a> {
     pub(crate) real_queue: QueueId,
 }
 
-/// The properties of a message on its way to the topic it waits in. Java: `HookUtils.transformDelayLevelMessage`,
-/// `transformTimerMessage`, and `checkIfTimerMessage`, by which a delay level beats a timer.
-pub(crate) fn delayed(text: &str, detour: Detour<'_>) -> String {
-    let (replaced, key, value): (&[&str], _, _) = match detour.until {
-        Until::Level(level) => {
-            let replaced = &[
-                name::DELAY_TIME_LEVEL,
-                name::REAL_TOPIC,
-                name::REAL_QUEUE_ID,
-                timing::DELAY_SEC,
-                timing::DELAY_MS,
-                timing::DELIVER_MS,
-            ];
-            (replaced, name::DELAY_TIME_LEVEL, level.to_string())
-        }
-        Until::Slot(begin) => {
-            (&[timing::OUT_MS, name::REAL_TOPIC, name::REAL_QUEUE_ID], timing::OUT_MS, begin.to_string())
-        }
-    };
-    let mut out = String::with_capacity(text.len() + detour.real_topic.len() + 60);
-    extend_without(&mut out, text, replaced);
-    push(&mut out, key, &value);
-    push(&mut out, name::REAL_TOPIC, detour.real_topic);
-    push(&mut out, name::REAL_QUEUE_ID, &detour.real_queue.to_string());
+impl Detour<'_> {
+    /// Where a message with the properties `text` waits, and its properties there.
+    ///
+    /// Java: `HookUtils.transformDelayLevelMessage`, `transformTimerMessage`, and `checkIfTimerMessage`, by which a delay level
+    /// beats a timer.
+    pub(crate) fn apply(self, text: &str) -> (&'static TopicName, QueueId, String) {
+        let (key, value, dropped): (_, _, &[&str]) = match self.until {
+            Until::Level(level) => {
+                let timer = &[timing::DELAY_SEC, timing::DELAY_MS, timing::DELIVER_MS];
+                (name::DELAY_TIME_LEVEL, level.to_string(), timer)
+            }
+            Until::Slot(begin) => (timing::OUT_MS, begin.to_string(), &[]),
+        };
+        let (topic, queue_id) = self.until.place();
+        (topic, queue_id, detoured(text, (key, &value), self.real_topic, self.real_queue, dropped))
+    }
+}
+
+/// The properties of a half message whose message has the properties `text`.
+///
+/// Java: `TransactionalMessageBridge.parseHalfMessageInner`.
+pub(crate) fn prepared(text: &str, unique_key: &str, topic: &str, queue_id: QueueId) -> String {
+    detoured(text, (name::TRANSACTION_ID, unique_key), topic, queue_id, &[])
+}
+
+/// The properties of a message that is stored elsewhere first: with `added`, with where it belongs, without those `dropped`.
+fn detoured(text: &str, added: (&str, &str), topic: &str, queue_id: QueueId, dropped: &[&str]) -> String {
+    let (key, value) = added;
+    let mut out = String::with_capacity(text.len() + value.len() + topic.len() + 64);
+    let replaced = [key, name::REAL_TOPIC, name::REAL_QUEUE_ID];
+    for (key, value) in Items(text).flatten().filter(|(key, _)| !replaced.contains(key) && !dropped.contains(key)) {
+        push(&mut out, key, value);
+    }
+    push(&mut out, key, value);
+    push(&mut out, name::REAL_TOPIC, topic);
+    push(&mut out, name::REAL_QUEUE_ID, &queue_id.to_string());
     out
 }
 
@@ -246,12 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn delayed_messages_know_where_they_belong() {
+    fn messages_that_wait_know_where_they_belong() {
         let text = encoded("a=1;DELAY=99;REAL_TOPIC=old;REAL_QID=7;TIMER_DELAY_SEC=5;b=2;");
         let detour = Detour { until: Until::Level(18), real_topic: "T", real_queue: QueueId(3) };
-        assert_eq!(visible(&delayed(&text, detour)), "a=1;b=2;DELAY=18;REAL_TOPIC=T;REAL_QID=3;");
+        let (topic, queue_id, properties) = detour.apply(&text);
+        assert_eq!((topic.as_str(), queue_id), ("SCHEDULE_TOPIC_XXXX", QueueId(17)));
+        assert_eq!(visible(&properties), "a=1;b=2;DELAY=18;REAL_TOPIC=T;REAL_QID=3;");
         let detour = Detour { until: Until::Slot(Timestamp(5000)), ..detour };
         let expect = "a=1;DELAY=99;TIMER_DELAY_SEC=5;b=2;TIMER_OUT_MS=5000;REAL_TOPIC=T;REAL_QID=3;";
-        assert_eq!(visible(&delayed(&text, detour)), expect);
+        let (topic, queue_id, properties) = detour.apply(&text);
+        assert_eq!((topic.as_str(), queue_id), ("rmq_sys_wheel_timer", QueueId(0)));
+        assert_eq!(visible(&properties), expect);
+        let half = encoded("a=1;__transactionId__=old;DELAY=2;REAL_QID=7;");
+        let expect = "a=1;DELAY=2;__transactionId__=K;REAL_TOPIC=T;REAL_QID=3;";
+        assert_eq!(visible(&prepared(&half, "K", "T", QueueId(3))), expect);
     }
 }

@@ -55,7 +55,8 @@ impl Sends {
         let mut topic = Arc::clone(topic);
         let mut queue_id = answered_queue;
         if let Some(dead_letters) = self.dead_letters_for(send, command.version)? {
-            text = Cow::Owned(without_delay(&text));
+            // Dead letters do not wait.
+            text = Cow::Owned(store::message::properties::set(&text, name::DELAY_TIME_LEVEL, "-1"));
             topic = dead_letters;
             queue_id = QueueId(0);
         }
@@ -64,6 +65,7 @@ impl Sends {
         let course = self.check_message(desk, send, &topic, &found)?;
 
         let made_key = found.unique_key.is_none().then(|| self.unique_keys.next());
+        let unique_key = made_key.as_deref().or(found.unique_key);
         let mut properties = std::mem::take(&mut desk.properties);
         desk.stamp.additions.compose(&mut properties, &text, &found);
         if let Some(key) = &made_key {
@@ -75,13 +77,12 @@ impl Sends {
             Course::Direct => {}
             Course::Waits { until } => {
                 let detour = Detour { until, real_topic: stored_topic, real_queue: queue_id };
-                properties = properties::delayed(&properties, detour);
-                recall_handle = self.recall_handle(until, stored_topic, made_key.as_deref().or(found.unique_key));
-                (stored_topic, queue_id) = until.place();
+                recall_handle = self.recall_handle(until, stored_topic, unique_key);
+                (stored_topic, queue_id, properties) = detour.apply(&properties);
             }
             Course::Half => {
-                let key = made_key.as_deref().or(found.unique_key).unwrap_or_default();
-                properties = transaction::prepared_properties(&properties, key, stored_topic, queue_id);
+                let key = unique_key.unwrap_or_default();
+                properties = properties::prepared(&properties, key, stored_topic, queue_id);
                 stored_topic = transaction::half_topic();
                 queue_id = transaction::QUEUE;
             }
@@ -111,7 +112,7 @@ impl Sends {
                 topic: stored_topic,
                 queue_id,
                 answered_queue,
-                unique_key: made_key.as_deref().or(found.unique_key),
+                unique_key,
                 recall_handle: recall_handle.as_deref(),
             },
         );
@@ -192,12 +193,4 @@ fn flags_of(send: &SendMessage, found: &Found<'_>) -> i32 {
 
 pub(super) fn filter_flag(topic: &TopicConfig) -> i32 {
     if topic.topic_filter_type == "MULTI_TAG" { sys_flag::MULTI_TAGS } else { 0 }
-}
-
-/// Dead letters do not wait.
-fn without_delay(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 10);
-    properties::extend_without(&mut out, text, &[name::DELAY_TIME_LEVEL]);
-    properties::push(&mut out, name::DELAY_TIME_LEVEL, "-1");
-    out
 }

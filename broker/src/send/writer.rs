@@ -6,7 +6,7 @@ use store::message::Message;
 use store::{Confirmation, Position, Store};
 
 use super::error::PutError;
-use super::properties::{self, Detour};
+use super::properties::Detour;
 use crate::delay::timing::Timing;
 use crate::delay::{Until, Waits};
 
@@ -38,25 +38,27 @@ impl Writer {
     /// # Errors
     /// [`PutError`]; after one of the flush the message may be stored.
     pub(crate) async fn put(&self, message: &Message<'_>, level: i32) -> Result<Written, PutError> {
-        let until = self.waits.until(level, &Timing::in_text(message.properties))?;
-        let Some(waits_until) = until else {
-            return Ok(Written { position: self.store_one(message).await?, until });
+        let Some(until) = self.waits.until(level, &Timing::in_text(message.properties))? else {
+            return Ok(Written { position: store_one(&self.store, message).await?, until: None });
         };
-        let detour = Detour { until: waits_until, real_topic: message.topic, real_queue: message.queue_id };
-        let properties = properties::delayed(message.properties, detour);
-        let (topic, queue_id) = waits_until.place();
+        let detour = Detour { until, real_topic: message.topic, real_queue: message.queue_id };
+        let (topic, queue_id, properties) = detour.apply(message.properties);
         let message = Message { topic, queue_id, properties: &properties, ..*message };
-        Ok(Written { position: self.store_one(&message).await?, until })
+        Ok(Written { position: store_one(&self.store, &message).await?, until: Some(until) })
     }
+}
 
-    async fn store_one(&self, message: &Message<'_>) -> Result<Position, PutError> {
-        let mut batch = self.store.batch();
-        batch.push(message)?;
-        let (appended, confirmation) = self.store.append_and_confirm(&mut batch).await?;
-        match confirmation {
-            Confirmation::Confirmed => Ok(appended.positions[0]),
-            Confirmation::FlushTimeout => Err(PutError::FlushTimeout),
-            Confirmation::Failed => Err(PutError::FlushFailed),
-        }
+/// Stores a message where it says, whatever its properties ask for, and waits until that is confirmed. Not cancel-safe.
+///
+/// # Errors
+/// [`PutError`]; after one of the flush the message may be stored.
+pub(crate) async fn store_one(store: &Store, message: &Message<'_>) -> Result<Position, PutError> {
+    let mut batch = store.batch();
+    batch.push(message)?;
+    let (appended, confirmation) = store.append_and_confirm(&mut batch).await?;
+    match confirmation {
+        Confirmation::Confirmed => Ok(appended.positions[0]),
+        Confirmation::FlushTimeout => Err(PutError::FlushTimeout),
+        Confirmation::Failed => Err(PutError::FlushFailed),
     }
 }

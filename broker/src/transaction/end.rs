@@ -20,10 +20,9 @@ use super::Transactions;
 use super::half::Half;
 use super::judge::is_too_late;
 use crate::context::Role;
-use crate::delay::timing::Timing;
 use crate::query;
 use crate::send::PutError;
-use crate::send::properties::{self, Detour};
+use crate::send::properties::Detour;
 
 /// Texts are Java's remarks.
 #[derive(Debug, Error)]
@@ -192,13 +191,13 @@ impl Transactions {
             return Err(EndError::NoHalfMessage);
         };
         let mut topic = TopicName::new(topic);
-        half.committed_properties(&mut ends.properties);
-        let until = self.waits.until(half.delay_level, &Timing::in_text(&ends.properties));
+        let until = self.waits.until(half.delay_level, &half.timing);
         if let Some(until) = until.map_err(|refusal| EndError::Put(refusal.into()))? {
             let detour = Detour { until, real_topic: &topic, real_queue: queue_id };
-            ends.properties = properties::delayed(&ends.properties, detour);
-            let place = until.place();
-            (topic, queue_id) = (place.0.clone(), place.1);
+            let (waits_in, waits_queue, properties) = detour.apply(half.stored.properties);
+            (topic, queue_id, ends.properties) = (waits_in.clone(), waits_queue, properties);
+        } else {
+            half.committed_properties(&mut ends.properties);
         }
         let stored = &half.stored;
         let pushed = ends.batch.push(&Message {

@@ -6,25 +6,14 @@ use remoting::types::{QueueId, TopicName};
 use store::message::properties::{self, name};
 use store::message::{Message, StoredMessage};
 
-use crate::send::properties::{extend_without, push};
+use crate::delay::timing::Timing;
+use crate::send::properties::extend_without;
 use crate::topic::validate;
 
 /// Java: `TopicValidator.RMQ_SYS_TRANS_HALF_TOPIC`.
 pub(crate) fn half_topic() -> &'static TopicName {
     static TOPIC: LazyLock<TopicName> = LazyLock::new(|| TopicName::new(validate::HALF_TOPIC));
     &TOPIC
-}
-
-/// The properties of a half message whose message has the properties `text`.
-///
-/// Java: `TransactionalMessageBridge.parseHalfMessageInner`.
-pub(crate) fn prepared_properties(text: &str, unique_key: &str, topic: &str, queue_id: QueueId) -> String {
-    let mut out = String::with_capacity(text.len() + unique_key.len() + topic.len() + 64);
-    extend_without(&mut out, text, &[name::TRANSACTION_ID, name::REAL_TOPIC, name::REAL_QUEUE_ID]);
-    push(&mut out, name::TRANSACTION_ID, unique_key);
-    push(&mut out, name::REAL_TOPIC, topic);
-    push(&mut out, name::REAL_QUEUE_ID, &queue_id.to_string());
-    out
 }
 
 /// A stored half message.
@@ -42,12 +31,17 @@ pub(super) struct Half<'a> {
     pub(super) immunity: Option<&'a str>,
     /// Of the message, once it is committed.
     pub(super) delay_level: i32,
+    pub(super) timing: Timing<'a>,
 }
 
 impl<'a> Half<'a> {
     /// `None` if the record is no half message.
     pub(super) fn parse(record: &'a [u8]) -> Option<Self> {
-        let stored = StoredMessage::parse(record).ok()?;
+        Self::of(StoredMessage::parse(record).ok()?)
+    }
+
+    /// `None` if it is no half message.
+    pub(super) fn of(stored: StoredMessage<'a>) -> Option<Self> {
         if stored.topic != validate::HALF_TOPIC {
             return None;
         }
@@ -60,6 +54,7 @@ impl<'a> Half<'a> {
             check_times: None,
             immunity: None,
             delay_level: 0,
+            timing: Timing::default(),
         };
         for (key, value) in properties::iter(stored.properties) {
             match key {
@@ -70,7 +65,7 @@ impl<'a> Half<'a> {
                 name::TRANSACTION_CHECK_TIMES => half.check_times = Some(value),
                 name::CHECK_IMMUNITY_TIME => half.immunity = Some(value),
                 name::DELAY_TIME_LEVEL => half.delay_level = value.parse().unwrap_or(0),
-                _ => {}
+                _ => half.timing.note(key, value),
             }
         }
         Some(half)
@@ -86,10 +81,7 @@ impl<'a> Half<'a> {
 
     /// Its properties with another number of checks.
     pub(super) fn checked_properties(&self, times: i32) -> String {
-        let mut out = String::with_capacity(self.stored.properties.len() + 32);
-        extend_without(&mut out, self.stored.properties, &[name::TRANSACTION_CHECK_TIMES]);
-        push(&mut out, name::TRANSACTION_CHECK_TIMES, &times.to_string());
-        out
+        properties::set(self.stored.properties, name::TRANSACTION_CHECK_TIMES, &times.to_string())
     }
 
     /// Everything else as it is, in another topic or once more in its own.

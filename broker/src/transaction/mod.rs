@@ -51,7 +51,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use self::doubts::Doubts;
 pub(crate) use self::end::EndError;
-pub(crate) use self::half::{half_topic, prepared_properties};
+pub(crate) use self::half::half_topic;
 use self::ops::Ops;
 pub(crate) use self::resume::ResumeError;
 use crate::client::Clients;

@@ -5,16 +5,14 @@
 use remoting::header::NoHeader;
 use remoting::protocol::transaction::ResumeCheckHalfMessage;
 use remoting::router::{Call, Handle, Reply};
-use store::message::properties::name;
+use store::message::properties::{self, name};
 use store::message::{StoredMessage, id};
-use store::{Confirmation, IllegalMessage};
 use thiserror::Error;
 
 use super::half::half_topic;
 use super::{QUEUE, Transactions};
 use crate::query;
-use crate::send::PutError;
-use crate::send::properties::{extend_without, push};
+use crate::send::{PutError, store_one};
 
 #[derive(Debug, Error)]
 pub(crate) enum ResumeError {
@@ -26,12 +24,6 @@ pub(crate) enum ResumeError {
     Put(#[from] PutError),
 }
 
-impl From<IllegalMessage> for ResumeError {
-    fn from(err: IllegalMessage) -> Self {
-        Self::Put(err.into())
-    }
-}
-
 impl Handle<ResumeCheckHalfMessage> for Transactions {
     type Error = ResumeError;
 
@@ -40,16 +32,8 @@ impl Handle<ResumeCheckHalfMessage> for Transactions {
         let (_, offset) = id.ok_or(ResumeError::NoMessage)?;
         let record = query::record(&self.store, offset).await.ok_or(ResumeError::NoMessage)?;
         let stored = StoredMessage::parse(&record).map_err(|_| ResumeError::NoMessage)?;
-        let mut properties = String::with_capacity(stored.properties.len() + 32);
-        extend_without(&mut properties, stored.properties, &[name::TRANSACTION_CHECK_TIMES]);
-        push(&mut properties, name::TRANSACTION_CHECK_TIMES, "0");
-        let mut batch = self.store.batch();
-        batch.push(&stored.copy_to(half_topic(), QUEUE, &properties))?;
-        let (_, confirmation) = self.store.append_and_confirm(&mut batch).await.map_err(PutError::from)?;
-        match confirmation {
-            Confirmation::Confirmed => Ok(Reply::done()),
-            Confirmation::FlushTimeout => Err(PutError::FlushTimeout.into()),
-            Confirmation::Failed => Err(PutError::FlushFailed.into()),
-        }
+        let properties = properties::set(stored.properties, name::TRANSACTION_CHECK_TIMES, "0");
+        store_one(&self.store, &stored.copy_to(half_topic(), QUEUE, &properties)).await?;
+        Ok(Reply::done())
     }
 }
