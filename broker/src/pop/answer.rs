@@ -8,15 +8,29 @@ use remoting::header::NoHeader;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::pop::PopMessageReply;
 use remoting::router::IntoResponse;
-use remoting::types::TopicName;
+use remoting::types::{Timestamp, TopicName};
 use store::ReadStatus;
 use store::message::properties::{self, name};
 use store::message::{MAX_PROPERTIES_BYTES, StoredMessage, redress};
 
 use super::PopError;
+use super::request::Pop;
 
 /// The handle of a message that comes again. Java: `MessageConst.PROPERTY_POP_CK`.
 pub(super) const POP_CK: &str = "POP_CK";
+
+/// What a pop is told that finds nothing.
+pub(super) fn empty(pop: &Pop, now: Timestamp, revive_queue: i32) -> PopMessageReply {
+    PopMessageReply {
+        pop_time: now,
+        invisible_time: pop.header.invisible_time,
+        revive_queue,
+        rest_num: 0,
+        start_offset_info: Some(String::new()),
+        msg_offset_info: Some(String::new()),
+        order_count_info: pop.is_ordered().then(String::new),
+    }
+}
 
 pub(super) fn found(peer: &Peer, to: ReplyTo, reply: &PopMessageReply, messages: Vec<Bytes>) {
     let remark = ReadStatus::Found.java_name();

@@ -66,6 +66,7 @@ use self::order::{Book, Change};
 use self::record::Desk;
 use self::request::{Notice, Pop};
 use self::revive::Log;
+use self::take::Patience;
 use self::waiting::Waiting;
 use crate::client::Clients;
 use crate::config::BrokerConfig;
@@ -217,7 +218,9 @@ impl HandleBatch for Pops {
         while let Some(command) = commands.next() {
             match command.request_code() {
                 RequestCode::POP_MESSAGE => match Pop::of(&command, peer, now) {
-                    Ok(pop) => self.shared().serve(pop),
+                    Ok(pop) => {
+                        self.shared().serve(pop, Patience::None);
+                    }
                     Err((to, err)) => answer::refuse(peer, to, &err),
                 },
                 RequestCode::NOTIFICATION => match Notice::of(&command, peer, now) {

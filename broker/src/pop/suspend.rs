@@ -23,23 +23,37 @@ const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// Whether a pop found something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Served {
+pub(super) enum Served {
     Done,
     Waits,
 }
 
 impl Pops {
-    /// Serves a pop that has just come.
-    pub(super) fn serve(self: &Arc<Self>, pop: Pop) {
+    /// Answers a pop, or lets it wait.
+    pub(super) fn serve(self: &Arc<Self>, pop: Pop, patience: Patience) -> Served {
         let settings = self.ctx.settings();
-        let admitted = match self.check(&pop, &settings) {
-            Ok(admitted) => admitted,
-            Err(err) => return answer::refuse(&pop.peer, pop.to, &err),
+        let taken = match self.check(&pop, &settings) {
+            Ok(admitted) => self.take(&pop, &admitted, &settings, patience),
+            Err(err) => {
+                answer::refuse(&pop.peer, pop.to, &err);
+                return Served::Done;
+            }
         };
-        match self.take(&pop, &admitted, &settings, Patience::None) {
-            Taken::Cold => self.serve_cold(pop),
-            taken => {
-                self.conclude(pop, taken, &settings);
+        match taken {
+            Taken::Leased(lease) => {
+                let (rest, key) = (lease.reply.rest_num, pop.key());
+                self.grant(&pop, lease);
+                if rest > 0 {
+                    // There is something for the next, too.
+                    self.waiting.wake(key);
+                }
+                Served::Done
+            }
+            Taken::Nothing { reply, wait } => self.suspend(pop, &wait, &reply, &settings),
+            // Only without patience.
+            Taken::Cold => {
+                self.serve_cold(pop);
+                Served::Done
             }
         }
     }
@@ -51,56 +65,13 @@ impl Pops {
         self.ctx.tasks.spawn(async move {
             let place = this.cold.acquire().await.expect("the semaphore is never closed");
             let (peer, to, pops) = (pop.peer.clone(), pop.to, Arc::clone(&this));
-            let served = tokio::task::spawn_blocking(move || pops.serve_patiently(pop)).await;
+            let served = tokio::task::spawn_blocking(move || pops.serve(pop, Patience::ForDisk)).await;
             if let Err(err) = served {
                 tracing::error!(%err, "a reader of old messages ended");
                 answer::refuse(&peer, to, &PopError::ReaderGone);
             }
             drop((place, busy));
         });
-    }
-
-    fn serve_patiently(self: &Arc<Self>, pop: Pop) {
-        let settings = self.ctx.settings();
-        match self.check(&pop, &settings) {
-            Ok(admitted) => {
-                let taken = self.take(&pop, &admitted, &settings, Patience::ForDisk);
-                self.conclude(pop, taken, &settings);
-            }
-            Err(err) => answer::refuse(&pop.peer, pop.to, &err),
-        }
-    }
-
-    /// Answers a pop, or lets it wait.
-    fn conclude(self: &Arc<Self>, pop: Pop, taken: Taken, settings: &BrokerConfig) -> Served {
-        match taken {
-            Taken::Leased(lease) => {
-                let (rest, key) = (lease.rest, pop.key());
-                self.grant(&pop, lease);
-                if rest > 0 {
-                    // There is something for the next, too.
-                    self.waiting.wake(key);
-                }
-                Served::Done
-            }
-            Taken::Nothing { rest, wait, revive_queue, pop_time } => {
-                let reply = PopMessageReply {
-                    pop_time,
-                    invisible_time: pop.header.invisible_time,
-                    revive_queue,
-                    rest_num: rest,
-                    start_offset_info: Some(String::new()),
-                    msg_offset_info: Some(String::new()),
-                    order_count_info: pop.is_ordered().then(String::new),
-                };
-                self.suspend(pop, &wait, &reply, settings)
-            }
-            // Only without patience.
-            Taken::Cold => {
-                self.serve_cold(pop);
-                Served::Done
-            }
-        }
     }
 
     fn suspend(&self, pop: Pop, wait: &Wait, reply: &PopMessageReply, settings: &BrokerConfig) -> Served {
@@ -177,19 +148,9 @@ impl Pops {
     }
 
     fn serve_again(self: &Arc<Self>, waiter: Waiter<Pop>) -> Served {
-        let mut pop = waiter.what;
+        let Waiter { what: mut pop, busy: _until_answered, .. } = waiter;
         pop.began = Instant::now();
-        let settings = self.ctx.settings();
-        match self.check(&pop, &settings) {
-            Ok(admitted) => {
-                let taken = self.take(&pop, &admitted, &settings, Patience::None);
-                self.conclude(pop, taken, &settings)
-            }
-            Err(err) => {
-                answer::refuse(&pop.peer, pop.to, &err);
-                Served::Done
-            }
-        }
+        self.serve(pop, Patience::None)
     }
 
     fn end_waits(self: &Arc<Self>, now: Timestamp) {
@@ -211,15 +172,7 @@ impl Pops {
     }
 
     fn give_up(&self, pop: &Pop) {
-        let reply = PopMessageReply {
-            pop_time: self.ctx.clock.now(),
-            invisible_time: pop.header.invisible_time,
-            revive_queue: 0,
-            rest_num: 0,
-            start_offset_info: Some(String::new()),
-            msg_offset_info: Some(String::new()),
-            order_count_info: None,
-        };
+        let reply = PopMessageReply { order_count_info: None, ..answer::empty(pop, self.ctx.clock.now(), 0) };
         answer::nothing(&pop.peer, pop.to, ResponseCode::POLLING_TIMEOUT, &reply);
     }
 }

@@ -42,7 +42,7 @@ pub(super) enum Taken {
     /// Messages were leased.
     Leased(Lease),
     /// There are none; `wait` says what to wait for.
-    Nothing { rest: i64, wait: Wait, revive_queue: i32, pop_time: Timestamp },
+    Nothing { reply: PopMessageReply, wait: Wait },
     /// The first message is on disk only.
     Cold,
 }
@@ -60,14 +60,13 @@ pub(super) struct Wait {
 
 /// Messages that are leased as soon as this is stored.
 pub(super) struct Lease {
-    reply: PopMessageReply,
+    pub(super) reply: PopMessageReply,
     messages: Vec<Bytes>,
     check_points: Vec<CheckPoint>,
     changes: Vec<Change>,
     commits: Vec<(Arc<Progress>, QueueId, QueueOffset)>,
     /// Released when all of this is done.
     turns: Vec<OurTurn>,
-    pub(super) rest: i64,
 }
 
 /// A queue that nobody else pops meanwhile.
@@ -93,8 +92,6 @@ struct Round<'a> {
     filter: &'a Filter,
     settings: &'a BrokerConfig,
     patience: Patience,
-    now: Timestamp,
-    revive_queue: i32,
     /// Messages that still fit.
     room: usize,
     lease: Lease,
@@ -113,23 +110,13 @@ impl Pops {
     ) -> Taken {
         let now = self.ctx.clock.now();
         let revive_queue = if pop.is_ordered() { ORDER_QUEUE } else { self.next_revive_queue() };
-        let reply = PopMessageReply {
-            pop_time: now,
-            invisible_time: pop.header.invisible_time,
-            revive_queue,
-            rest_num: 0,
-            start_offset_info: Some(String::new()),
-            msg_offset_info: Some(String::new()),
-            order_count_info: pop.is_ordered().then(String::new),
-        };
         let lease = Lease {
-            reply,
+            reply: answer::empty(pop, now, revive_queue),
             messages: Vec::new(),
             check_points: Vec::new(),
             changes: Vec::new(),
             commits: Vec::new(),
             turns: Vec::new(),
-            rest: 0,
         };
         let mut round = Round {
             pops: self,
@@ -137,8 +124,6 @@ impl Pops {
             filter: &admitted.filter,
             settings,
             patience,
-            now,
-            revive_queue,
             room: usize::try_from(pop.header.max_msg_nums).unwrap_or(0),
             lease,
             wait: Wait::default(),
@@ -201,7 +186,7 @@ impl Pops {
 
 impl Round<'_> {
     fn take_from(&mut self, topic: &TopicName, queue: QueueId) {
-        let (pops, header) = (Arc::clone(self.pops), &self.pop.header);
+        let (pops, header) = (self.pops, &self.pop.header);
         let group = &header.consumer_group;
         let place = (topic, group, queue);
         let progress = pops.offsets.progress(group, topic);
@@ -209,13 +194,13 @@ impl Round<'_> {
         let (committed, reset) = match progress.begin_pop(queue) {
             Turn::Busy => {
                 let behind = progress.get(queue).map_or(0, |committed| max.0 - committed.0);
-                self.lease.rest += if self.pop.is_ordered() { 0 } else { behind };
+                self.lease.reply.rest_num += if self.pop.is_ordered() { 0 } else { behind };
                 self.wait.busy.push((progress, queue));
                 return;
             }
             Turn::Ours { committed, reset } => (committed, reset),
         };
-        let turn = OurTurn { pops: Arc::clone(&pops), progress: Arc::clone(&progress), queue, key: self.pop.key() };
+        let turn = OurTurn { pops: Arc::clone(pops), progress: Arc::clone(&progress), queue, key: self.pop.key() };
         if let Some(to) = reset {
             tracing::info!(%group, %topic, %queue, %to, "a reset takes effect");
             pops.book.clear(place);
@@ -228,23 +213,25 @@ impl Round<'_> {
         });
         if self.pop.is_ordered() {
             let attempt = header.attempt_id.as_deref();
-            if let Some(until) = pops.book.blocked_until(attempt, place, header.invisible_time, self.now) {
+            if let Some(until) =
+                pops.book.blocked_until(attempt, place, header.invisible_time, self.lease.reply.pop_time)
+            {
                 self.wait.until = Some(self.wait.until.map_or(until, |known| known.min(until)));
                 return;
             }
         }
         if self.room == 0 {
-            self.lease.rest += (max.0 - offset.0).max(0);
+            self.lease.reply.rest_num += (max.0 - offset.0).max(0);
             return;
         }
         let Some((offset, outcome)) = self.read(place.0, queue, offset, &progress) else {
             // What was found in other queues is given first.
             self.cold = true;
-            self.lease.rest += (max.0 - offset.0).max(0);
+            self.lease.reply.rest_num += (max.0 - offset.0).max(0);
             return;
         };
         let next = outcome.next_offset;
-        self.lease.rest += (outcome.max_offset.0 - next.0).max(0);
+        self.lease.reply.rest_num += (outcome.max_offset.0 - next.0).max(0);
         if outcome.count == 0 {
             let passed_over = matches!(
                 outcome.status,
@@ -326,7 +313,7 @@ impl Round<'_> {
             }
             let terms = Terms {
                 attempt: header.attempt_id.as_deref(),
-                pop_time: self.now,
+                pop_time: self.lease.reply.pop_time,
                 invisible_ms: header.invisible_time,
             };
             let info = self.lease.reply.order_count_info.get_or_insert_default();
@@ -370,7 +357,7 @@ impl Round<'_> {
             invisible_ms: self.pop.header.invisible_time,
             // At most 32.
             count: offsets.len() as i8,
-            pop_time: self.now,
+            pop_time: self.lease.reply.pop_time,
             queue,
             start,
             topic: topic.clone(),
@@ -383,9 +370,9 @@ impl Round<'_> {
     fn as_normal(&self, messages: &Bytes, start: QueueOffset, kind: Kind) -> Bytes {
         let handle = Handle {
             start,
-            pop_time: self.now,
+            pop_time: self.lease.reply.pop_time,
             invisible_ms: self.pop.header.invisible_time,
-            revive_queue: self.revive_queue,
+            revive_queue: self.lease.reply.revive_queue,
             broker: &self.pops.ctx.identity.name,
         };
         let mut out = Vec::with_capacity(messages.len() + 128);
@@ -402,10 +389,8 @@ impl Round<'_> {
                 return Taken::Cold;
             }
             self.watch_retry_topics();
-            let (rest, wait, revive_queue) = (self.lease.rest, self.wait, self.revive_queue);
-            return Taken::Nothing { rest, wait, revive_queue, pop_time: self.now };
+            return Taken::Nothing { reply: self.lease.reply, wait: self.wait };
         }
-        self.lease.reply.rest_num = self.lease.rest;
         Taken::Leased(self.lease)
     }
 
@@ -431,20 +416,21 @@ impl Round<'_> {
 
 impl Pops {
     /// Stores a lease, commits, and answers as soon as it is confirmed.
-    pub(super) fn grant(&self, pop: &Pop, mut lease: Lease) {
-        if let Err(err) = self.store_lease(&mut lease, pop) {
+    pub(super) fn grant(&self, pop: &Pop, lease: Lease) {
+        if let Err(err) = self.store_lease(lease, pop) {
             tracing::warn!(group = %pop.header.consumer_group, topic = %pop.header.topic, %err, "a lease is not stored");
             answer::refuse(&pop.peer, pop.to, &err);
         }
     }
 
-    fn store_lease(&self, lease: &mut Lease, pop: &Pop) -> Result<(), PopError> {
+    fn store_lease(&self, lease: Lease, pop: &Pop) -> Result<(), PopError> {
         let mut batch = self.batches.take(&self.store);
-        self.encode_lease(lease, &mut batch)?;
+        self.encode_lease(&lease, &mut batch)?;
+        let Lease { reply, messages, commits, turns, .. } = lease;
         let end = {
             let _leasing = self.offsets.leasing();
             let end = self.store.append(&mut batch)?.end;
-            for (progress, queue, next) in lease.commits.drain(..) {
+            for (progress, queue, next) in commits {
                 progress.advance(queue, next);
             }
             end
@@ -452,11 +438,10 @@ impl Pops {
         self.batches.give_back(batch);
         self.offsets.changed();
         // Others may read on.
-        lease.turns.clear();
+        drop(turns);
         let millis = pop.began.elapsed().as_millis() as u64;
         self.stats.get_latency(&pop.header.consumer_group, &pop.header.topic, pop.header.queue_id, millis);
         let (peer, to, busy) = (pop.peer.clone(), pop.to, pop.peer.busy());
-        let (reply, messages) = (lease.reply.clone(), std::mem::take(&mut lease.messages));
         let answer = move |confirmation| {
             match confirmation {
                 // As late as it may be, a lease that is written is a lease.
