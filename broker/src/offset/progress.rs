@@ -32,11 +32,11 @@ struct Place {
 pub(crate) enum Turn {
     /// Another one is at it.
     Busy,
-    /// Until [`Progress::end_pop`]. `reset`: an administrator has put the group there, which ends by being told.
-    Ours { committed: Option<QueueOffset>, reset: Option<QueueOffset> },
+    /// Until [`Progress::end_pop`].
+    Ours { committed: Option<QueueOffset> },
 }
 
-/// What a pull has to know before it reads.
+/// What a pull has to know before it reads; so has a pop, once it is its turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
     /// Where to send the group instead: a reset, which ends by being told.
@@ -108,26 +108,23 @@ impl Progress {
         })
     }
 
-    /// Before a pull.
+    /// Before messages are read.
     pub(crate) fn begin(&self, queue: QueueId) -> Start {
         let mut queues = self.queues.lock();
         let place = queues.get_mut(&queue);
         place.map_or_else(Start::default, |place| Start { reset: place.reset.take(), cold: place.cold })
     }
 
-    /// Before a pop.
+    /// Before a pop, whose queue exists and so has a place here whatever else is committed.
     pub(crate) fn begin_pop(&self, queue: QueueId) -> Turn {
-        let mut turn = Turn::Busy;
-        self.change(queue, |place| {
-            if place.popping {
-                place.turned_away = true;
-            } else {
-                place.popping = true;
-                turn = Turn::Ours { committed: place.committed, reset: place.reset.take() };
-            }
-            Commit::Done
-        });
-        turn
+        let mut queues = self.queues.lock();
+        let place = queues.entry(queue).or_default();
+        if place.popping {
+            place.turned_away = true;
+            return Turn::Busy;
+        }
+        place.popping = true;
+        Turn::Ours { committed: place.committed }
     }
 
     /// After a pop; true if another one was turned away meanwhile.

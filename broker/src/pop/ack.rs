@@ -21,6 +21,7 @@ use super::names::{Kind, ORDER_QUEUE};
 use super::order::{Acked, Change, Lease};
 use super::record::Ack;
 use super::request::Key;
+use super::take::OurTurn;
 use super::{PopError, Pops, answer};
 use crate::offset::Turn;
 use crate::send::PutError;
@@ -135,16 +136,12 @@ impl Pops {
         let progress = self.offsets.progress(group, topic);
         let old = loop {
             match progress.begin_pop(*queue) {
-                Turn::Ours { committed, reset } => {
-                    if let Some(to) = reset {
-                        // It is for the next pop; ours only looks.
-                        progress.reset(*queue, to);
-                    }
-                    break committed.unwrap_or_default();
-                }
+                Turn::Ours { committed } => break committed.unwrap_or_default(),
                 Turn::Busy => tokio::time::sleep(TURN_PAUSE).await,
             }
         };
+        let key = Key { topic: topic.clone(), group: group.clone() };
+        let turn = OurTurn { pops: self.shared(), progress, queue: *queue, key: key.clone() };
         let done = if *offset < old { Ok(None) } else { self.ack_in_book(ack, old, consumer, *pop_time) };
         let stored = match done {
             Ok(Some((next, lease))) => {
@@ -154,8 +151,8 @@ impl Pops {
             Ok(None) => Ok(None),
             Err(err) => Err(err),
         };
-        progress.end_pop(*queue);
-        self.waiting.wake(Key { topic: topic.clone(), group: group.clone() });
+        drop(turn);
+        self.waiting.wake(key);
         match stored? {
             Some(confirmed) => confirmed.await,
             None => Ok(()),

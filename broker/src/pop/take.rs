@@ -70,11 +70,11 @@ pub(super) struct Lease {
 }
 
 /// A queue that nobody else pops meanwhile.
-struct OurTurn {
-    pops: Arc<Pops>,
-    progress: Arc<Progress>,
-    queue: QueueId,
-    key: Key,
+pub(super) struct OurTurn {
+    pub(super) pops: Arc<Pops>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) queue: QueueId,
+    pub(super) key: Key,
 }
 
 impl Drop for OurTurn {
@@ -191,16 +191,17 @@ impl Round<'_> {
         let place = (topic, group, queue);
         let progress = pops.offsets.progress(group, topic);
         let max = pops.store.max_offset(topic, queue).unwrap_or_default();
-        let (committed, reset) = match progress.begin_pop(queue) {
+        let committed = match progress.begin_pop(queue) {
             Turn::Busy => {
                 let behind = progress.get(queue).map_or(0, |committed| max.0 - committed.0);
                 self.lease.reply.rest_num += if self.pop.is_ordered() { 0 } else { behind };
                 self.wait.busy.push((progress, queue));
                 return;
             }
-            Turn::Ours { committed, reset } => (committed, reset),
+            Turn::Ours { committed } => committed,
         };
         let turn = OurTurn { pops: Arc::clone(pops), progress: Arc::clone(&progress), queue, key: self.pop.key() };
+        let reset = progress.begin(queue).reset;
         if let Some(to) = reset {
             tracing::info!(%group, %topic, %queue, %to, "a reset takes effect");
             pops.book.clear(place);

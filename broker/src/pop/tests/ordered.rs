@@ -175,3 +175,29 @@ async fn a_restart_keeps_the_lease_and_what_was_acknowledged() {
     fixture.pass(LASTS_MS);
     assert_eq!(bodies(&fixture.pop(&ordered()).messages), ["c"]);
 }
+
+#[tokio::test]
+async fn offsets_of_queues_that_do_not_exist_keep_nobody_from_popping_and_acknowledging() {
+    let fixture = Fixture::new();
+    ["a", "b"].iter().for_each(|body| fixture.send(0, body));
+    let progress = fixture.pops.offsets.progress(&"g".into(), &"T".into());
+    (2..100_002).for_each(|queue| {
+        progress.commit(QueueId(queue), QueueOffset(1));
+    });
+    let popped = fixture.pop(&PopMessage { max_msg_nums: 1, ..ordered() }).messages;
+    assert_eq!(bodies(&popped), ["a"]);
+    fixture.ack_in_order(&popped[0]).await;
+    assert_eq!(bodies(&fixture.pop(&ordered()).messages), ["b"]);
+}
+
+#[tokio::test]
+async fn a_reset_outlives_acknowledgements_until_a_pop_takes_it() {
+    let fixture = Fixture::new();
+    ["a", "b"].iter().for_each(|body| fixture.send(0, body));
+    let popped = fixture.pop(&ordered()).messages;
+    fixture.ack_in_order(&popped[0]).await;
+    let progress = fixture.pops.offsets.progress(&"g".into(), &"T".into());
+    progress.reset(QueueId(0), QueueOffset(0));
+    fixture.ack_in_order(&popped[1]).await;
+    assert_eq!(bodies(&fixture.pop(&ordered()).messages), ["a", "b"]);
+}
