@@ -27,8 +27,8 @@ impl Again<'_> {
     }
 
     fn is_acked(&self) -> bool {
-        let one = Ack::unique_key(self.check_point, self.offset);
-        let batch = Ack::unique_key(self.check_point, QueueOffset(-1));
+        let one = self.check_point.ack_key(self.offset);
+        let batch = self.check_point.ack_key(QueueOffset(-1));
         [self.revive.as_str(), TIMER_TOPIC].into_iter().any(|topic| {
             let acks = |key: &str| self.find(topic, key, |record| self.acknowledges(record));
             acks(&one) || acks(&batch)

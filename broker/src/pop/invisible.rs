@@ -39,19 +39,10 @@ impl Pops {
     ) -> Result<Reply<ChangeInvisibleTimeReply>, PopError> {
         let now = self.ctx.clock.now();
         let place = (header.topic.clone(), header.consumer_group.clone(), header.queue_id);
+        let (broker, invisible_ms, offset) = (handle.broker.into(), header.invisible_time, header.offset);
         let check_point = CheckPoint {
-            broker: handle.broker.into(),
-            group: header.consumer_group.clone(),
-            distances: vec![0],
-            invisible_ms: header.invisible_time,
-            count: 1,
-            pop_time: now,
-            queue: header.queue_id,
-            revive_time: now.0.saturating_add(header.invisible_time),
-            start: header.offset,
             suspend: header.suspend == Some(true),
-            topic: header.topic.clone(),
-            ..CheckPoint::default()
+            ..CheckPoint::new(broker, place.clone(), now, invisible_ms, offset, &[offset])
         };
         let mut batch = self.batches.take(&self.store);
         // In this order: if only the first arrives, the message comes twice, not never.

@@ -14,7 +14,8 @@ use store::{AppendBatch, IllegalMessage};
 
 use super::order::{Change, TAG_ORDER};
 use crate::context::Identity;
-use crate::topic::{OwnTopics, TIMER_TOPIC};
+use crate::delay::{timer_topic, timing};
+use crate::topic::OwnTopics;
 
 pub(super) const TAG_CHECK_POINT: &str = "ck";
 pub(super) const TAG_ACK: &str = "ack";
@@ -22,10 +23,6 @@ pub(super) const TAG_BATCH_ACK: &str = "bAck";
 
 /// How much earlier than its acknowledgements a check point is in the log. Java: `PopAckConstants.ackTimeInterval`.
 const LEAD_MS: i64 = 1000;
-
-const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
-/// Set by whoever has put a message into the timer's topic.
-pub(super) const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
 
 /// Messages of one queue, leased together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +51,6 @@ pub(super) struct CheckPoint {
     pub(super) revive_time: i64,
     #[serde(rename = "ro")]
     pub(super) revive_offset: i64,
-    /// How often Java could not revive it.
-    #[serde(rename = "rp", skip_serializing_if = "Option::is_none")]
-    pub(super) put_again: Option<String>,
     #[serde(rename = "so")]
     pub(super) start: QueueOffset,
     /// Put off, not failed: the attempt is not counted.
@@ -67,6 +61,30 @@ pub(super) struct CheckPoint {
 }
 
 impl CheckPoint {
+    /// `offsets` are at most as many as one pop brings.
+    pub(super) fn new(
+        broker: BrokerName,
+        (topic, group, queue): (TopicName, GroupName, QueueId),
+        pop_time: Timestamp,
+        invisible_ms: i64,
+        start: QueueOffset,
+        offsets: &[QueueOffset],
+    ) -> Self {
+        Self {
+            broker,
+            group,
+            distances: offsets.iter().map(|offset| (offset.0 - start.0) as i32).collect(),
+            invisible_ms,
+            count: offsets.len() as i8,
+            pop_time,
+            queue,
+            revive_time: pop_time.0.saturating_add(invisible_ms),
+            start,
+            topic,
+            ..Self::default()
+        }
+    }
+
     /// When the lease ends.
     pub(super) fn ends(&self) -> Timestamp {
         Timestamp(self.pop_time.0.saturating_add(self.invisible_ms))
@@ -85,9 +103,17 @@ impl CheckPoint {
         self.offsets().last().map_or(self.start, |last| last.after(1))
     }
 
-    fn unique_key(&self) -> String {
-        let Self { topic, queue, start, group, pop_time, broker, .. } = self;
-        format!("{topic}@{queue}@{start}@{group}@{}@{broker}@{TAG_CHECK_POINT}", pop_time.0)
+    fn key(&self) -> String {
+        self.key_of(self.start, TAG_CHECK_POINT)
+    }
+
+    /// [`Ack::key`] of the record that acknowledges `offset`.
+    pub(super) fn ack_key(&self, offset: QueueOffset) -> String {
+        self.key_of(offset, TAG_ACK)
+    }
+
+    fn key_of(&self, offset: QueueOffset, tag: &str) -> String {
+        key((&self.topic, &self.group, self.queue), offset, self.pop_time, &self.broker, tag)
     }
 }
 
@@ -119,15 +145,8 @@ impl Ack {
         self.offsets.as_deref().unwrap_or(std::slice::from_ref(&self.offset))
     }
 
-    /// The key of the record that acknowledges `offset`; batches have -1.
-    pub(super) fn unique_key(check_point: &CheckPoint, offset: QueueOffset) -> String {
-        let CheckPoint { topic, queue, group, pop_time, broker, .. } = check_point;
-        format!("{topic}@{queue}@{offset}@{group}@{}@{broker}@{TAG_ACK}", pop_time.0)
-    }
-
-    fn own_key(&self) -> String {
-        let Self { topic, queue, offset, group, pop_time, broker, .. } = self;
-        format!("{topic}@{queue}@{offset}@{group}@{}@{broker}@{TAG_ACK}", pop_time.0)
+    fn key(&self) -> String {
+        key((&self.topic, &self.group, self.queue), self.offset, self.pop_time, &self.broker, TAG_ACK)
     }
 }
 
@@ -135,7 +154,6 @@ impl Ack {
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
     pub(super) revive: TopicName,
-    timer: TopicName,
     host: Host,
     /// What a slot of the timer stands for.
     slot_ms: i64,
@@ -143,7 +161,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(identity: &Identity, slot_ms: i64) -> Self {
-        Self { revive: OwnTopics::of(identity).revive, timer: TIMER_TOPIC.into(), host: identity.host, slot_ms }
+        Self { revive: OwnTopics::of(identity).revive, host: identity.host, slot_ms }
     }
 
     /// # Errors
@@ -157,7 +175,7 @@ impl Desk {
     ) -> Result<(), IllegalMessage> {
         let body = serde_json::to_vec(check_point).expect("a check point is made of names and numbers");
         let due = Timestamp(check_point.ends().0.saturating_sub(LEAD_MS));
-        self.put(batch, (TAG_CHECK_POINT, &check_point.unique_key()), &body, revive_queue, due, now)
+        self.put(batch, (TAG_CHECK_POINT, &check_point.key()), &body, revive_queue, due, now)
     }
 
     /// `due`: when the lease ends.
@@ -174,7 +192,7 @@ impl Desk {
     ) -> Result<(), IllegalMessage> {
         let body = serde_json::to_vec(ack).expect("an acknowledgement is made of names and numbers");
         let tag = if ack.offsets.is_some() { TAG_BATCH_ACK } else { TAG_ACK };
-        self.put(batch, (tag, &ack.own_key()), &body, revive_queue, due, now)
+        self.put(batch, (tag, &ack.key()), &body, revive_queue, due, now)
     }
 
     /// A change of the book of ordered pops, which the revive log has at once and nobody revives.
@@ -208,23 +226,30 @@ impl Desk {
     ) -> Result<(), IllegalMessage> {
         let deliver = due.0.to_string();
         let mut properties = Builder::with_capacity(key.len() + self.revive.len() + 128);
-        properties.push(name::TAGS, tag).push(TIMER_DELIVER_MS, &deliver).push(name::UNIQ_KEY, key);
+        properties.push(name::TAGS, tag).push(timing::DELIVER_MS, &deliver).push(name::UNIQ_KEY, key);
         let timed = due > now;
         if timed {
-            properties.push(TIMER_OUT_MS, &slot_before(due, self.slot_ms).to_string());
+            properties.push(timing::OUT_MS, &timing::slot_begin(due, self.slot_ms).to_string());
             properties.push(name::REAL_TOPIC, &self.revive).push(name::REAL_QUEUE_ID, &revive_queue.to_string());
         }
         let properties = properties.finish();
-        let (topic, queue) = if timed { (&self.timer, QueueId(0)) } else { (&self.revive, QueueId(revive_queue)) };
+        let (topic, queue) = if timed { (timer_topic(), QueueId(0)) } else { (&self.revive, QueueId(revive_queue)) };
         let message =
             Message { born_timestamp: now, properties: &properties, ..Message::new(topic, queue, body, self.host) };
         batch.push(&message)
     }
 }
 
-/// The begin of the timer's slot in which a message waits: it is due in it, or when it ends.
-fn slot_before(due: Timestamp, slot_ms: i64) -> i64 {
-    (due.0 - 1).div_euclid(slot_ms) * slot_ms
+/// What a record is found by, beside the messages of its lease. `offset`: a check point's start, or that of the message that
+/// is acknowledged; batches have -1.
+fn key(
+    (topic, group, queue): (&TopicName, &GroupName, QueueId),
+    offset: QueueOffset,
+    pop_time: Timestamp,
+    broker: &BrokerName,
+    tag: &str,
+) -> String {
+    format!("{topic}@{queue}@{offset}@{group}@{}@{broker}@{tag}", pop_time.0)
 }
 
 #[cfg(test)]
@@ -232,19 +257,9 @@ mod tests {
     use super::*;
 
     fn check_point() -> CheckPoint {
-        CheckPoint {
-            broker: "broker-a".into(),
-            group: "g".into(),
-            distances: vec![0, 2],
-            invisible_ms: 60_000,
-            count: 2,
-            pop_time: Timestamp(5),
-            queue: QueueId(3),
-            revive_time: 60_005,
-            start: QueueOffset(10),
-            topic: "T".into(),
-            ..CheckPoint::default()
-        }
+        let place = ("T".into(), "g".into(), QueueId(3));
+        let offsets = [QueueOffset(10), QueueOffset(12)];
+        CheckPoint::new("broker-a".into(), place, Timestamp(5), 60_000, QueueOffset(10), &offsets)
     }
 
     #[test]
@@ -255,14 +270,7 @@ mod tests {
         let read: CheckPoint = serde_json::from_str(&text).unwrap();
         assert_eq!((read.ends(), read.offsets()), (Timestamp(60_005), vec![QueueOffset(10), QueueOffset(12)]));
         assert_eq!(read.next(), QueueOffset(13));
-        assert_eq!(read.unique_key(), "T@3@10@g@5@broker-a@ck");
-    }
-
-    #[test]
-    fn records_wait_in_the_slot_before() {
-        for (due, slot) in [(10_000, 9000), (10_001, 10_000), (10_999, 10_000)] {
-            assert_eq!(slot_before(Timestamp(due), 1000), slot);
-        }
+        assert_eq!(read.key(), "T@3@10@g@5@broker-a@ck");
     }
 
     #[test]
@@ -285,7 +293,8 @@ mod tests {
         };
         let text = r#"{"ao":12,"bn":"broker-a","c":"g","pt":5,"q":3,"so":10,"t":"T"}"#;
         assert_eq!(serde_json::to_string(&one).unwrap(), text);
-        assert_eq!(one.own_key(), Ack::unique_key(&check_point(), QueueOffset(12)));
+        assert_eq!(one.key(), "T@3@12@g@5@broker-a@ack");
+        assert_eq!(check_point().ack_key(QueueOffset(12)), one.key());
         let many =
             Ack { offset: QueueOffset(-1), offsets: Some(vec![QueueOffset(10), QueueOffset(12)]), ..one.clone() };
         let text = r#"{"ao":-1,"aol":[10,12],"bn":"broker-a","c":"g","pt":5,"q":3,"so":10,"t":"T"}"#;

@@ -7,8 +7,9 @@ use store::{Everything, ReadRequest, ReadStatus};
 
 use super::Pops;
 use super::order::{Change, TAG_ORDER};
-use super::record::{CheckPoint, TAG_CHECK_POINT, TIMER_OUT_MS};
+use super::record::{CheckPoint, TAG_CHECK_POINT};
 use super::take::each;
+use crate::delay::timing;
 use crate::offset::Noted;
 use crate::topic::TIMER_TOPIC;
 
@@ -50,7 +51,7 @@ impl Pops {
             return false;
         }
         // It was in the timer's topic before, and looked at there.
-        if !in_timer && record.property(TIMER_OUT_MS).is_some() {
+        if !in_timer && record.property(timing::OUT_MS).is_some() {
             return false;
         }
         match record.property(name::TAGS) {

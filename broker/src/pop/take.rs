@@ -326,7 +326,10 @@ impl Round<'_> {
             let (topic, group) = (topic.clone(), group.clone());
             self.lease.changes.push(Change { topic, group, queue, offset: start, lease });
         } else {
-            self.lease.check_points.push(self.check_point(topic, queue, start, &offsets));
+            let (broker, place) = (self.pops.ctx.identity.name.clone(), (topic.clone(), group.clone(), queue));
+            let (pop_time, invisible_ms) = (self.lease.reply.pop_time, header.invisible_time);
+            let check_point = CheckPoint::new(broker, place, pop_time, invisible_ms, start, &offsets);
+            self.lease.check_points.push(check_point);
             self.lease.commits.push((Arc::clone(progress), queue, next));
         }
         self.pops.stats.get(group, topic, queue, count, bytes);
@@ -342,29 +345,6 @@ impl Round<'_> {
             self.lease.messages.extend(redressed);
         }
         true
-    }
-
-    fn check_point(
-        &self,
-        topic: &TopicName,
-        queue: QueueId,
-        start: QueueOffset,
-        offsets: &[QueueOffset],
-    ) -> CheckPoint {
-        let check_point = CheckPoint {
-            broker: self.pops.ctx.identity.name.clone(),
-            group: self.pop.header.consumer_group.clone(),
-            distances: offsets.iter().map(|offset| (offset.0 - start.0) as i32).collect(),
-            invisible_ms: self.pop.header.invisible_time,
-            // At most 32.
-            count: offsets.len() as i8,
-            pop_time: self.lease.reply.pop_time,
-            queue,
-            start,
-            topic: topic.clone(),
-            ..CheckPoint::default()
-        };
-        CheckPoint { revive_time: check_point.ends().0, ..check_point }
     }
 
     /// Messages to be retried, under the topic that the consumer knows, each with its handle.

@@ -90,7 +90,7 @@ impl<'a> Timing<'a> {
 }
 
 /// Begin of the slot for a message that is due at `deliver_at`: before that, by one precision at most.
-pub(super) fn slot_begin(deliver_at: Timestamp, precision_ms: i64) -> Timestamp {
+pub(crate) fn slot_begin(deliver_at: Timestamp, precision_ms: i64) -> Timestamp {
     Timestamp((deliver_at.0 - 1).div_euclid(precision_ms) * precision_ms)
 }
 
