@@ -17,7 +17,9 @@ pub(crate) use registry::Filters;
 pub use sql::{Expression, SqlError, Verdict};
 pub(crate) use tag::{is_same, subscription};
 
-use remoting::body::ExpressionType;
+use std::sync::Arc;
+
+use remoting::body::{ExpressionType, SubscriptionData};
 use thiserror::Error;
 
 /// Why a text is not a subscription; the texts are Java's.
@@ -31,6 +33,15 @@ pub(crate) enum FilterError {
     UnknownType(String),
     #[error(transparent)]
     Sql(#[from] SqlError),
+}
+
+/// The expression of a subscription that is no tags.
+///
+/// # Errors
+/// [`FilterError`].
+pub(crate) fn expression(subscription: &SubscriptionData) -> Result<Option<Arc<Expression>>, FilterError> {
+    let SubscriptionData { expression_type, sub_string, .. } = subscription;
+    if expression_type.is_tag() { Ok(None) } else { Ok(Some(Arc::new(compile(expression_type, sub_string)?))) }
 }
 
 /// Compiles an expression of any type but tags. Java: `FilterFactory`.

@@ -60,6 +60,11 @@ impl Handle<GetEarliestStoreTime> for Offsets {
 }
 
 impl Offsets {
+    /// The first message kept, and one behind the last; 0 for a queue that does not exist.
+    pub(crate) fn bounds(&self, topic: &str, queue: QueueId) -> (QueueOffset, QueueOffset) {
+        (self.min_offset(topic, queue), self.max_offset(topic, queue))
+    }
+
     /// One behind the last message; 0 for a queue that does not exist.
     pub(super) fn max_offset(&self, topic: &str, queue: QueueId) -> QueueOffset {
         self.store.max_offset(topic, queue).unwrap_or_default()

@@ -52,7 +52,7 @@ impl Offsets {
         }
         let one = queue_id.filter(|queue| queue.0 >= 0);
         if let (Some(queue), Some(target)) = (one, offset.filter(|offset| *offset != NO_OFFSET)) {
-            let (min, max) = (self.min_offset(topic, queue), self.max_offset(topic, queue));
+            let (min, max) = self.bounds(topic, queue);
             if target < min || target > max.after(1) {
                 return Err(OffsetError::ResetOutOfRange { target, min, max });
             }

@@ -14,7 +14,7 @@ use remoting::protocol::pop::{AckMessage, BatchAckMessage};
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::router::{Call, Reply};
 use remoting::types::{GroupName, Host, QueueId, QueueOffset, Timestamp, TopicName};
-use store::{AppendBatch, Confirmation};
+use store::AppendBatch;
 
 use super::handle::Handle;
 use super::names::{Kind, ORDER_QUEUE};
@@ -66,14 +66,11 @@ impl Pops {
         self.batches.give_back(batch);
         let (peer, busy) = (peer.clone(), peer.busy());
         let answer = move |confirmation| {
-            match confirmation {
-                Confirmation::Confirmed | Confirmation::FlushTimeout => peer.replies(|out| {
+            match PutError::unless_written(confirmation).map_err(PopError::from) {
+                Ok(()) => peer.replies(|out| {
                     stored.iter().for_each(|to| out.reply(*to, ResponseCode::SUCCESS, None, &NoHeader, ()));
                 }),
-                Confirmation::Failed => {
-                    let err = PopError::Put(PutError::FlushFailed);
-                    stored.iter().for_each(|to| answer::refuse(&peer, *to, &err));
-                }
+                Err(err) => stored.iter().for_each(|to| answer::refuse(&peer, *to, &err)),
             }
             drop(busy);
         };
@@ -92,7 +89,7 @@ impl Pops {
         let header = AckMessage::decode(&command.ext).map_err(|cause| PopError::Header { code, cause })?;
         let AckMessage { consumer_group: group, topic, queue_id: queue, extra_info, offset } = header;
         self.check_ack_queue(&topic, queue, peer)?;
-        let (min, max) = self.bounds(&topic, queue);
+        let (min, max) = self.offsets.bounds(&topic, queue);
         if offset < min || offset > max {
             return Err(PopError::NoMessage { topic, queue, offset, min, max });
         }
@@ -104,11 +101,6 @@ impl Pops {
         self.desk.ack(batch, &ack, handle.revive_queue, handle.ends(), now)?;
         self.stats.acknowledged(&ack.group, &ack.topic, 1);
         Ok(None)
-    }
-
-    pub(super) fn bounds(&self, topic: &TopicName, queue: QueueId) -> (QueueOffset, QueueOffset) {
-        let bound = |bound: Option<QueueOffset>| bound.unwrap_or_default();
-        (bound(self.store.min_offset(topic, queue)), bound(self.store.max_offset(topic, queue)))
     }
 
     /// Reads a handle that one of our pops may have given.
@@ -131,7 +123,7 @@ impl Pops {
 
     /// Java: `AckMessageProcessor.ackOrderly`.
     pub(super) async fn ack_ordered(&self, ack: &Ordered, consumer: Host) -> Result<(), PopError> {
-        let Ordered { topic, group, queue, offset, pop_time } = ack;
+        let Ordered { topic, group, queue, offset, .. } = ack;
         self.stats.acknowledged(group, topic, 1);
         let progress = self.offsets.progress(group, topic);
         let old = loop {
@@ -142,7 +134,7 @@ impl Pops {
         };
         let key = Key { topic: topic.clone(), group: group.clone() };
         let turn = OurTurn { pops: self.shared(), progress, queue: *queue, key: key.clone() };
-        let done = if *offset < old { Ok(None) } else { self.ack_in_book(ack, old, consumer, *pop_time) };
+        let done = if *offset < old { Ok(None) } else { self.ack_in_book(ack, old, consumer) };
         let stored = match done {
             Ok(Some((next, lease))) => {
                 self.offsets.commit(group, topic, *queue, next);
@@ -164,10 +156,9 @@ impl Pops {
         ack: &Ordered,
         old: QueueOffset,
         consumer: Host,
-        pop_time: Timestamp,
     ) -> Result<Option<(QueueOffset, Option<Lease>)>, PopError> {
-        let Ordered { topic, group, queue, offset, .. } = ack;
-        match self.book.ack((topic, group, *queue), *offset, pop_time) {
+        let Ordered { topic, group, queue, offset, pop_time } = ack;
+        match self.book.ack((topic, group, *queue), *offset, *pop_time) {
             (Acked::Next(next), lease) => Ok(Some((next, lease))),
             (Acked::Stale, _) => Ok(None),
             (Acked::NotLeased, _) => {
@@ -194,12 +185,7 @@ impl Pops {
         };
         self.batches.give_back(batch);
         let confirmation = self.store.confirmation(end);
-        Ok(Some(async move {
-            match confirmation.await {
-                Confirmation::Confirmed | Confirmation::FlushTimeout => Ok(()),
-                Confirmation::Failed => Err(PopError::Put(PutError::FlushFailed)),
-            }
-        }))
+        Ok(Some(async move { Ok(PutError::unless_written(confirmation.await)?) }))
     }
 }
 
@@ -248,9 +234,7 @@ impl remoting::router::Handle<BatchAckMessage> for Pops {
         }
         if !batch.is_empty() {
             let (_, confirmation) = self.store.append_and_confirm(&mut batch).await?;
-            if confirmation == Confirmation::Failed {
-                return Err(PopError::Put(PutError::FlushFailed));
-            }
+            PutError::unless_written(confirmation)?;
         }
         self.batches.give_back(batch);
         Ok(Reply::done())

@@ -52,14 +52,13 @@ impl Pops {
         &self,
         (group, topic, queue): (&GroupName, &TopicName, QueueId),
         peer: &Peer,
-    ) -> Result<Arc<TopicConfig>, PopError> {
+    ) -> Result<(), PopError> {
         if *self.ctx.role.borrow() == Role::Slave {
             return Err(PopError::Slave);
         }
         self.check_permission(&self.ctx.settings(), "peeking message")?;
-        let topic = self.check_topic(topic, queue, peer)?;
-        self.check_group(group)?;
-        Ok(topic)
+        self.check_topic(topic, queue, peer)?;
+        self.check_group(group)
     }
 
     fn check_permission(&self, settings: &BrokerConfig, what: &'static str) -> Result<(), PopError> {
@@ -103,8 +102,7 @@ impl Pops {
         let same = |known: &SubscriptionData| filter::is_same(known, text, kind);
         let build = || {
             let built = filter::subscription(&header.topic, text, kind, self.ctx.clock.now().0)?;
-            let is_tag = built.expression_type.is_tag();
-            let expression = if is_tag { None } else { Some(filter::compile(&built.expression_type, text)?.into()) };
+            let expression = filter::expression(&built)?;
             Ok::<_, PopError>((built, expression))
         };
         let attached = &self.clients.consumers.attached;

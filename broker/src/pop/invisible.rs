@@ -3,7 +3,6 @@
 use remoting::protocol::pop::{ChangeInvisibleTime, ChangeInvisibleTimeReply};
 use remoting::router::{Call, Handle, Reply};
 use remoting::types::Timestamp;
-use store::Confirmation;
 
 use super::ack::ack_of;
 use super::record::CheckPoint;
@@ -17,7 +16,7 @@ impl Handle<ChangeInvisibleTime> for Pops {
     async fn handle(&self, call: Call<ChangeInvisibleTime>) -> Result<Reply<ChangeInvisibleTimeReply>, PopError> {
         let header = &call.header;
         self.check_ack_queue(&header.topic, header.queue_id, &call.peer)?;
-        let (min, max) = self.bounds(&header.topic, header.queue_id);
+        let (min, max) = self.offsets.bounds(&header.topic, header.queue_id);
         if header.offset < min || header.offset >= max {
             let (topic, queue, offset) = (header.topic.clone(), header.queue_id, header.offset);
             return Err(PopError::NoMessage { topic, queue, offset, min, max });
@@ -52,9 +51,7 @@ impl Pops {
         self.desk.ack(&mut batch, &ack, handle.revive_queue, handle.ends(), now)?;
         self.stats.acknowledged(&header.consumer_group, &header.topic, 1);
         let (_, confirmation) = self.store.append_and_confirm(&mut batch).await?;
-        if confirmation == Confirmation::Failed {
-            return Err(PopError::Put(PutError::FlushFailed));
-        }
+        PutError::unless_written(confirmation)?;
         self.batches.give_back(batch);
         let reply = ChangeInvisibleTimeReply {
             pop_time: now,

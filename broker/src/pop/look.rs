@@ -6,10 +6,10 @@ use remoting::connection::Peer;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::pop::{NotificationReply, PeekMessage, PollingInfo, PollingInfoReply, PopMessageReply};
 use remoting::router::{Call, Handle, Reply};
-use remoting::types::{GroupName, QueueId, Timestamp, TopicName};
+use remoting::types::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};
 use store::{Everything, ReadRequest, ReadStatus};
 
-use super::names::retry_topic;
+use super::names::retry_topics_on;
 use super::request::{ANY_QUEUE, Key, Notice};
 use super::suspend::bounds;
 use super::take::Wait;
@@ -17,7 +17,7 @@ use super::waiting::Waiter;
 use super::{PopError, Pops, answer};
 use crate::persist::blocking;
 use crate::pull::fetch;
-use crate::topic::validate::{self, RETRY_PREFIX};
+use crate::topic::validate::pop_retry_topic;
 
 impl Pops {
     pub(super) fn serve_notice(&self, notice: Notice) {
@@ -52,9 +52,7 @@ impl Pops {
                 tell(&waiter.what, true, false);
                 continue;
             }
-            let busy = waiter.busy;
-            let again = Waiter { what: waiter.what, expires: waiter.expires, busy };
-            if let Some(refused) = self.waiting.add_notice(again, bounds(&self.ctx.settings())) {
+            if let Some(refused) = self.waiting.add_notice(waiter, bounds(&self.ctx.settings())) {
                 tell(&refused.what, false, true);
             }
             return self.watch(key, &wait);
@@ -75,13 +73,11 @@ impl Pops {
             if notice.is_ordered() {
                 let attempt = header.attempt_id.as_deref();
                 if let Some(until) = self.book.blocked_until(attempt, (&topic, group, queue), 0, now) {
-                    wait.until = Some(wait.until.map_or(until, |known: Timestamp| known.min(until)));
+                    wait.until_at_most(until);
                     continue;
                 }
             }
-            let max = self.store.max_offset(&topic, queue).unwrap_or_default();
-            let committed = self.offsets.get(group, &topic, queue).filter(|offset| offset.0 >= 0);
-            let offset = committed.or_else(|| self.store.min_offset(&topic, queue)).unwrap_or_default();
+            let (offset, max) = self.span_left(group, &topic, queue);
             available += (max.0 - offset.0).max(0);
             wait.growth.push((topic, queue, offset.max(max)));
         }
@@ -90,42 +86,39 @@ impl Pops {
 
     /// Also retry topics that are not there yet.
     fn queues_to_look_at(&self, topic: &TopicName, group: &GroupName, queue: QueueId) -> Vec<(TopicName, QueueId)> {
-        let queues = self.topics.get(topic).map_or(0, |config| config.read_queue_nums);
-        let mut all: Vec<_> = match queue {
-            QueueId(..0) => (0..queues).map(|queue| (topic.clone(), QueueId(queue))).collect(),
-            queue => vec![(topic.clone(), queue)],
-        };
-        if !topic.starts_with(RETRY_PREFIX) {
-            let settings = self.ctx.settings();
-            let [v2, v1] = validate::pop_retry_topics(group, topic);
-            let v2_on = settings.enable_retry_topic_v2;
-            let v1_on = !v2_on || settings.retrieve_message_from_pop_retry_topic_v1;
-            for retry in [(v2, v2_on), (v1, v1_on)].into_iter().filter_map(|(topic, on)| on.then_some(topic)) {
-                let queues = self.topics.get(&retry).map_or(1, |config| config.read_queue_nums);
-                all.extend((0..queues).map(|queue| (retry.clone(), QueueId(queue))));
-            }
+        let mut all = self.own_queues(topic, queue);
+        for retry in retry_topics_on(group, topic, &self.ctx.settings()) {
+            let queues = self.topics.get(&retry).map_or(1, |config| config.read_queue_nums);
+            all.extend((0..queues).map(|queue| (retry.clone(), QueueId(queue))));
         }
         all
     }
 
+    fn own_queues(&self, topic: &TopicName, queue: QueueId) -> Vec<(TopicName, QueueId)> {
+        if queue > ANY_QUEUE {
+            return vec![(topic.clone(), queue)];
+        }
+        let queues = self.topics.get(topic).map_or(0, |config| config.read_queue_nums);
+        (0..queues).map(|queue| (topic.clone(), QueueId(queue))).collect()
+    }
+
+    /// Where a group goes on in a queue, and where that ends.
+    fn span_left(&self, group: &GroupName, topic: &TopicName, queue: QueueId) -> (QueueOffset, QueueOffset) {
+        let (min, max) = self.offsets.bounds(topic, queue);
+        (self.offsets.get(group, topic, queue).filter(|offset| offset.0 >= 0).unwrap_or(min), max)
+    }
+
     fn peek(&self, asked: &PeekMessage) -> Reply<PopMessageReply> {
         let group = &asked.consumer_group;
-        let settings = self.ctx.settings();
-        let queues = self.topics.get(&asked.topic).map_or(0, |config| config.read_queue_nums);
-        let mut places: Vec<_> = match asked.queue_id {
-            QueueId(..0) => (0..queues).map(|queue| (asked.topic.clone(), QueueId(queue))).collect(),
-            queue => vec![(asked.topic.clone(), queue)],
-        };
-        let retry = retry_topic(group, &asked.topic, settings.enable_retry_topic_v2);
+        let mut places = self.own_queues(&asked.topic, asked.queue_id);
+        let retry = pop_retry_topic(group, &asked.topic, self.ctx.settings().enable_retry_topic_v2);
         let retries = self.topics.get(&retry).map_or(0, |config| config.read_queue_nums);
         places.extend((0..retries).map(|queue| (retry.clone(), QueueId(queue))));
 
         let mut room = usize::try_from(asked.max_msg_nums).unwrap_or(0);
         let (mut rest, mut messages) = (0, Vec::new());
         for (topic, queue) in places {
-            let committed = self.offsets.get(group, &topic, queue).filter(|offset| offset.0 >= 0);
-            let offset = committed.or_else(|| self.store.min_offset(&topic, queue)).unwrap_or_default();
-            let max = self.store.max_offset(&topic, queue).unwrap_or_default();
+            let (offset, max) = self.span_left(group, &topic, queue);
             rest += (max.0 - offset.0).max(0);
             if room == 0 {
                 continue;

@@ -2,7 +2,8 @@
 
 use remoting::types::TopicName;
 
-use crate::topic::validate::{self, RETRY_PREFIX};
+use crate::config::BrokerConfig;
+use crate::topic::validate::{RETRY_PREFIX, pop_retry_topic};
 
 /// Its offsets in the revive log are how far that was worked off. Java: `PopAckConstants.REVIVE_GROUP`.
 pub(crate) const REVIVE_GROUP: &str = "CID_RMQ_SYS_REVIVE_GROUP";
@@ -37,20 +38,22 @@ impl Kind {
 
     /// The topic of this kind that belongs to `topic`. Java: `ExtraInfoUtil.getRealTopic`.
     pub(super) fn topic(text: &str, topic: &TopicName, group: &str) -> Option<TopicName> {
-        let [v2, v1] = validate::pop_retry_topics(group, topic);
         match text {
             "0" => Some(topic.clone()),
-            "1" => Some(v1),
-            "2" => Some(v2),
+            "1" => Some(pop_retry_topic(group, topic, false)),
+            "2" => Some(pop_retry_topic(group, topic, true)),
             _ => None,
         }
     }
 }
 
-/// The retry topic that messages go to.
-pub(super) fn retry_topic(group: &str, topic: &str, v2_enabled: bool) -> TopicName {
-    let [v2, v1] = validate::pop_retry_topics(group, topic);
-    if v2_enabled { v2 } else { v1 }
+/// The retry topics that are popped along with a topic; a retry topic has none.
+pub(super) fn retry_topics_on(group: &str, topic: &str, settings: &BrokerConfig) -> impl Iterator<Item = TopicName> {
+    let v2_on = settings.enable_retry_topic_v2;
+    let v1_on = !v2_on || settings.retrieve_message_from_pop_retry_topic_v1;
+    let versions = [(true, v2_on), (false, v1_on)].into_iter();
+    let versions = versions.filter(|(_, on)| *on && !topic.starts_with(RETRY_PREFIX));
+    versions.map(|(v2, _)| pop_retry_topic(group, topic, v2))
 }
 
 /// The topic that a group pops with this one; itself, if it is no retry topic. Java: `KeyBuilder.parseNormalTopic`.
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn retry_topics_lead_back_to_the_topic() {
         for v2 in [false, true] {
-            let retry = retry_topic("g_1", "my_topic", v2);
+            let retry = pop_retry_topic("g_1", "my_topic", v2);
             assert_eq!(normal_topic(&retry, "g_1"), "my_topic");
             let kind = Kind::of(&retry);
             assert_eq!(kind, if v2 { Kind::RetryV2 } else { Kind::RetryV1 });

@@ -20,14 +20,14 @@ use store::{AppendBatch, Confirmation, Everything, ReadRequest, ReadStatus};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::again::Again;
-use super::names::{REVIVE_GROUP, normal_topic, retry_topic};
+use super::names::{REVIVE_GROUP, normal_topic};
 use super::record::{Ack, CheckPoint, TAG_ACK, TAG_BATCH_ACK, TAG_CHECK_POINT};
 use super::take::each;
 use super::{PopError, Pops};
 use crate::context::Role;
 use crate::pull::fetch;
 use crate::send::PutError;
-use crate::topic::validate::RETRY_PREFIX;
+use crate::topic::validate::{RETRY_PREFIX, pop_retry_topic};
 
 /// How long after its end a lease may still be acknowledged. Java's number, too.
 const GRACE_MS: i64 = 2000;
@@ -89,7 +89,7 @@ impl Log {
                 Err(err) => tracing::error!(queue = %self.queue, offset = %at, %err, "a check point does not parse"),
             },
             Some(TAG_ACK | TAG_BATCH_ACK) => match serde_json::from_slice::<Ack>(record.body) {
-                Ok(ack) => self.ack(ack),
+                Ok(ack) => self.ack(&ack),
                 Err(err) => {
                     tracing::error!(queue = %self.queue, offset = %at, %err, "an acknowledgement does not parse")
                 }
@@ -112,19 +112,20 @@ impl Log {
         self.pending.insert(at, Pending { check_point, offsets, acked });
     }
 
-    fn ack(&mut self, ack: Ack) {
-        let Ack { group, pop_time, queue, start, ref topic, .. } = ack;
-        let key = LeaseKey { topic: topic.clone(), group: group.clone(), queue, start, pop_time };
+    fn ack(&mut self, ack: &Ack) {
+        let key = LeaseKey {
+            topic: ack.topic.clone(),
+            group: ack.group.clone(),
+            queue: ack.queue,
+            start: ack.start,
+            pop_time: ack.pop_time,
+        };
         let Some(pending) = self.places.get(&key).and_then(|at| self.pending.get_mut(at)) else { return };
         self.latest = self.latest.max(pending.check_point.ends());
-        let acked = match &ack.offsets {
-            Some(offsets) => offsets.as_slice(),
-            None => std::slice::from_ref(&ack.offset),
-        };
-        for offset in acked {
+        for offset in ack.offsets() {
             match pending.offsets.iter().position(|known| known == offset) {
                 Some(at) => pending.acked[at] = true,
-                None => tracing::warn!(%topic, %offset, "a message is acknowledged that was not leased"),
+                None => tracing::warn!(topic = %ack.topic, %offset, "a message is acknowledged that was not leased"),
             }
         }
     }
@@ -252,7 +253,7 @@ impl Pops {
                 if !is_due || batch.bytes() >= BATCH_BYTES {
                     break;
                 }
-                self.copy_unacked(pending, batch)?;
+                self.copy_unacked(pending, batch);
                 settled += 1;
             }
             if !batch.is_empty() {
@@ -274,53 +275,46 @@ impl Pops {
         };
         self.store.when_confirmed(end, Box::new(told));
         batch.clear();
-        match receiver.recv().unwrap_or(Confirmation::Failed) {
-            Confirmation::Confirmed | Confirmation::FlushTimeout => Ok(()),
-            Confirmation::Failed => Err(PopError::Put(PutError::FlushFailed)),
-        }
+        Ok(PutError::unless_written(receiver.recv().unwrap_or(Confirmation::Failed))?)
     }
 
-    fn copy_unacked(&self, pending: &Pending, batch: &mut AppendBatch) -> Result<(), PopError> {
+    fn copy_unacked(&self, pending: &Pending, batch: &mut AppendBatch) {
         let check_point = &pending.check_point;
         let CheckPoint { topic, group, broker, .. } = check_point;
-        let open: Vec<_> = pending.offsets.iter().zip(&pending.acked).filter(|(_, acked)| !**acked).collect();
-        if open.is_empty() {
-            return Ok(());
+        let offsets = pending.offsets.iter().zip(&pending.acked);
+        let mut open = offsets.filter(|(_, acked)| !**acked).map(|(offset, _)| *offset).peekable();
+        if open.peek().is_none() {
+            return;
         }
         if *broker != self.ctx.identity.name {
             tracing::warn!(%topic, %group, %broker, "a lease of another broker's messages cannot be worked off here");
-            return Ok(());
+            return;
         }
         if self.topics.get(normal_topic(topic, group)).is_none() || self.groups.find(group).is_none() {
             tracing::info!(%topic, %group, "a lease is dropped with its topic or group");
-            return Ok(());
+            return;
         }
-        for (offset, _) in open {
-            let Some(record) = self.leased(check_point, *offset) else {
+        let retry = self.retry_topic_of(check_point);
+        for offset in open {
+            let record = self.record_at(topic, check_point.queue, offset);
+            let message = record.as_deref().and_then(|record| StoredMessage::parse(record).ok());
+            // Of an inner batch, the record begins before.
+            let Some(message) = message.filter(|message| message.queue_offset <= offset) else {
                 tracing::info!(%topic, %group, %offset, "a message is gone before it could come again");
                 continue;
             };
-            let Ok(message) = StoredMessage::parse(&record) else { continue };
-            let retry = self.retry_topic_of(check_point);
-            let again = Again { store: &self.store, revive: &self.desk.revive, check_point, offset: *offset };
+            let again = Again { store: &self.store, revive: &self.desk.revive, check_point, offset };
             // Only what is older than this process can have been settled before.
             if check_point.ends() < self.began && again.is_done(&message, &retry, attempts(check_point, &message)) {
                 continue;
             }
             self.copy(check_point, &message, &retry, batch);
         }
-        Ok(())
     }
 
-    /// The message that was leased.
-    fn leased(&self, check_point: &CheckPoint, offset: QueueOffset) -> Option<Bytes> {
-        let CheckPoint { topic, queue, .. } = check_point;
-        let request = ReadRequest { topic, queue_id: *queue, offset, max_messages: 1, max_bytes: usize::MAX };
-        let outcome = self.store.read(&request, &Everything);
-        let record = outcome.messages.into_iter().next()?;
-        let message = StoredMessage::parse(&record).ok()?;
-        // Of an inner batch, the record begins before.
-        (message.queue_offset <= offset).then(|| record.slice(..message.size))
+    fn record_at(&self, topic: &TopicName, queue_id: QueueId, offset: QueueOffset) -> Option<Bytes> {
+        let request = ReadRequest { topic, queue_id, offset, max_messages: 1, max_bytes: usize::MAX };
+        self.store.read(&request, &Everything).messages.into_iter().next()
     }
 
     fn retry_topic_of(&self, check_point: &CheckPoint) -> TopicName {
@@ -328,7 +322,7 @@ impl Pops {
         if topic.starts_with(RETRY_PREFIX) {
             return topic.clone();
         }
-        retry_topic(group, topic, self.ctx.settings().enable_retry_topic_v2)
+        pop_retry_topic(group, topic, self.ctx.settings().enable_retry_topic_v2)
     }
 
     /// Java: `PopReviveService.reviveRetry`.

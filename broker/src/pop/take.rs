@@ -13,12 +13,12 @@ use bytes::Bytes;
 use remoting::protocol::pop::PopMessageReply;
 use remoting::types::{QueueId, QueueOffset, Timestamp, TopicName};
 use store::message::{self, StoredMessage};
-use store::{AppendBatch, Confirmation, ReadOutcome, ReadRequest, ReadStatus};
+use store::{AppendBatch, ReadOutcome, ReadRequest, ReadStatus};
 
 use super::answer;
 use super::checks::Admitted;
 use super::handle::{self, Handle};
-use super::names::{Kind, ORDER_QUEUE, retry_topic};
+use super::names::{Kind, ORDER_QUEUE, retry_topics_on};
 use super::order::{Change, Terms};
 use super::record::CheckPoint;
 use super::request::{ANY_QUEUE, Key, Pop};
@@ -28,7 +28,7 @@ use crate::filter::Filter;
 use crate::offset::{Progress, Turn};
 use crate::pull::fetch;
 use crate::send::PutError;
-use crate::topic::validate::{self, RETRY_PREFIX};
+use crate::topic::validate::{RETRY_PREFIX, pop_retry_topic};
 
 /// Whether a pop may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,12 @@ pub(super) struct Wait {
     pub(super) busy: Vec<(Arc<Progress>, QueueId)>,
     /// An ordered lease ends.
     pub(super) until: Option<Timestamp>,
+}
+
+impl Wait {
+    pub(super) fn until_at_most(&mut self, until: Timestamp) {
+        self.until = Some(self.until.map_or(until, |known| known.min(until)));
+    }
 }
 
 /// Messages that are leased as soon as this is stored.
@@ -155,7 +161,7 @@ impl Pops {
         let v2 = settings.enable_retry_topic_v2;
         // Both in one answer would be told apart by nothing.
         let older = v2 && settings.retrieve_message_from_pop_retry_topic_v1 && chance % 2 == 0;
-        let retry = retry_topic(&header.consumer_group, &header.topic, v2 && !older);
+        let retry = pop_retry_topic(&header.consumer_group, &header.topic, v2 && !older);
         let retries = self.topics.get(&retry).map_or_else(Vec::new, |config| all(&retry, config.read_queue_nums));
         if chance < settings.pop_from_retry_probability {
             own.splice(0..0, retries);
@@ -217,7 +223,7 @@ impl Round<'_> {
             if let Some(until) =
                 pops.book.blocked_until(attempt, place, header.invisible_time, self.lease.reply.pop_time)
             {
-                self.wait.until = Some(self.wait.until.map_or(until, |known| known.min(until)));
+                self.wait.until_at_most(until);
                 return;
             }
         }
@@ -378,13 +384,10 @@ impl Round<'_> {
     /// A retry topic may come to be while a pop waits, and the one that was not read this time counts, too.
     fn watch_retry_topics(&mut self) {
         let header = &self.pop.header;
-        if self.pop.is_ordered() || header.topic.starts_with(RETRY_PREFIX) {
+        if self.pop.is_ordered() {
             return;
         }
-        let [v2, v1] = validate::pop_retry_topics(&header.consumer_group, &header.topic);
-        let v2_on = self.settings.enable_retry_topic_v2;
-        let v1_on = !v2_on || self.settings.retrieve_message_from_pop_retry_topic_v1;
-        for topic in [(v2, v2_on), (v1, v1_on)].into_iter().filter_map(|(topic, on)| on.then_some(topic)) {
+        for topic in retry_topics_on(&header.consumer_group, &header.topic, self.settings) {
             if self.wait.growth.iter().any(|(known, _, _)| *known == topic) {
                 continue;
             }
@@ -424,10 +427,9 @@ impl Pops {
         self.stats.get_latency(&pop.header.consumer_group, &pop.header.topic, pop.header.queue_id, millis);
         let (peer, to, busy) = (pop.peer.clone(), pop.to, pop.peer.busy());
         let answer = move |confirmation| {
-            match confirmation {
-                // As late as it may be, a lease that is written is a lease.
-                Confirmation::Confirmed | Confirmation::FlushTimeout => answer::found(&peer, to, &reply, messages),
-                Confirmation::Failed => answer::refuse(&peer, to, &PopError::Put(PutError::FlushFailed)),
+            match PutError::unless_written(confirmation) {
+                Ok(()) => answer::found(&peer, to, &reply, messages),
+                Err(err) => answer::refuse(&peer, to, &err.into()),
             }
             drop(busy);
         };

@@ -87,8 +87,7 @@ impl Reader {
         let build = || {
             let built = filter::subscription(&header.topic, text, expression_type, self.ctx.clock.now().0)?;
             check_enabled(&built, settings)?;
-            let is_tag = built.expression_type.is_tag();
-            let expression = if is_tag { None } else { Some(filter::compile(&built.expression_type, text)?.into()) };
+            let expression = filter::expression(&built)?;
             Ok::<_, PullError>((built, expression))
         };
         let attached = &self.clients.consumers.attached;

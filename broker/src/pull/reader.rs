@@ -79,6 +79,7 @@ impl Reader {
     pub(super) fn read(&self, pull: &Pull, admitted: &Admitted) -> ReadOutcome {
         admitted.filter.with(|filter| self.store.read(&request(pull), filter))
     }
+
     /// `cold`: the messages, or those behind them, were not in memory. Java: `DefaultPullMessageResultHandler.handle`.
     pub(super) fn finish(
         self: &Arc<Self>,
@@ -123,13 +124,7 @@ impl Reader {
         let (group, topic, queue) = (&header.consumer_group, &header.topic, header.queue_id);
         tracing::info!(%group, %topic, %queue, %to, "a reset is handed out");
         progress.pull(header.queue_id, to, None, false);
-        Answer::reset(admitted, to, self.bounds(pull)).send(pull, ());
-    }
-
-    pub(super) fn bounds(&self, pull: &Pull) -> (QueueOffset, QueueOffset) {
-        let (topic, queue) = (&pull.header.topic, pull.header.queue_id);
-        let bound = |bound: Option<QueueOffset>| bound.unwrap_or_default();
-        (bound(self.store.min_offset(topic, queue)), bound(self.store.max_offset(topic, queue)))
+        Answer::reset(admitted, to, self.offsets.bounds(topic, queue)).send(pull, ());
     }
 }
 

@@ -109,7 +109,10 @@ impl Reader {
     /// The connection is closing, ours or theirs: an answer leaves if it still can.
     fn give_up(&self, pull: &Pull) {
         match self.check(pull, &self.ctx.settings()) {
-            Ok(admitted) => Answer::nothing(pull, &admitted, self.bounds(pull)).send(pull, ()),
+            Ok(admitted) => {
+                let bounds = self.offsets.bounds(&pull.header.topic, pull.header.queue_id);
+                Answer::nothing(pull, &admitted, bounds).send(pull, ());
+            }
             Err(err) => answer::refuse(&pull.peer, pull.to, &err),
         }
     }

@@ -7,7 +7,7 @@ use remoting::body::TopicConfig;
 use remoting::header::HeaderError;
 use remoting::protocol::RequestCode;
 use remoting::types::{GroupName, Host, QueueId, Timestamp, TopicName};
-use store::{AppendError, IllegalMessage};
+use store::{AppendError, Confirmation, IllegalMessage};
 use thiserror::Error;
 
 use crate::delay::TimerRefusal;
@@ -115,6 +115,17 @@ pub(crate) enum PutError {
 }
 
 impl PutError {
+    /// A message that is written counts, as late as it may reach the disk.
+    ///
+    /// # Errors
+    /// [`PutError::FlushFailed`].
+    pub(crate) fn unless_written(confirmation: Confirmation) -> Result<(), Self> {
+        match confirmation {
+            Confirmation::Confirmed | Confirmation::FlushTimeout => Ok(()),
+            Confirmation::Failed => Err(Self::FlushFailed),
+        }
+    }
+
     /// Java's name of the outcome. Java: `PutMessageStatus`.
     pub(crate) fn java_name(&self) -> &'static str {
         match self {

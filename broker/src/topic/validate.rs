@@ -132,9 +132,14 @@ pub(crate) fn dead_letter_topic(group: &str) -> TopicName {
     format!("{DLQ_PREFIX}{group}").into()
 }
 
-/// The two names that POP gives its retry topic, of 5.x and before. Java: `KeyBuilder.buildPopRetryTopic`.
+/// The two retry topics of POP.
 pub(crate) fn pop_retry_topics(group: &str, topic: &str) -> [TopicName; 2] {
-    ['+', '_'].map(|separator| format!("{RETRY_PREFIX}{group}{separator}{topic}").into())
+    [true, false].map(|v2| pop_retry_topic(group, topic, v2))
+}
+
+/// The retry topic of POP; version 2 is that of 5.x. Java: `KeyBuilder.buildPopRetryTopic`.
+pub(crate) fn pop_retry_topic(group: &str, topic: &str, v2: bool) -> TopicName {
+    format!("{RETRY_PREFIX}{group}{}{topic}", if v2 { '+' } else { '_' }).into()
 }
 
 /// Names of system topics that depend on what the broker is called.
