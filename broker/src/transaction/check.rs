@@ -96,10 +96,7 @@ impl Transactions {
             let ops = positions.split_off(copies);
             self.count_ops(&ops, &last);
         }
-        {
-            let mut doubts = self.doubts.lock();
-            turn.replaced.iter().chain(&turn.gone).for_each(|half| doubts.resolve(*half));
-        }
+        self.doubts.lock().resolve_all(turn.replaced.iter().chain(&turn.gone));
         Ok(self.follow_up(&turn, positions))
     }
 

@@ -60,6 +60,10 @@ impl Doubts {
         }
     }
 
+    pub(super) fn resolve_all<'a>(&mut self, halves: impl IntoIterator<Item = &'a QueueOffset>) {
+        halves.into_iter().for_each(|half| self.resolve(*half));
+    }
+
     /// The first half messages in doubt from `from` to `end`, at most `max`, ascending.
     pub(super) fn list(&self, from: QueueOffset, end: QueueOffset, max: usize) -> Vec<QueueOffset> {
         let words = self.words.range(from.0.div_euclid(WORD)..);

@@ -88,7 +88,7 @@ impl HandleBatch for Transactions {
         let mut ends = self.ends();
         for command in commands.drain(..) {
             let to = ReplyTo::of(&command);
-            let wish = match self.wish(&command) {
+            let wish = match self.wish(&command, to) {
                 Ok(Some(wish)) => wish,
                 // Java does not answer one that does not know.
                 Ok(None) => continue,
@@ -121,7 +121,7 @@ impl Transactions {
     }
 
     /// `None` if the producer does not know.
-    fn wish(&self, command: &RemotingCommand) -> Result<Option<Wish>, EndError> {
+    fn wish(&self, command: &RemotingCommand, to: ReplyTo) -> Result<Option<Wish>, EndError> {
         let request = EndTransaction::decode(&command.ext).map_err(|cause| EndError::Header { cause })?;
         let commit = match request.commit_or_rollback {
             0 => None,
@@ -132,7 +132,7 @@ impl Transactions {
         if *self.ctx.role.borrow() != Role::Master {
             return Err(EndError::Slave);
         }
-        Ok(commit.map(|commit| Wish { to: ReplyTo::of(command), request, commit }))
+        Ok(commit.map(|commit| Wish { to, request, commit }))
     }
 
     /// One whose half message is on disk only is ended by a task, which can wait for it.
@@ -213,7 +213,7 @@ impl Transactions {
 
     /// Stores what was committed, notes all that is resolved, and answers: once that is confirmed, or at once.
     fn finish(&self, mut ends: Ends, peer: &Peer) {
-        let mut sizes = Vec::with_capacity(ends.batch.len());
+        let (mut sizes, mut resolved) = (Vec::with_capacity(ends.batch.len()), ends.committed);
         let (mut failed, mut end) = (None, None);
         {
             let order = self.ops.order();
@@ -224,17 +224,14 @@ impl Transactions {
                         end = Some(appended.end);
                     }
                     Err(err) => {
-                        tracing::warn!(%err, messages = ends.committed.len(), "transactions are not committed");
+                        tracing::warn!(%err, messages = resolved.len(), "transactions are not committed");
                         failed = Some(PutError::from(err));
-                        ends.committed.clear();
+                        resolved.clear();
                     }
                 }
             }
-            for resolved in [&ends.committed, &ends.rolled_back] {
-                self.ops.add(&order, resolved);
-                let mut doubts = self.doubts.lock();
-                resolved.iter().for_each(|half| doubts.resolve(*half));
-            }
+            resolved.append(&mut ends.rolled_back);
+            self.note_resolved(&order, &resolved);
         }
         let (stats, peer, to, answers) = (Arc::clone(&self.stats), peer.clone(), ends.to, ends.answers);
         let busy = peer.busy();

@@ -124,6 +124,15 @@ impl Ops {
 }
 
 impl Transactions {
+    /// These are in doubt no more, which is yet to be written down.
+    pub(super) fn note_resolved(&self, order: &Order<'_>, halves: &[QueueOffset]) {
+        if halves.is_empty() {
+            return;
+        }
+        self.ops.add(order, halves);
+        self.doubts.lock().resolve_all(halves);
+    }
+
     /// Writes down what is resolved; false if it could not be done.
     pub(super) async fn write_ops(&self) -> bool {
         let mut batch = self.store.batch();

@@ -5,6 +5,7 @@
 //! asked about has its unique key. Nothing tells of a rollback: that is asked about again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use remoting::types::{PhysicalOffset, QueueOffset};
 use store::Entry;
@@ -13,6 +14,7 @@ use tokio::task::JoinError;
 
 use super::half::{Half, half_topic};
 use super::ops::resolved_by;
+use super::turn::Entries;
 use super::{QUEUE, Transactions, half_end, op_topic};
 
 /// Queue entries read at once.
@@ -25,8 +27,8 @@ impl Transactions {
     ///
     /// # Errors
     /// The thread that looks ended.
-    pub(super) async fn recover(&self) -> Result<(), JoinError> {
-        let Some(this) = self.me.upgrade() else { return Ok(()) };
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<(), JoinError> {
+        let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let half_end = half_end(&this.store);
             this.doubts.lock().extend(half_end);
@@ -34,9 +36,7 @@ impl Transactions {
             let resolved = this.read_tail();
             if !resolved.is_empty() {
                 tracing::info!(half_messages = resolved.len(), "resolved by the last run, and not written down by it");
-                this.ops.add(&this.ops.order(), &resolved);
-                let mut doubts = this.doubts.lock();
-                resolved.iter().for_each(|half| doubts.resolve(*half));
+                this.note_resolved(&this.ops.order(), &resolved);
             }
         })
         .await
@@ -56,7 +56,7 @@ impl Transactions {
                 // Of messages that the log has lost, or that were never there.
                 halves.retain(|half| (0..half_end.0).contains(&half.0));
                 let mut doubts = self.doubts.lock();
-                halves.iter().for_each(|half| doubts.resolve(*half));
+                doubts.resolve_all(&halves);
                 doubts.note_op(entry.queue_offset, halves.into_iter().max().unwrap_or(QueueOffset(-1)));
             }
         }
@@ -72,7 +72,7 @@ impl Transactions {
             let Ok(stored) = StoredMessage::parse(&record) else { continue };
             if stored.sys_flag & sys_flag::TRANSACTION_MASK == sys_flag::TRANSACTION_COMMIT {
                 resolved.extend(self.half_of(&stored));
-            } else if let Some(half) = Half::parse(&record).filter(is_copy)
+            } else if let Some(half) = Half::of(stored).filter(is_copy)
                 && let Some(key) = half.unique_key.filter(|_| copies.len() < COPIES_MAX)
             {
                 copies.insert(key.to_owned(), stored.queue_offset);
@@ -115,17 +115,17 @@ impl Transactions {
 
     /// Half messages in doubt of which there is a later copy.
     fn find_originals(&self, copies: &HashMap<String, QueueOffset>, resolved: &mut Vec<QueueOffset>) {
-        let mut next = QueueOffset(0);
+        let (mut next, mut entries) = (QueueOffset(0), Entries::default());
         while !copies.is_empty() {
             let halves = self.doubts.lock().list(next, half_end(&self.store), ENTRIES_MAX);
             let Some(last) = halves.last() else { return };
             next = last.after(1);
-            for half in halves {
-                let entry = self.store.entries(half_topic(), QUEUE, half, 1).first().copied();
+            for (at, half) in halves.iter().enumerate() {
+                let entry = entries.find(&self.store, &halves[at..]);
                 let record = entry.and_then(|entry| self.store.record_at(entry.physical_offset));
                 let key = record.as_deref().and_then(Half::parse).and_then(|half| half.unique_key);
-                if key.and_then(|key| copies.get(key)).is_some_and(|copy| *copy > half) {
-                    resolved.push(half);
+                if key.and_then(|key| copies.get(key)).is_some_and(|copy| copy > half) {
+                    resolved.push(*half);
                 }
             }
         }

@@ -147,13 +147,13 @@ fn position_of(half: &Half<'_>) -> Position {
 
 /// Queue entries, read as many at once as are neighbours.
 #[derive(Default)]
-struct Entries {
+pub(super) struct Entries {
     read: Vec<Entry>,
 }
 
 impl Entries {
     /// The entry of the first of these half messages.
-    fn find(&mut self, store: &Store, halves: &[QueueOffset]) -> Option<Entry> {
+    pub(super) fn find(&mut self, store: &Store, halves: &[QueueOffset]) -> Option<Entry> {
         let wanted = *halves.first()?;
         let at = |entries: &[Entry]| entries.binary_search_by_key(&wanted, |entry| entry.queue_offset).ok();
         if at(&self.read).is_none() {
