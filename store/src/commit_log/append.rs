@@ -89,7 +89,9 @@ impl CommitLog {
             }
             return Err(AppendError::Busy { limit: patience });
         };
-        if self.stuck.swap(false, Ordering::Relaxed) {
+        // Read first: as a rule there is nothing to take back, and a write would cost every append.
+        if self.stuck.load(Ordering::Relaxed) {
+            self.stuck.store(false, Ordering::Relaxed);
             warn!("the disk takes writes again");
         }
         Ok(tail)
