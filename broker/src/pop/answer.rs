@@ -11,7 +11,7 @@ use remoting::router::IntoResponse;
 use remoting::types::{Timestamp, TopicName};
 use store::ReadStatus;
 use store::message::properties::{self, name};
-use store::message::{MAX_PROPERTIES_BYTES, StoredMessage, redress};
+use store::message::{MAX_PROPERTIES_BYTES, Message, StoredMessage, encode_at};
 
 use super::PopError;
 use super::request::Pop;
@@ -67,7 +67,11 @@ pub(super) fn as_normal(out: &mut Vec<u8>, stored: &StoredMessage<'_>, topic: &T
         // The client then makes the handle of what the answer says.
         text = properties::remove(&text, POP_CK);
     }
-    redress(out, stored, topic, &text);
+    let message = Message {
+        prepared_transaction_offset: stored.prepared_transaction_offset,
+        ..stored.copy_to(topic, stored.queue_id, &text)
+    };
+    encode_at(out, &message, stored.queue_offset, stored.physical_offset, stored.store_timestamp);
 }
 
 #[cfg(test)]

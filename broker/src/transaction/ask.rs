@@ -31,7 +31,8 @@ impl Transactions {
         let topic = TopicName::new(topic);
         let message = half.message(&topic, queue_id, properties);
         let stored = half.stored.store_timestamp;
-        let body = encode_at(&message, position.queue_offset, position.physical_offset, stored);
+        let mut body = Vec::new();
+        encode_at(&mut body, &message, position.queue_offset, position.physical_offset, stored);
         producer.one_way(&request, body.into())
     }
 }

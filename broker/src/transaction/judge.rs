@@ -83,7 +83,8 @@ mod tests {
         let host = Host { ip: [127, 0, 0, 1].into(), port: 1 };
         let born_timestamp = Timestamp(now.0 - born_ms);
         let message = Message { properties: &text, born_timestamp, ..Message::new(half_topic(), QUEUE, b"x", host) };
-        let record = encode_at(&message, QueueOffset(0), PhysicalOffset(0), Timestamp(now.0 - 10_000));
+        let mut record = Vec::new();
+        encode_at(&mut record, &message, QueueOffset(0), PhysicalOffset(0), Timestamp(now.0 - 10_000));
         let half = Half::parse(&record).unwrap();
         assert_eq!(judge(&half, now, now, &settings), expect, "{properties} {born_ms}");
         assert_eq!(is_too_late(&half, now, &settings), too_late, "{properties} {born_ms}");

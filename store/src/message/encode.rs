@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use remoting::types::{Host, PhysicalOffset, QueueOffset, Timestamp, TopicName};
+use remoting::types::{Host, PhysicalOffset, QueueOffset, Timestamp};
 
-use super::decode::{StoredMessage, body_crc};
+use super::decode::body_crc;
 use super::properties::{NAME_VALUE_SEPARATOR, SEPARATOR, name};
 use super::{BORN_HOST_AT, MAGIC_V1, MAGIC_V2, Message, PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT, sys_flag};
 
@@ -113,22 +113,18 @@ pub(crate) fn encode(out: &mut Vec<u8>, message: &Message<'_>, trailer: Trailer)
     Patch { store_timestamp_at: store_timestamp_at as u8, inner_base: trailer.inner_batch.is_some(), crc: trailer.crc }
 }
 
-/// The record of `message` as it would lie at a place of its own, for a peer that reads messages in their stored form.
-pub fn encode_at(message: &Message<'_>, queue: QueueOffset, physical: PhysicalOffset, stored: Timestamp) -> Vec<u8> {
-    let mut record = Vec::new();
-    encode(&mut record, message, Trailer::default()).apply(&mut record, queue, physical, stored);
-    record
-}
-
-/// Appends a stored message as it would be under another topic and with other properties; its place and time stay.
+/// Appends the record of `message` as it would lie at this place, for a peer that reads messages in their stored form.
 ///
-/// `properties` must not be longer than [`super::MAX_PROPERTIES_BYTES`].
-pub fn redress(out: &mut Vec<u8>, stored: &StoredMessage<'_>, topic: &TopicName, properties: &str) {
+/// Its properties must not be longer than [`super::MAX_PROPERTIES_BYTES`].
+pub fn encode_at(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    queue: QueueOffset,
+    physical: PhysicalOffset,
+    stored: Timestamp,
+) {
     let start = out.len();
-    let prepared_transaction_offset = stored.prepared_transaction_offset;
-    let message = Message { prepared_transaction_offset, ..stored.copy_to(topic, stored.queue_id, properties) };
-    let patch = encode(out, &message, Trailer::default());
-    patch.apply(&mut out[start..], stored.queue_offset, stored.physical_offset, stored.store_timestamp);
+    encode(out, message, Trailer::default()).apply(&mut out[start..], queue, physical, stored);
 }
 
 fn host_flags(message: &Message<'_>) -> i32 {

@@ -20,8 +20,8 @@ pub mod sys_flag;
 
 pub(crate) use decode::store_timestamp;
 pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements, queue_offsets};
+pub use encode::encode_at;
 pub(crate) use encode::{Patch, Trailer, check_record_crc, encode};
-pub use encode::{encode_at, redress};
 pub use hash::java_hash;
 pub(crate) use hash::{java_hash_from, tags_code};
 
