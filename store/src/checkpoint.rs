@@ -60,32 +60,26 @@ impl Checkpoint {
     /// Reads the fields at the start of the file; `None` if there are not enough bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; FIELDS_BYTES] = bytes.first_chunk()?;
-        let mut fields = bytes.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field));
-        let mut next = || fields.next().unwrap_or(0);
+        let [physic, logics, index, master_flushed_offset, confirm_phy_offset, logics_physical_offset] = fields(bytes);
         Some(Self {
-            physic_msg_timestamp: Timestamp(next()),
-            logics_msg_timestamp: Timestamp(next()),
-            index_msg_timestamp: Timestamp(next()),
-            master_flushed_offset: next(),
-            confirm_phy_offset: next(),
-            logics_physical_offset: next(),
+            physic_msg_timestamp: Timestamp(physic),
+            logics_msg_timestamp: Timestamp(logics),
+            index_msg_timestamp: Timestamp(index),
+            master_flushed_offset,
+            confirm_phy_offset,
+            logics_physical_offset,
         })
     }
 
     pub(crate) fn encode(&self) -> [u8; FIELDS_BYTES] {
-        let fields = [
+        row([
             self.physic_msg_timestamp.0,
             self.logics_msg_timestamp.0,
             self.index_msg_timestamp.0,
             self.master_flushed_offset,
             self.confirm_phy_offset,
             self.logics_physical_offset,
-        ];
-        let mut bytes = [0; FIELDS_BYTES];
-        for (place, field) in bytes.as_chunks_mut().0.iter_mut().zip(fields) {
-            *place = field.to_be_bytes();
-        }
-        bytes
+        ])
     }
 }
 
@@ -96,11 +90,7 @@ pub(crate) struct CheckpointFile(File);
 impl CheckpointFile {
     /// Opens the file, or makes one that says nothing.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Checkpoint)> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if file.metadata()?.len() < FILE_BYTES {
-            file.set_len(FILE_BYTES)?;
-        }
-        let file = Self(file);
+        let file = Self(open_or_make(path)?);
         let checkpoint = Checkpoint::decode(&file.fields()?).expect("six fields were read");
         Ok((file, checkpoint))
     }
@@ -117,6 +107,31 @@ impl CheckpointFile {
         disk.write_at(&self.0, &checkpoint.encode(), 0)?;
         disk.sync_data(&self.0)
     }
+}
+
+/// A file of 4096 bytes, which are zeros if it is new.
+pub(crate) fn open_or_make(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    if file.metadata()?.len() < FILE_BYTES {
+        file.set_len(FILE_BYTES)?;
+    }
+    Ok(file)
+}
+
+/// Fields one behind the other, big-endian.
+pub(crate) fn row<const FIELDS: usize, const BYTES: usize>(fields: [i64; FIELDS]) -> [u8; BYTES] {
+    const { assert!(BYTES == FIELDS * 8) };
+    let mut bytes = [0; BYTES];
+    for (place, field) in bytes.as_chunks_mut().0.iter_mut().zip(fields) {
+        *place = field.to_be_bytes();
+    }
+    bytes
+}
+
+/// The fields of a [`row`].
+pub(crate) fn fields<const FIELDS: usize, const BYTES: usize>(row: &[u8; BYTES]) -> [i64; FIELDS] {
+    const { assert!(BYTES == FIELDS * 8) };
+    std::array::from_fn(|at| i64::from_be_bytes(row.as_chunks().0[at]))
 }
 
 #[cfg(test)]

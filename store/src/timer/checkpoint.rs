@@ -16,7 +16,7 @@
 //!
 //! Java: `TimerCheckpoint`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -25,11 +25,11 @@ use std::sync::Arc;
 use remoting::types::{QueueOffset, Timestamp};
 
 use super::unit::NONE;
+use crate::checkpoint::{fields, open_or_make, row};
 use crate::io::Files;
 
-const FILE_BYTES: u64 = 4096;
 /// On the wire, too. Java: `TimerCheckpoint.encode`.
-pub const CHECKPOINT_BYTES: usize = 56;
+const CHECKPOINT_BYTES: usize = 56;
 const CURSOR_AT: u64 = 64;
 const CURSOR_BYTES: usize = 32;
 /// "Ferromq1".
@@ -62,24 +62,20 @@ impl TimerCheckpoint {
             self.changed_at.0,
             self.changes,
         ];
-        let mut bytes = [0; CHECKPOINT_BYTES];
-        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
-            place.copy_from_slice(&field.to_be_bytes());
-        }
-        bytes
+        row(fields)
     }
 
     fn decode(bytes: &[u8; CHECKPOINT_BYTES]) -> Self {
-        let mut fields = bytes.as_chunks().0.iter().map(|field| i64::from_be_bytes(*field));
-        let mut next = || fields.next().unwrap_or(0);
+        let [read_time, log_flushed, queue_offset, master_queue_offset, state_version, changed_at, changes] =
+            fields(bytes);
         Self {
-            read_time: Timestamp(next()),
-            log_flushed: next(),
-            queue_offset: QueueOffset(next()),
-            master_queue_offset: QueueOffset(next()),
-            state_version: next(),
-            changed_at: Timestamp(next()),
-            changes: next(),
+            read_time: Timestamp(read_time),
+            log_flushed,
+            queue_offset: QueueOffset(queue_offset),
+            master_queue_offset: QueueOffset(master_queue_offset),
+            state_version,
+            changed_at: Timestamp(changed_at),
+            changes,
         }
     }
 }
@@ -115,16 +111,12 @@ impl CheckpointFile {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if file.metadata()?.len() < FILE_BYTES {
-            file.set_len(FILE_BYTES)?;
-        }
+        let file = open_or_make(path)?;
         let mut head = [0; CHECKPOINT_BYTES];
         file.read_exact_at(&mut head, 0)?;
         let mut tail = [0; CURSOR_BYTES];
         file.read_exact_at(&mut tail, CURSOR_AT)?;
-        let fields: [i64; 4] = std::array::from_fn(|at| i64::from_be_bytes(tail.as_chunks().0[at]));
-        let [mark, slot, deliver_at, position] = fields;
+        let [mark, slot, deliver_at, position] = fields(&tail);
         let cursor = Cursor { slot, deliver_at: Timestamp(deliver_at), position };
         let cursor = (mark == CURSOR_MARK).then_some(cursor);
         Ok((Self { file: Arc::new(file), disk }, TimerCheckpoint::decode(&head), cursor))
@@ -135,11 +127,7 @@ impl CheckpointFile {
     }
 
     pub(super) fn write_cursor(&self, cursor: Cursor) -> io::Result<()> {
-        let mut bytes = [0; CURSOR_BYTES];
-        let fields = [CURSOR_MARK, cursor.slot, cursor.deliver_at.0, cursor.position];
-        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
-            place.copy_from_slice(&field.to_be_bytes());
-        }
+        let bytes: [u8; CURSOR_BYTES] = row([CURSOR_MARK, cursor.slot, cursor.deliver_at.0, cursor.position]);
         self.disk.write_at(&self.file, &bytes, CURSOR_AT)
     }
 
