@@ -36,12 +36,12 @@ use crate::message::StoredMessage;
 use crate::store::Store;
 use checkpoint::CheckpointFile;
 use log::{Log, Reader};
-use unit::NONE;
-use wheel::Wheel;
+use unit::{NONE, UNIT_BYTES};
+use wheel::{Slot, Wheel};
 
-pub use checkpoint::{CHECKPOINT_BYTES, Cursor, TimerCheckpoint};
-pub use unit::{UNIT_BYTES, Unit};
-pub use wheel::{Slot, WINDOW_SLOTS};
+pub use checkpoint::{Cursor, TimerCheckpoint};
+pub use unit::{Unit, change_of};
+pub use wheel::WINDOW_SLOTS;
 
 /// What the files depend on.
 #[derive(Clone, Debug)]
@@ -155,7 +155,7 @@ impl TimerFiles {
             if slot.last >= position {
                 return Ok(());
             }
-            *pending += change_of(unit.cancel);
+            *pending += i64::from(change_of(unit.cancel));
             wheel.put(slot.with(position, unit.cancel))
         })
     }
@@ -185,6 +185,11 @@ impl TimerFiles {
     /// How far delivery is.
     pub fn cursor(&self) -> Cursor {
         self.cursor
+    }
+
+    /// Begin of the slot that is read.
+    pub fn read_time(&self) -> Timestamp {
+        Timestamp(self.cursor.slot * self.precision_ms)
     }
 
     /// The first message of the timer topic that was not enrolled.
@@ -246,7 +251,7 @@ impl TimerFiles {
             units.push((position, unit));
         }
         self.log.append(&units)?;
-        self.pending += enrolments.iter().map(|one| change_of(one.cancel)).sum::<i64>();
+        self.pending += enrolments.iter().map(|one| i64::from(change_of(one.cancel))).sum::<i64>();
         self.queue_offset = next;
         for slot in slots.into_values() {
             // What cannot be written now is kept and written with the next flush.
@@ -305,8 +310,8 @@ impl TimerFiles {
     /// # Errors
     /// Failing I/O; a crash would pass over what is enrolled in the slots between.
     pub fn turn_back(&mut self, slot: i64) -> io::Result<()> {
-        self.cursor = Cursor::start_of(slot);
-        self.checkpoint.read_time = Timestamp(slot * self.precision_ms);
+        self.move_to(slot);
+        self.checkpoint.read_time = self.read_time();
         self.file.write_cursor(self.cursor)?;
         self.file.write(&self.checkpoint)
     }
@@ -318,7 +323,7 @@ impl TimerFiles {
         self.wheel.has_changed()
             || self.log.end() != self.checkpoint.log_flushed
             || self.queue_offset != self.checkpoint.queue_offset
-            || self.cursor.slot * self.precision_ms - self.checkpoint.read_time.0 >= READ_LAG_MS
+            || self.read_time().0 - self.checkpoint.read_time.0 >= READ_LAG_MS
     }
 
     /// Writes the changed slots. What is returned has to be synced and then given to [`Self::end_flush`]; meanwhile this may be
@@ -329,7 +334,7 @@ impl TimerFiles {
     pub fn begin_flush(&mut self, now: Timestamp) -> io::Result<Flush> {
         self.wheel.write()?;
         let checkpoint = TimerCheckpoint {
-            read_time: Timestamp(self.cursor.slot * self.precision_ms),
+            read_time: self.read_time(),
             log_flushed: self.log.end(),
             queue_offset: self.queue_offset,
             master_queue_offset: self.queue_offset,
@@ -348,7 +353,7 @@ impl TimerFiles {
     /// Failing I/O.
     pub fn end_flush(&mut self, flush: &Flush) -> io::Result<ToSync> {
         // The clock may have been set back since.
-        let read_time = Timestamp(self.cursor.slot * self.precision_ms).min(flush.checkpoint.read_time);
+        let read_time = self.read_time().min(flush.checkpoint.read_time);
         let checkpoint = TimerCheckpoint { read_time, ..flush.checkpoint };
         self.file.write(&checkpoint)?;
         self.checkpoint = checkpoint;
@@ -386,10 +391,6 @@ impl ToSync {
     pub fn sync(&self) -> io::Result<()> {
         self.files.iter().try_for_each(|file| self.disk.sync_data(file))
     }
-}
-
-fn change_of(cancel: bool) -> i64 {
-    if cancel { -1 } else { 1 }
 }
 
 /// The units of one slot, the last enrolled first. Ends where a unit's file was deleted.

@@ -13,7 +13,7 @@
 use remoting::types::{PhysicalOffset, Timestamp};
 
 /// Java: `TimerLog.UNIT_SIZE`.
-pub const UNIT_BYTES: usize = 52;
+pub(super) const UNIT_BYTES: usize = 52;
 /// No unit before.
 pub(super) const NONE: i64 = -1;
 /// Java: `TimerMessageStore.MAGIC_DEFAULT`.
@@ -46,6 +46,11 @@ pub struct Unit {
     pub topic_hash: i32,
     /// When it is due; 0: a Java broker enrolled it, which does not say.
     pub deliver_at: Timestamp,
+}
+
+/// By what a message changes how many wait: one that cancels another is none, and takes that one away.
+pub fn change_of(cancel: bool) -> i32 {
+    if cancel { -1 } else { 1 }
 }
 
 /// What is at a place of the log.

@@ -19,7 +19,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::unit::NONE;
+use super::unit::{NONE, change_of};
 use crate::error::StoreError;
 use crate::io::Files;
 
@@ -33,13 +33,13 @@ const CHANGED_MAX: usize = 16_384;
 
 /// The messages of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub(super) struct Slot {
     pub(super) number: i64,
-    pub(super) first: i64,
+    first: i64,
     pub(super) last: i64,
     /// Messages that wait, less those that cancel one.
     pub(super) count: i32,
-    pub(super) magic: i32,
+    magic: i32,
 }
 
 impl Slot {
@@ -47,14 +47,14 @@ impl Slot {
         Self { number, first: NONE, last: NONE, count: 0, magic: 0 }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.last == NONE
     }
 
     /// With the unit at `position` as its last one.
     pub(super) fn with(self, position: i64, cancel: bool) -> Self {
         let first = if self.is_empty() { position } else { self.first };
-        let count = self.count.saturating_add(if cancel { -1 } else { 1 });
+        let count = self.count.saturating_add(change_of(cancel));
         Self { first, last: position, count, ..self }
     }
 

@@ -6,7 +6,7 @@ use remoting::types::{QueueId, Timestamp, TopicName};
 use store::AppendBatch;
 use store::message::StoredMessage;
 use store::message::properties::{Builder, name};
-use store::timer::{Cursor, Unit};
+use store::timer::{Cursor, Unit, change_of};
 
 use super::metrics::Changes;
 use super::timing::{self, Timing};
@@ -115,7 +115,7 @@ impl Timers {
         delivery.batch.push(&stored.copy_to(to, queue, &properties))?;
         delivery.to.push((to.clone(), queue));
         // Enrolled again, a rolled one is counted again.
-        *delivery.changes.entry(topic).or_default() -= if unit.cancel { -1 } else { 1 };
+        *delivery.changes.entry(topic).or_default() -= i64::from(change_of(unit.cancel));
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use store::Entry;
 use store::message::StoredMessage;
 use store::message::java_hash;
 use store::message::properties::name;
-use store::timer::{Cursor, Enrolment, WINDOW_SLOTS};
+use store::timer::{Cursor, Enrolment, WINDOW_SLOTS, change_of};
 
 use super::metrics::Changes;
 use super::timing::Timing;
@@ -76,10 +76,11 @@ impl Timers {
             (slot, due)
         };
         let cancel = timing.cancels.is_some();
+        let change = i64::from(change_of(cancel));
         match changes.get_mut(topic) {
-            Some(change) => *change += if cancel { -1 } else { 1 },
+            Some(sum) => *sum += change,
             None => {
-                changes.insert(topic.into(), if cancel { -1 } else { 1 });
+                changes.insert(topic.into(), change);
             }
         }
         Some(Enrolment {

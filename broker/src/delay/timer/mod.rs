@@ -163,7 +163,7 @@ impl Timers {
         let Some(wheel) = &self.wheel else { return self.ctx.clock.now() };
         let (read, enrolled) = {
             let state = wheel.state.lock();
-            (Timestamp(state.files.cursor().slot * wheel.precision_ms), state.files.queue_offset())
+            (state.files.read_time(), state.files.queue_offset())
         };
         // What is not enrolled yet was not due when it was stored, give or take the time that storing takes.
         let stored = self.store.store_time(timer_topic(), QUEUE, enrolled);
@@ -177,11 +177,10 @@ impl Timers {
         let Some(wheel) = &self.wheel else { return TimerFigures::default() };
         let now = self.ctx.clock.now();
         let state = wheel.state.lock();
-        let read_time = Timestamp(state.files.cursor().slot * wheel.precision_ms);
         let end = self.store.max_offset(timer_topic(), QUEUE).unwrap_or_default();
         let (enqueue_tps, dequeue_tps) = *self.tally.rates.lock();
         TimerFigures {
-            read_behind_seconds: now.since(read_time).as_secs(),
+            read_behind_seconds: now.since(state.files.read_time()).as_secs(),
             offset_behind: (end.0 - state.files.queue_offset().0).max(0),
             pending: state.files.pending(),
             enqueue_tps,
