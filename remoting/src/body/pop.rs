@@ -1,5 +1,8 @@
 //! Acknowledgements by the dozen.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -69,9 +72,17 @@ impl FromIterator<usize> for BitSet {
 
 impl Serialize for BitSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&to_base64(&self.0))
+        serializer.serialize_str(&BASE64.encode(&self.0))
     }
 }
+
+/// What Java writes; read with or without the padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Java's fastjson reads bytes from either form.
 #[derive(Deserialize)]
@@ -84,42 +95,11 @@ enum Sent {
 impl<'de> Deserialize<'de> for BitSet {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         match Sent::deserialize(json)? {
-            Sent::Text(text) => from_base64(&text).map(Self).ok_or_else(|| D::Error::custom("no base64")),
+            Sent::Text(text) => BASE64.decode(text).map(Self).map_err(D::Error::custom),
             // Java's bytes are signed.
             Sent::Numbers(numbers) => Ok(Self(numbers.into_iter().map(|number| number as u8).collect())),
         }
     }
-}
-
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn to_base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let six = (group >> (18 - 6 * digit)) as usize & 63;
-            text.push(if digit <= chunk.len() { char::from(DIGITS[six]) } else { '=' });
-        }
-    }
-    text
-}
-
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut group, mut bits) = (0_u32, 0);
-    for digit in text.trim_end_matches('=').bytes() {
-        let six = DIGITS.iter().position(|known| *known == digit)?;
-        group = group << 6 | six as u32;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((group >> bits) as u8);
-            group &= (1 << bits) - 1;
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -147,6 +127,7 @@ mod tests {
             assert_eq!(fastjson::read::<BitSet>(text.as_bytes()).unwrap(), set, "{text}");
         }
         assert_eq!(fastjson::read::<BitSet>(b"[-128,1]").unwrap().iter().collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(fastjson::read::<BitSet>(b"\"DQ\"").unwrap().iter().collect::<Vec<_>>(), [0, 2, 3]);
         assert!(fastjson::read::<BitSet>(b"\"no!\"").is_err());
     }
 }
