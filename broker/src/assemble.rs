@@ -69,7 +69,7 @@ pub enum StartError {
     #[error("load the consumer offsets: {0}")]
     Offsets(#[from] OffsetError),
     #[error("load the filters of consumer groups: {0}")]
-    Filters(#[from] LoadError),
+    Filters(LoadError),
     #[error("load the progress of the delay levels: {0}")]
     Delays(#[from] DelayError),
     #[error("open the timer: {0}")]
@@ -249,8 +249,8 @@ impl Parts {
         let groups = GroupTable::open(ctx.clone(), &config_dir)?;
         let (topics, groups) = (|| Arc::clone(&topics), || Arc::clone(&groups));
         let locks = Locks::open(&config_dir);
-        let clients = Clients::new(ctx.clone(), topics(), groups(), Arc::clone(&locks));
-        clients.filters.load()?;
+        let clients = Clients::open(ctx.clone(), &config_dir, topics(), groups(), Arc::clone(&locks))
+            .map_err(StartError::Filters)?;
         let offsets = Offsets::open(ctx.clone(), &config_dir, store(), topics(), groups(), Arc::clone(&clients))?;
         let levels = Arc::new(Levels::new(settings.delay_levels().map_err(StartError::Config)?));
         let timers = Timers::open(ctx.clone(), &config_dir, store(), Arc::clone(&stats))?;

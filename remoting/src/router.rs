@@ -183,8 +183,20 @@ impl Router {
     /// # Panics
     /// If the code has a handler already: two routes are a mistake of the program.
     pub fn on<R: Request>(&mut self, handler: &Arc<impl Handle<R>>) -> &mut Self {
+        self.on_codes::<R>(&[R::CODE], handler)
+    }
+
+    /// Routes several codes to one handler: a header that reads the names of each is the same request under any of them.
+    ///
+    /// # Panics
+    /// If one of the codes has a handler already.
+    pub fn on_codes<R: Request>(&mut self, codes: &[RequestCode], handler: &Arc<impl Handle<R>>) -> &mut Self {
         let typed = Typed { handler: Arc::clone(handler), request: std::marker::PhantomData::<fn(R)> };
-        self.insert(R::CODE, Handler::One(Arc::new(typed)))
+        let typed: Arc<dyn HandleOne> = Arc::new(typed);
+        for &code in codes {
+            self.insert(code, Handler::One(Arc::clone(&typed)));
+        }
+        self
     }
 
     /// Routes codes to one handler of batches.
@@ -293,12 +305,12 @@ impl<R: Request, H: Handle<R>> HandleOne for Typed<R, H> {
         let handler = Arc::clone(&self.handler);
         let peer = peer.clone();
         Box::pin(async move {
-            let to = ReplyTo::of(&command);
+            let (to, asked) = (ReplyTo::of(&command), command.request_code());
             let header = match R::decode(&command.ext) {
                 Ok(header) => header,
                 Err(err) => {
-                    tracing::debug!(code = %R::CODE, remote = %peer.remote(), %err, "request refused");
-                    let remark = format!("{}: {err}", R::CODE);
+                    tracing::debug!(code = %asked, remote = %peer.remote(), %err, "request refused");
+                    let remark = format!("{asked}: {err}");
                     peer.replies(|out| out.reply(to, ResponseCode::SYSTEM_ERROR, Some(&remark), &NoHeader, ()));
                     return;
                 }
@@ -313,7 +325,7 @@ impl<R: Request, H: Handle<R>> HandleOne for Typed<R, H> {
                 }
                 Err(err) => {
                     let (code, remark) = (err.code(), err.to_string());
-                    tracing::debug!(request = %R::CODE, %code, remark, "request failed");
+                    tracing::debug!(request = %asked, %code, remark, "request failed");
                     peer.replies(|out| out.reply(to, code, Some(&remark), &NoHeader, ()));
                 }
             }

@@ -38,8 +38,7 @@ fn kinds() -> Vec<Kind> {
     vec![
         kind::<send::SendMessage>(OF_MESSAGE, Body::Empty)
             .also(&[RequestCode::SEND_MESSAGE_V2, RequestCode::SEND_BATCH_MESSAGE]),
-        kind::<send::SendReply>(OF_MESSAGE, Body::Empty),
-        kind::<send::SendReplyV2>(OF_MESSAGE, Body::Empty),
+        kind::<send::SendReply>(OF_MESSAGE, Body::Empty).also(&[RequestCode::SEND_REPLY_MESSAGE_V2]),
         kind::<send::ConsumerSendMsgBack>(Body::Empty, Body::Empty),
         kind::<pull::PullMessage>(Body::Empty, MESSAGES).also(&[RequestCode::LITE_PULL_MESSAGE]),
         kind::<pop::PopMessage>(Body::Empty, MESSAGES),

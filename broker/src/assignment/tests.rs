@@ -37,7 +37,8 @@ impl Fixture {
         let (ctx, folder) = (surroundings.ctx.clone(), surroundings.folder.path());
         let topics = TopicTable::open(ctx.clone(), folder).unwrap();
         let groups = GroupTable::open(ctx.clone(), folder).unwrap();
-        let clients = Clients::new(ctx.clone(), Arc::clone(&topics), Arc::clone(&groups), Arc::default());
+        let clients =
+            Clients::open(ctx.clone(), folder, Arc::clone(&topics), Arc::clone(&groups), Arc::default()).unwrap();
         let registrar = Registrar::new(ctx.clone(), Arc::clone(&topics), Arc::default());
         let assignments = Assignments::open(ctx, folder, topics, groups, clients, registrar).unwrap();
         assignments.routes.learn("T", 4);

@@ -17,6 +17,7 @@ mod member;
 mod notify;
 mod producers;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use consumer_group::ConsumerGroup;
@@ -35,6 +36,7 @@ use self::notify::Notifier;
 use crate::context::Context;
 use crate::filter::{FilterError, Filters};
 use crate::group::GroupTable;
+use crate::persist::LoadError;
 use crate::topic::TopicTable;
 
 /// Everything the broker knows of its clients. Told of closed connections as their `ConnectionEvents`.
@@ -73,9 +75,19 @@ pub(crate) fn routes(clients: &Arc<Clients>, router: &mut Router) {
 }
 
 impl Clients {
-    pub(crate) fn new(ctx: Context, topics: Arc<TopicTable>, groups: Arc<GroupTable>, locks: Arc<Locks>) -> Arc<Self> {
-        Arc::new(Self {
-            filters: Filters::new(ctx.clone()),
+    /// Loads the filters of groups from `config_dir`.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn open(
+        ctx: Context,
+        config_dir: &Path,
+        topics: Arc<TopicTable>,
+        groups: Arc<GroupTable>,
+        locks: Arc<Locks>,
+    ) -> Result<Arc<Self>, LoadError> {
+        Ok(Arc::new(Self {
+            filters: Filters::open(ctx.clone(), config_dir)?,
             ctx,
             topics,
             groups,
@@ -83,7 +95,7 @@ impl Clients {
             consumers: Consumers::default(),
             producers: Producers::default(),
             notifier: Notifier::default(),
-        })
+        }))
     }
 
     /// Starts what runs until the broker stops: notices of changed groups, the end of silent clients, saves of filters.

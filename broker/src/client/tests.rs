@@ -24,7 +24,7 @@ impl Fixture {
         let ctx = surroundings.ctx.clone();
         let topics = TopicTable::open(ctx.clone(), surroundings.folder.path()).unwrap();
         let groups = GroupTable::open(ctx.clone(), surroundings.folder.path()).unwrap();
-        let clients = Clients::new(ctx, topics, groups, Arc::default());
+        let clients = Clients::open(ctx, surroundings.folder.path(), topics, groups, Arc::default()).unwrap();
         Self { clients, surroundings }
     }
 

@@ -1,7 +1,7 @@
 //! `config/consumerFilter.json`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use remoting::body::{ExpressionType, fastjson};
@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::bloom::{Bloom, BloomPlace};
 use super::compile;
 use super::registry::{GroupFilter, Table};
-use crate::config::BrokerConfig;
 use crate::persist::{self, LoadError};
 
 /// Java: `ConsumerFilterManager`.
@@ -45,10 +44,6 @@ struct Filter {
     topic: TopicName,
 }
 
-pub(super) fn path(settings: &BrokerConfig) -> PathBuf {
-    settings.store_path_root_dir.join("config").join("consumerFilter.json")
-}
-
 /// Whoever was alive has been dead since `dead_since`, or since its birth if that was later. A file of another bloom
 /// filter is not used, as in Java; nor are expressions that no longer compile.
 pub(super) fn load(path: &Path, bloom: Bloom, dead_since: Timestamp) -> Result<Table, LoadError> {
@@ -61,7 +56,7 @@ pub(super) fn load(path: &Path, bloom: Bloom, dead_since: Timestamp) -> Result<T
     let mut table = Table::new();
     for (topic, groups) in file.filter_data_by_topic {
         for (group, filter) in groups.group_filter_data {
-            let expression = match compile(&ExpressionType(filter.expression_type.clone()), &filter.expression) {
+            let expression = match compile(&ExpressionType(filter.expression_type), &filter.expression) {
                 Ok(expression) => Arc::new(expression),
                 Err(err) => {
                     tracing::warn!(%topic, %group, %err, "a filter cannot be used");
@@ -72,7 +67,6 @@ pub(super) fn load(path: &Path, bloom: Bloom, dead_since: Timestamp) -> Result<T
             let filter = GroupFilter {
                 expression,
                 text: filter.expression,
-                expression_type: filter.expression_type,
                 client_version: filter.client_version,
                 born: filter.born_time,
                 dead: Some(dead),
@@ -106,7 +100,7 @@ impl GroupFilter {
             dead: self.dead.is_some(),
             dead_time: self.dead.unwrap_or_default(),
             expression: self.text.clone(),
-            expression_type: self.expression_type.clone(),
+            expression_type: ExpressionType::SQL92.to_owned(),
             topic: topic.clone(),
         }
     }

@@ -5,11 +5,12 @@
 //! ignored, a newer one replaces it. The dead are kept for `filterDataCleanTimeSpan`, over restarts, too: all that were
 //! alive count as dead from the start on. Pulls use what is here, dead or alive.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use remoting::body::SubscriptionData;
+use remoting::body::{ExpressionType, SubscriptionData};
 use remoting::types::{GroupName, Timestamp, TopicName};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 
@@ -43,7 +44,6 @@ pub(super) type Table = BTreeMap<TopicName, BTreeMap<GroupName, Arc<GroupFilter>
 pub(crate) struct GroupFilter {
     pub(crate) expression: Arc<Expression>,
     pub(super) text: String,
-    pub(super) expression_type: String,
     /// Version of the subscription that brought it, or last agreed with it.
     pub(crate) client_version: i64,
     pub(super) born: Timestamp,
@@ -52,23 +52,17 @@ pub(crate) struct GroupFilter {
 }
 
 impl Filters {
-    /// Without those of the last run; see [`Filters::load`].
-    pub(crate) fn new(ctx: Context) -> Arc<Self> {
-        let settings = ctx.settings();
-        let bloom = Bloom::new(settings.max_error_rate_of_bloom_filter, settings.expect_consumer_num_use_filter);
-        let file = TableFile::new(file::path(&settings));
-        Arc::new(Self { ctx, bloom, table: RwLock::default(), file })
-    }
-
-    /// Takes those of the last run.
+    /// Loads `<config_dir>/consumerFilter.json`, which the last run left.
     ///
     /// # Errors
-    /// [`LoadError`] if the file is damaged.
-    pub(crate) fn load(&self) -> Result<(), LoadError> {
-        let dead_since = Timestamp(self.ctx.clock.now().0 - DEAD_AT_START.as_millis() as i64);
-        let table = file::load(&file::path(&self.ctx.settings()), self.bloom, dead_since)?;
-        *self.table.write() = table;
-        Ok(())
+    /// [`LoadError`].
+    pub(crate) fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, LoadError> {
+        let settings = ctx.settings();
+        let bloom = Bloom::new(settings.max_error_rate_of_bloom_filter, settings.expect_consumer_num_use_filter);
+        let path = config_dir.join("consumerFilter.json");
+        let dead_since = Timestamp(ctx.clock.now().0 - DEAD_AT_START.as_millis() as i64);
+        let table = RwLock::new(file::load(&path, bloom, dead_since)?);
+        Ok(Arc::new(Self { ctx, bloom, table, file: TableFile::new(path) }))
     }
 
     /// Starts to save changes until the broker stops.
@@ -105,33 +99,26 @@ impl Filters {
 
     /// A heartbeat names all that the group subscribes to.
     pub(crate) fn register(&self, group: &GroupName, subscriptions: &[SubscriptionData]) {
-        let mut changed = false;
         for subscription in subscriptions {
             if !subscription.expression_type.is_tag() && !subscription.sub_string.is_empty() {
-                changed |= self.register_one(group, subscription);
+                self.register_one(group, subscription);
             }
         }
-        let named: HashSet<&str> = subscriptions.iter().map(|subscription| subscription.topic.as_str()).collect();
-        changed |= self.end(group, |topic| !named.contains(topic));
-        if changed {
-            self.file.changed();
-        }
+        self.end(group, |topic| subscriptions.iter().all(|subscription| subscription.topic != *topic));
     }
 
     /// The group has no members any more.
     pub(crate) fn unregister(&self, group: &GroupName) {
-        if self.end(group, |_| true) {
-            self.file.changed();
-        }
+        self.end(group, |_| true);
     }
 
-    /// True if something changed. Java: `FilterDataMapByTopic.register`.
-    fn register_one(&self, group: &GroupName, new: &SubscriptionData) -> bool {
+    /// Java: `FilterDataMapByTopic.register`.
+    fn register_one(&self, group: &GroupName, new: &SubscriptionData) {
         let known = self.get(&new.topic, group);
         let next = match &known {
-            Some(known) if new.sub_version < known.client_version => return false,
+            Some(known) if new.sub_version < known.client_version => return,
             Some(known) if new.sub_version == known.client_version => known.dead.is_some().then(|| known.alive()),
-            Some(known) if known.text == new.sub_string && known.expression_type == new.expression_type.0 => {
+            Some(known) if known.text == new.sub_string && new.expression_type.0 == ExpressionType::SQL92 => {
                 Some(GroupFilter { client_version: new.sub_version, ..known.alive() })
             }
             _ => match self.build(group, new) {
@@ -139,25 +126,24 @@ impl Filters {
                 Err(err) => {
                     tracing::debug!(%group, topic = %new.topic, %err, "a subscription cannot be used");
                     // So that the group's pulls say so.
-                    return known.is_some() && self.remove(&new.topic, group);
+                    return self.remove(&new.topic, group);
                 }
             },
         };
-        let Some(next) = next else { return false };
+        let Some(next) = next else { return };
         let mut table = self.table.write();
         if known.is_none() && table.values().map(BTreeMap::len).sum::<usize>() >= FILTERS_MAX {
             tracing::warn!(%group, topic = %new.topic, "there are {FILTERS_MAX} filters already, this one is not taken");
-            return false;
+            return;
         }
         table.entry(new.topic.clone()).or_default().insert(group.clone(), Arc::new(next));
-        true
+        self.file.changed();
     }
 
     fn build(&self, group: &GroupName, new: &SubscriptionData) -> Result<GroupFilter, FilterError> {
         Ok(GroupFilter {
             expression: Arc::new(compile(&new.expression_type, &new.sub_string)?),
             text: new.sub_string.clone(),
-            expression_type: new.expression_type.0.clone(),
             client_version: new.sub_version,
             born: self.ctx.clock.now(),
             dead: None,
@@ -165,19 +151,21 @@ impl Filters {
         })
     }
 
-    fn remove(&self, topic: &TopicName, group: &GroupName) -> bool {
-        self.table.write().get_mut(topic).is_some_and(|groups| groups.remove(group).is_some())
+    fn remove(&self, topic: &TopicName, group: &GroupName) {
+        if self.table.write().get_mut(topic).and_then(|groups| groups.remove(group)).is_some() {
+            self.file.changed();
+        }
     }
 
     /// Ends the group's living filters of the topics that `is_over`.
-    fn end(&self, group: &GroupName, is_over: impl Fn(&str) -> bool) -> bool {
+    fn end(&self, group: &GroupName, is_over: impl Fn(&TopicName) -> bool) {
         let is_ending = |topic: &TopicName, filter: &GroupFilter| filter.dead.is_none() && is_over(topic);
         let ends = |table: &Table| {
             table.iter().any(|(topic, groups)| groups.get(group).is_some_and(|filter| is_ending(topic, filter)))
         };
         // Nearly every heartbeat ends none.
         if !ends(&self.table.read()) {
-            return false;
+            return;
         }
         let now = self.ctx.clock.now();
         for (topic, groups) in self.table.write().iter_mut() {
@@ -187,7 +175,7 @@ impl Filters {
                 Arc::make_mut(filter).dead = Some(now);
             }
         }
-        true
+        self.file.changed();
     }
 
     /// Java: `ConsumerFilterManager.clean`.

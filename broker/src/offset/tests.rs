@@ -46,7 +46,8 @@ impl Fixture {
         let groups = GroupTable::open(ctx.clone(), &folder).unwrap();
         topics.put(TopicConfig::new("T", 2, 6), &crate::topic::AttributeChanges::default()).unwrap();
         groups.put_all(vec![SubscriptionGroupConfig::new("g")]).unwrap();
-        let clients = Clients::new(ctx.clone(), Arc::clone(&topics), Arc::clone(&groups), Arc::default());
+        let clients =
+            Clients::open(ctx.clone(), &folder, Arc::clone(&topics), Arc::clone(&groups), Arc::default()).unwrap();
         let offsets = Offsets::open(ctx, &folder, store, topics, groups, clients).unwrap();
         Self { offsets, surroundings }
     }

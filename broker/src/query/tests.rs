@@ -16,12 +16,14 @@ use crate::client::Clients;
 use crate::send::fixture::{Fixture, Send};
 
 fn queries(fixture: &Fixture) -> Arc<Queries> {
-    let clients = Clients::new(
+    let clients = Clients::open(
         fixture.ctx.clone(),
+        &fixture.folder.path().join("config"),
         Arc::clone(&fixture.topics),
         Arc::clone(&fixture.groups),
         Arc::clone(&fixture.locks),
-    );
+    )
+    .unwrap();
     Queries::new(fixture.ctx.clone(), Arc::clone(&fixture.store), clients)
 }
 

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use remoting::connection::Peer;
-use remoting::protocol::ResponseCode;
 use remoting::protocol::callback::PushReply;
-use remoting::protocol::send::{SendMessage, SendMessageReply, SendReply, SendReplyV2};
+use remoting::protocol::send::{SendMessage, SendMessageReply, SendReply};
+use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::router::{Call, Handle, IntoResponse, Reply, Router};
 use remoting::types::{ClientId, QueueId, QueueOffset};
 use store::message::properties::name;
@@ -55,21 +55,13 @@ enum NotPushed {
 }
 
 pub(crate) fn routes(replies: &Arc<Replies>, router: &mut Router) {
-    router.on::<SendReply>(replies).on::<SendReplyV2>(replies);
+    router.on_codes::<SendReply>(&[RequestCode::SEND_REPLY_MESSAGE, RequestCode::SEND_REPLY_MESSAGE_V2], replies);
 }
 
 impl Handle<SendReply> for Replies {
     type Error = SendError;
 
     async fn handle(&self, call: Call<SendReply>) -> Result<Reply<Option<SendMessageReply>>, SendError> {
-        Ok(self.take(&call.header.0, call.body, &call.peer).await)
-    }
-}
-
-impl Handle<SendReplyV2> for Replies {
-    type Error = SendError;
-
-    async fn handle(&self, call: Call<SendReplyV2>) -> Result<Reply<Option<SendMessageReply>>, SendError> {
         Ok(self.take(&call.header.0, call.body, &call.peer).await)
     }
 }

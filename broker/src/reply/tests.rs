@@ -55,12 +55,14 @@ struct Connected {
 impl Connected {
     async fn new() -> Self {
         let fixture = Fixture::new();
-        let clients = Clients::new(
+        let clients = Clients::open(
             fixture.ctx.clone(),
+            &fixture.folder.path().join("config"),
             Arc::clone(&fixture.topics),
             Arc::clone(&fixture.groups),
             Arc::clone(&fixture.locks),
-        );
+        )
+        .unwrap();
         let replies = Replies::new(
             fixture.ctx.clone(),
             Arc::clone(&clients),
@@ -184,10 +186,10 @@ async fn a_reply_that_does_not_reach_who_asked_is_stored_and_told() {
 async fn a_reply_goes_through_the_checks_of_a_send() {
     let connected = Connected::new().await;
     let send = SendMessage { queue_id: QueueId(99), ..reply_with(TO_C1) };
-    let answer = connected.replies.handle(call(SendReplyV2(send), "yes", &peer(9))).await.unwrap();
+    let answer = connected.replies.handle(call(SendReply(send), "yes", &peer(9))).await.unwrap();
     assert_eq!(answer.response_code(), ResponseCode::INVALID_PARAMETER);
     let send = SendMessage { topic: "SCHEDULE_TOPIC_XXXX".into(), ..reply_with(TO_C1) };
-    let answer = connected.replies.handle(call(SendReplyV2(send), "yes", &peer(9))).await.unwrap();
+    let answer = connected.replies.handle(call(SendReply(send), "yes", &peer(9))).await.unwrap();
     assert_eq!(answer.response_code(), ResponseCode::NO_PERMISSION);
     assert!(connected.requester.0.lock().is_empty());
     connected.stop().await;

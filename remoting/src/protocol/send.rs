@@ -62,37 +62,25 @@ request! {
     }
 }
 
-/// Requests that are sends under another number.
-macro_rules! send_as {
-    ($($(#[$doc:meta])* $code:ident $name:ident),*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Debug, PartialEq)]
-            pub struct $name(pub SendMessage);
+/// A consumer's reply, for the producer that a property of it names.
+///
+/// `SEND_REPLY_MESSAGE_V2` is the same request under one-letter names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendReply(pub SendMessage);
 
-            impl DecodeHeader for $name {
-                fn decode(ext: &ExtFields) -> Result<Self, HeaderError> {
-                    SendMessage::decode(ext).map(Self)
-                }
-            }
-
-            impl EncodeHeader for $name {
-                fn encode(&self, sink: &mut dyn FieldSink) {
-                    self.0.encode(sink);
-                }
-            }
-
-            impl Request for $name {
-                const CODE: RequestCode = RequestCode::$code;
-                type Reply = Option<SendMessageReply>;
-            }
-        )*
-    };
+impl DecodeHeader for SendReply {
+    fn decode(ext: &ExtFields) -> Result<Self, HeaderError> {
+        SendMessage::decode(ext).map(Self)
+    }
 }
 
-send_as! {
-    /// A consumer's reply, for the producer that a property of it names.
-    SEND_REPLY_MESSAGE SendReply,
-    /// The same under one-letter names.
-    SEND_REPLY_MESSAGE_V2 SendReplyV2
+impl EncodeHeader for SendReply {
+    fn encode(&self, sink: &mut dyn FieldSink) {
+        self.0.encode(sink);
+    }
+}
+
+impl Request for SendReply {
+    const CODE: RequestCode = RequestCode::SEND_REPLY_MESSAGE;
+    type Reply = Option<SendMessageReply>;
 }

@@ -59,7 +59,8 @@ impl Fixture {
         let groups = GroupTable::open(ctx.clone(), &config_dir).unwrap();
         topics.put(TopicConfig::new("T", 2, 6), &AttributeChanges::default()).unwrap();
         groups.put_all(vec![SubscriptionGroupConfig::new("G")]).unwrap();
-        let clients = Clients::new(ctx.clone(), Arc::clone(&topics), Arc::clone(&groups), Arc::default());
+        let clients =
+            Clients::open(ctx.clone(), &config_dir, Arc::clone(&topics), Arc::clone(&groups), Arc::default()).unwrap();
         let offsets = Offsets::open(
             ctx.clone(),
             &config_dir,

@@ -1,5 +1,3 @@
-use remoting::body::ExpressionType;
-
 use super::*;
 use crate::testing::Surroundings;
 
@@ -11,16 +9,17 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let surroundings = Surroundings::new();
-        let folder = surroundings.folder.path().to_owned();
-        surroundings.set(|config| config.store_path_root_dir = folder);
-        Self { filters: Filters::new(surroundings.ctx.clone()), surroundings }
+        Self { filters: Self::open(&surroundings), surroundings }
+    }
+
+    fn open(surroundings: &Surroundings) -> Arc<Filters> {
+        Filters::open(surroundings.ctx.clone(), surroundings.folder.path()).unwrap()
     }
 
     /// As after a stop.
     fn reopen(&mut self) {
         self.filters.persist();
-        self.filters = Filters::new(self.surroundings.ctx.clone());
-        self.filters.load().unwrap();
+        self.filters = Self::open(&self.surroundings);
     }
 
     /// A heartbeat of group `g` with `topic=expression` each.

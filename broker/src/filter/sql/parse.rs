@@ -79,23 +79,23 @@ impl<'a> Parser<'a> {
         loop {
             let found = self.peek()?;
             left = if let Some(op) = ordering(found.token) {
-                self.take()?;
+                self.take();
                 left.compare(op, self.unary_expr()?)?
             } else {
                 let negated = self.takes(Token::Word(Word::Not))?;
                 match self.peek()?.token {
                     Token::Word(word @ (Word::Contains | Word::StartsWith | Word::EndsWith)) => {
-                        self.take()?;
+                        self.take();
                         left.search(how(word), self.string_literal()?, negated)
                     }
                     Token::Word(Word::Between) => {
-                        self.take()?;
+                        self.take();
                         let low = self.unary_expr()?;
                         self.expect(Token::Word(Word::And))?;
                         left.between(low, self.unary_expr()?, negated)?
                     }
                     Token::Word(Word::In) => {
-                        self.take()?;
+                        self.take();
                         left.one_of(self.string_literals()?, negated)?
                     }
                     // Java has looked ahead, and still stands before the NOT.
@@ -137,19 +137,19 @@ impl<'a> Parser<'a> {
             Token::Word(Word::Null) => self.constant(None),
             Token::Text(_) => Ok(Node::Constant(Some(Constant::Text(self.string_literal()?)))),
             Token::Decimal(digits) => {
-                self.take()?;
+                self.take();
                 Ok(Node::decimal(digits)?)
             }
             Token::Float(digits) => {
-                self.take()?;
+                self.take();
                 Ok(Node::float(digits)?)
             }
             Token::Name(name) => {
-                self.take()?;
+                self.take();
                 self.property(name)
             }
             Token::Sign(Sign::Open) => {
-                self.take()?;
+                self.take();
                 let inside = self.or_expression()?;
                 self.expect(Token::Sign(Sign::Close))?;
                 Ok(inside)
@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
     }
 
     fn constant(&mut self, constant: Option<Constant>) -> Parsed {
-        self.take()?;
+        self.take();
         Ok(Node::Constant(constant))
     }
 
@@ -188,7 +188,7 @@ impl<'a> Parser<'a> {
     fn string_literal(&mut self) -> Result<Box<str>, Failed> {
         let found = self.peek()?;
         let Token::Text(quoted) = found.token else { return Err(found.unexpected().into()) };
-        self.take()?;
+        self.take();
         Ok(quoted[1..quoted.len() - 1].replace("''", "'").into())
     }
 
@@ -199,16 +199,15 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn take(&mut self) -> Result<Found<'a>, Failed> {
-        let found = self.peek()?;
+    /// Goes on behind the token that was looked at.
+    fn take(&mut self) {
         self.next = None;
-        Ok(found)
     }
 
     fn takes(&mut self, token: Token<'_>) -> Result<bool, Failed> {
         let there = self.peek()?.token == token;
         if there {
-            self.next = None;
+            self.take();
         }
         Ok(there)
     }

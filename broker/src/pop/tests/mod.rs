@@ -105,7 +105,8 @@ impl Fixture {
         let path = folder.path().join("config");
         let topics = TopicTable::open(ctx.clone(), &path).unwrap();
         let groups = GroupTable::open(ctx.clone(), &path).unwrap();
-        let clients = Clients::new(ctx.clone(), Arc::clone(&topics), Arc::clone(&groups), Arc::default());
+        let clients =
+            Clients::open(ctx.clone(), &path, Arc::clone(&topics), Arc::clone(&groups), Arc::default()).unwrap();
         let offsets = Offsets::open(
             ctx.clone(),
             &path,

@@ -49,7 +49,8 @@ impl Fixture {
         let folder = surroundings.folder.path().join("config");
         let topics = TopicTable::open(ctx.clone(), &folder).unwrap();
         let groups = GroupTable::open(ctx.clone(), &folder).unwrap();
-        let clients = Clients::new(ctx.clone(), Arc::clone(&topics), Arc::clone(&groups), Arc::default());
+        let clients =
+            Clients::open(ctx.clone(), &folder, Arc::clone(&topics), Arc::clone(&groups), Arc::default()).unwrap();
         let offsets = Offsets::open(
             ctx.clone(),
             &folder,

@@ -102,7 +102,9 @@ impl Fixture {
         let topics = TopicTable::open(ctx.clone(), &config_dir).unwrap();
         let groups = GroupTable::open(ctx.clone(), &config_dir).unwrap();
         let (locks, stats) = (Arc::<Locks>::default(), Stats::new(ctx.clone()));
-        let clients = Clients::new(ctx.clone(), Arc::clone(&topics), Arc::clone(&groups), Arc::clone(&locks));
+        let clients =
+            Clients::open(ctx.clone(), &config_dir, Arc::clone(&topics), Arc::clone(&groups), Arc::clone(&locks))
+                .unwrap();
         let offsets = Offsets::open(
             ctx.clone(),
             &config_dir,
