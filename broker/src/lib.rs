@@ -10,6 +10,7 @@ mod context;
 mod delay;
 mod filter;
 mod group;
+mod java_double;
 mod offset;
 mod persist;
 mod pop;

@@ -18,6 +18,7 @@ use store::{Figures, PUT_TIME_BUCKETS, Rates, Store};
 use super::AdminError;
 use crate::context::{Context, Role};
 use crate::delay::{Delays, Timers};
+use crate::java_double::JavaDouble;
 use crate::stats::Stats;
 
 #[derive(Clone)]
@@ -80,7 +81,7 @@ impl Runtime {
         put(table, "putMessageTimesTotal", figures.put_messages);
         put(table, "putMessageFailedTimes", figures.put_failed);
         put(table, "putMessageSizeTotal", figures.put_bytes);
-        put(table, "putMessageAverageSize", java_double(figures.put_bytes as f64 / figures.put_messages.max(1) as f64));
+        put(table, "putMessageAverageSize", JavaDouble(figures.put_bytes as f64 / figures.put_messages.max(1) as f64));
         put(table, "putMessageEntireTimeMax", figures.put_time_ms_max);
         put(table, "getMessageEntireTimeMax", figures.get_time_ms_max);
         put(table, "putMessageDistributeTime", distribution(&figures.put_time_buckets));
@@ -103,8 +104,8 @@ impl Runtime {
         put(table, "remainHowManyDataToFlush", byte_count(u64::try_from(unflushed).unwrap_or(0)));
         // What Java says without a pool of transient buffers.
         put(table, "remainTransientStoreBufferNumbs", i32::MAX);
-        put(table, "commitLogDiskRatio", java_double(figures.commit_log_disk_ratio));
-        put(table, "consumeQueueDiskRatio", java_double(figures.consume_queue_disk_ratio));
+        put(table, "commitLogDiskRatio", JavaDouble(figures.commit_log_disk_ratio));
+        put(table, "consumeQueueDiskRatio", JavaDouble(figures.consume_queue_disk_ratio));
     }
 
     fn disk(&self, table: &mut Table) {
@@ -137,8 +138,8 @@ impl Runtime {
         put(table, "timerReadBehind", figures.read_behind_seconds);
         put(table, "timerOffsetBehind", figures.offset_behind);
         put(table, "timerCongestNum", figures.pending);
-        put(table, "timerEnqueueTps", java_double(figures.enqueue_tps));
-        put(table, "timerDequeueTps", java_double(figures.dequeue_tps));
+        put(table, "timerEnqueueTps", JavaDouble(figures.enqueue_tps));
+        put(table, "timerDequeueTps", JavaDouble(figures.dequeue_tps));
     }
 
     /// When the first message kept was stored; −1 without one.
@@ -166,16 +167,11 @@ fn pools(table: &mut Table) {
 
 /// Over 10 s, 60 s and 600 s; 0 where that long has not passed, though Java leaves a gap there.
 fn rates(rates: &Rates) -> String {
-    rates.map(|rate| java_double(rate.unwrap_or(0.0))).join(" ")
+    rates.map(|rate| JavaDouble(rate.unwrap_or(0.0)).to_string()).join(" ")
 }
 
 fn distribution(buckets: &[u64; PUT_TIME_BUCKETS.len()]) -> String {
     PUT_TIME_BUCKETS.iter().zip(buckets).map(|(name, count)| format!("{name}:{count} ")).collect()
-}
-
-/// Java's text of a `double`: always with a fraction.
-fn java_double(value: f64) -> String {
-    format!("{value:?}")
 }
 
 fn running_for(time: Duration) -> String {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::SqlError;
-use super::value::{JavaDouble, Value, order};
+use super::value::{Value, order};
+use crate::java_double::JavaDouble;
 
 #[derive(Debug)]
 pub(super) enum Node {

@@ -1,7 +1,6 @@
 //! Values, and how Java compares them.
 
 use std::cmp::Ordering;
-use std::fmt;
 
 /// What a part of an expression is for one message, unless it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,20 +80,4 @@ fn double(text: &str) -> Result<f64, Illegal> {
         }
     };
     Ok(if negative { -size } else { size })
-}
-
-/// A number as `Double.toString` writes it.
-pub(super) struct JavaDouble(pub(super) f64);
-
-impl fmt::Display for JavaDouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0.0 || (1e-3..1e7).contains(&self.0.abs()) {
-            return write!(f, "{:?}", self.0);
-        }
-        let text = format!("{:E}", self.0);
-        match text.split_once('E') {
-            Some((digits, exponent)) if !digits.contains('.') => write!(f, "{digits}.0E{exponent}"),
-            _ => f.write_str(&text),
-        }
-    }
 }
