@@ -44,9 +44,10 @@ impl Hot {
 }
 
 /// Has the part of the log read that a reader of `read` comes to next; false if all of it is in memory already.
-pub(crate) fn read_ahead(log: &Snapshot, read: &Range<i64>) -> bool {
-    let next = read.end..read.end + (read.end - read.start).clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
-    let missing = !log.is_resident(next.clone());
+pub(crate) fn read_ahead(log: &Snapshot, log_end: i64, read: &Range<i64>) -> bool {
+    let ahead = (read.end - read.start).clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
+    let next = read.end..(read.end + ahead).min(log_end - JUST_WRITTEN_BYTES);
+    let missing = !next.is_empty() && !log.is_resident(next.clone());
     if missing {
         log.read_ahead(next);
     }
@@ -78,12 +79,13 @@ mod tests {
         }
         assert!(!Hot::new(64 << 20).holds(&log, 4 << 20..5 << 20));
         assert!(Hot::new(0).holds(&log, 4 << 20..5 << 20), "the end of the log is not looked at");
-        assert!(read_ahead(&log, &(0..1)));
+        assert!(!read_ahead(&log, JUST_WRITTEN_BYTES + 1, &(0..1)), "nor behind it");
+        assert!(read_ahead(&log, 64 << 20, &(0..1)));
         let came = (0..500).any(|_| {
             std::thread::park_timeout(std::time::Duration::from_millis(10));
             log.is_resident(1..1 << 20)
         });
         assert!(came, "what was read ahead is not in memory");
-        assert!(!read_ahead(&log, &(0..1)), "it is there already");
+        assert!(!read_ahead(&log, 64 << 20, &(0..1)), "it is there already");
     }
 }

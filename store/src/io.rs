@@ -12,6 +12,13 @@ use rustix::fs::FallocateFlags;
 
 use crate::signal::Signal;
 
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    ForDisk,
+    None,
+}
+
 /// The disk as the store's writers see it.
 pub(crate) trait Files: Debug + Send + Sync {
     /// Writes all of `bytes` at `offset`.

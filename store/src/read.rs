@@ -11,6 +11,7 @@ use crate::batch::Code;
 use crate::commit_log::{Snapshot, code_of};
 use crate::consume_queue::{EXTENSION_ADDRESS_MAX, Entry, Queue, UNIT_BYTES, Unit};
 use crate::hot::Hot;
+use crate::io::Patience;
 use crate::message::StoredMessage;
 use crate::mmap::MappedFile;
 use crate::shared::Shared;
@@ -112,13 +113,6 @@ const MAX_BYTES: usize = 128 << 20;
 /// Units taken from a queue at once.
 const UNITS_AT_ONCE: usize = 64;
 
-/// Whether a read may wait for the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    ForDisk,
-    None,
-}
-
 /// `None`: without patience there is nothing to be read. Java: `DefaultMessageStore.getMessage`.
 pub(crate) fn read(
     shared: &Shared,
@@ -172,7 +166,13 @@ fn read_queue(
     let batches = queue.takes_batches();
     let mut units = Vec::new();
     'scan: while next < scan_end {
-        queue.read(next, UNITS_AT_ONCE.min((scan_end - next) as usize), &mut units);
+        let count = UNITS_AT_ONCE.min((scan_end - next) as usize);
+        match patience {
+            Patience::ForDisk => queue.read(next, count, &mut units),
+            Patience::None if queue.read_now(next, count, &mut units) => {}
+            Patience::None if next == offset => return None,
+            Patience::None => break,
+        }
         if units.is_empty() {
             if next == offset {
                 return Some(nothing(ReadStatus::OffsetFoundNull, queue.next_file(offset)));

@@ -24,10 +24,10 @@ use crate::error::{AppendError, StoreError};
 use crate::figures::{Figures, Stats};
 use crate::hot;
 use crate::index::{self, Index, Indexer, Query, QueryOutcome};
-use crate::io::{Files, RealFiles};
+use crate::io::{Files, Patience, RealFiles};
 use crate::keeper::Keeper;
 use crate::presence::{self, Presence};
-use crate::read::{self, EntryFilter, Patience, ReadOutcome, ReadRequest};
+use crate::read::{self, EntryFilter, ReadOutcome, ReadRequest};
 use crate::recovery::{self, RecoveryReport};
 use crate::residency::Residency;
 use crate::retention::{self, Cleaning, Retention};
@@ -251,15 +251,15 @@ impl Store {
         read::read(&self.shared, request, filter, Patience::ForDisk).expect("a patient read has an outcome")
     }
 
-    /// Reads the messages that are in memory, which is fewer than asked for where the next one is not; `None`: even the first
-    /// is on disk only.
+    /// Reads the messages that are in memory, which is fewer than asked for where the next one, or its queue entry, is not;
+    /// `None`: even the first may have to come from the disk. So it is where a queue's file has yet to be opened.
     pub fn read_now(&self, request: &ReadRequest<'_>, filter: &dyn EntryFilter) -> Option<ReadOutcome> {
         read::read(&self.shared, request, filter, Patience::None)
     }
 
     /// Has the system read from disk what a reader of `outcome` comes to next; false if all of it is in memory already.
     pub fn read_ahead(&self, outcome: &ReadOutcome) -> bool {
-        outcome.count > 0 && hot::read_ahead(&self.shared.log.snapshot(), &outcome.spread)
+        outcome.count > 0 && hot::read_ahead(&self.shared.log.snapshot(), self.shared.log.end(), &outcome.spread)
     }
 
     /// Queue entries from `from` on (or the queue's minimum), at most `max`, without their messages.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::*;
 use remoting::types::{Clock, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use store::message::java_hash;
-use store::{Boundary, EntryFilter, Everything, ReadStatus, Store};
+use store::{Boundary, EntryFilter, Everything, ReadRequest, ReadStatus, Store};
 
 struct ByTag(&'static str);
 
@@ -50,6 +50,32 @@ fn every_place_to_read_from_has_its_status_and_next_offset() {
     check(2, 9, ReadStatus::NoMessageInQueue, 0, (0, 0));
     let outcome = read_some(&store, &topic(), 0, 3, 32, &ByTag("b"));
     assert_eq!((outcome.status, outcome.next_offset.0, outcome.count), (ReadStatus::NoMatched, 25, 0));
+}
+
+#[test]
+fn who_must_not_wait_reads_no_queue_file_that_has_yet_to_be_opened() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(config(dir.path()));
+    put_all(&store, 0, (0..25).map(|number| vec![number])).expect("stored");
+    store.close().expect("closed");
+    let (store, _) = open(config(dir.path()));
+    let topic = topic();
+    let read_now = |offset| {
+        let request = ReadRequest {
+            topic: &topic,
+            queue_id: QueueId(0),
+            offset: QueueOffset(offset),
+            max_messages: 32,
+            max_bytes: usize::MAX,
+        };
+        store.read_now(&request, &Everything).map(|outcome| (outcome.status, outcome.count))
+    };
+    assert_eq!(read_now(25), Some((ReadStatus::OffsetOverflowOne, 0)), "there is nothing to be read");
+    assert_eq!(read_now(0), None);
+    put(&store, &topic, 0, b"new", "");
+    assert_eq!(read_now(25), Some((ReadStatus::Found, 1)), "what is new is in memory");
+    assert_eq!(read(&store, &topic, 0, 0).count, 26);
+    assert_eq!(read_now(0), Some((ReadStatus::Found, 26)), "who may wait has opened it");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! request ─ checks ─ read ─┬─ found ─▶ answer, in slices of the log
 //!                          ├─ nothing yet ─ wait for an arrival ─ checks ─ read ─▶ answer
-//!                          └─ no longer in memory ─ a blocking reader ─▶ answer
+//!                          └─ not in memory ─ a blocking reader ─▶ answer
 //! ```
 
 mod answer;

@@ -1,12 +1,13 @@
 //! The files of one queue: equal-sized, opened when they are first used.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use remoting::types::{QueueId, TopicName};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::open_files::{OpenFile, OpenFiles};
 use crate::io::{self as disk, Files};
@@ -133,9 +134,8 @@ impl QueueFiles {
     /// The file that holds byte `at`, where `at` lies in it, and how many bytes it has from there on.
     pub(crate) fn locate(&mut self, at: i64) -> io::Result<(Arc<OpenFile>, u64, usize)> {
         let start = self.start_of(at).ok_or(io::ErrorKind::NotFound)?;
-        let within = at - start;
-        let file = match self.open.iter().find(|part| part.start == start) {
-            Some(part) => Arc::clone(&part.file),
+        let file = match self.opened(start) {
+            Some(file) => file,
             None => {
                 let keep = !self.root.open.are_many();
                 let file = self.open_part(start)?;
@@ -145,7 +145,26 @@ impl QueueFiles {
                 file
             }
         };
-        Ok((file, within as u64, (self.root.file_bytes - within) as usize))
+        Ok(self.within(file, start, at))
+    }
+
+    /// As [`Self::locate`], without waiting for the disk.
+    ///
+    /// # Errors
+    /// `WouldBlock`: the file is not open.
+    pub(crate) fn locate_now(&self, at: i64) -> io::Result<(Arc<OpenFile>, u64, usize)> {
+        let start = self.start_of(at).ok_or(io::ErrorKind::NotFound)?;
+        let file = self.opened(start).ok_or(io::ErrorKind::WouldBlock)?;
+        Ok(self.within(file, start, at))
+    }
+
+    fn opened(&self, start: i64) -> Option<Arc<OpenFile>> {
+        self.open.iter().find(|part| part.start == start).map(|part| Arc::clone(&part.file))
+    }
+
+    fn within(&self, file: Arc<OpenFile>, start: i64, at: i64) -> (Arc<OpenFile>, u64, usize) {
+        let within = at - start;
+        (file, within as u64, (self.root.file_bytes - within) as usize)
     }
 
     /// Writes at byte `at`, creating the files that are missing behind the last one, or the first one around `at`.
@@ -266,10 +285,59 @@ pub(crate) fn read_exact(file: &File, buffer: &mut [u8], at: u64) -> io::Result<
     file.read_exact_at(buffer, at)
 }
 
+/// As [`read_exact`], without waiting for the disk where the file system can tell.
+///
+/// # Errors
+/// `WouldBlock`: not all of it is in the page cache; the system may read it meanwhile.
+pub(crate) fn read_exact_now(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    let mut read = 0;
+    while read < buffer.len() {
+        let (from, rest) = (at + read as u64, &mut buffer[read..]);
+        match preadv2(file, &mut [IoSliceMut::new(rest)], from, ReadWriteFlags::NOWAIT) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(more) => read += more,
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return read_exact(file, rest, from),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::io::RealFiles;
+    use crate::mmap::Writer;
+
+    #[test]
+    fn who_must_not_wait_is_refused_what_is_on_disk_only() {
+        const BYTES: usize = 1 << 20;
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("0");
+        let file = disk::create_sized(&path, BYTES as u64, true).expect("a file");
+        let mut writer = Writer::new(&path, 0, file, 0).expect("mapped");
+        writer.write(&RealFiles, &[7; BYTES]).expect("written");
+        let file = writer.file().file();
+        let mut buffer = [0; 4096];
+        read_exact_now(file, &mut buffer, 8192).expect("just written");
+        assert_eq!(buffer, [7; 4096]);
+        let behind = read_exact_now(file, &mut buffer, BYTES as u64 - 1).expect_err("behind the end");
+        assert_eq!(behind.kind(), io::ErrorKind::UnexpectedEof);
+
+        file.sync_all().expect("synced");
+        rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).expect("dropped");
+        if writer.file().is_resident(0..BYTES) {
+            // A file system without a disk, or one that keeps its pages: there is nothing to see.
+            return;
+        }
+        let read = read_exact_now(file, &mut buffer, 0).map_err(|error| error.kind());
+        let told = preadv2(file, &mut [IoSliceMut::new(&mut [0])], 0, ReadWriteFlags::NOWAIT);
+        let expect = if told == Err(Errno::OPNOTSUPP) { Ok(()) } else { Err(io::ErrorKind::WouldBlock) };
+        assert_eq!(read, expect);
+        read_exact(file, &mut buffer, 0).expect("who waits gets it");
+        read_exact_now(file, &mut buffer, 0).expect("and then everybody");
+    }
 
     #[test]
     fn readers_keep_no_more_files_open_than_allowed_and_a_dirty_one_stays() {

@@ -23,7 +23,7 @@ use tracing::warn;
 use super::batches::{BATCH_UNIT_BYTES, BatchTail};
 use super::entry::{UNIT_BYTES, Unit};
 use super::files::{self, QueueFiles};
-use crate::io::Files;
+use crate::io::{Files, Patience};
 
 /// Units that stay in memory after they were written, for readers near the end.
 const KEPT_UNITS: usize = 256;
@@ -273,9 +273,31 @@ impl Queue {
 
     /// Reads up to `count` units from offset `from` on into `out`; fewer at the end or where a file cannot be read.
     pub(crate) fn read(&self, from: i64, count: usize, out: &mut Vec<Unit>) {
+        if let Err(error) = self.try_read(from, count, Patience::ForDisk, out) {
+            self.warn_of_gap(from, out, &error);
+        }
+    }
+
+    /// As [`Self::read`], and fewer where the next unit may have to come from the disk. False if even the first has to.
+    pub(crate) fn read_now(&self, from: i64, count: usize, out: &mut Vec<Unit>) -> bool {
+        match self.try_read(from, count, Patience::None, out) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return !out.is_empty(),
+            Err(error) => self.warn_of_gap(from, out, &error),
+            Ok(()) => {}
+        }
+        true
+    }
+
+    fn warn_of_gap(&self, from: i64, read: &[Unit], error: &io::Error) {
+        let offset = from + read.len() as i64;
+        warn!(topic = %self.topic, queue_id = %self.queue_id, offset, %error, "read consume queue");
+    }
+
+    /// What was read before an error stays in `out`. Without patience there may be one of kind `WouldBlock`.
+    fn try_read(&self, from: i64, count: usize, patience: Patience, out: &mut Vec<Unit>) -> io::Result<()> {
         out.clear();
         if from < 0 {
-            return;
+            return Ok(());
         }
         let mut bytes = Vec::new();
         while out.len() < count {
@@ -286,24 +308,35 @@ impl Queue {
                     let skip = usize::try_from(at - tail.from).unwrap_or(usize::MAX);
                     let units = tail.units.as_chunks().0.iter().skip(skip).map(Unit::decode);
                     out.extend(units.take(count - out.len()));
-                    return;
+                    return Ok(());
                 }
                 tail.from - at
             };
             let units = (count - out.len()).min(usize::try_from(in_files).unwrap_or(usize::MAX));
-            if self.takes_batches() {
-                if let Err(error) = self.read_batches(at, units, out) {
-                    warn!(topic = %self.topic, queue_id = %self.queue_id, offset = at, %error, "read batch consume queue");
-                    return;
+            match (self.takes_batches(), patience) {
+                (true, Patience::ForDisk) => {
+                    self.read_batches(at, units, out)?;
+                    continue;
                 }
-                continue;
-            }
-            if let Err(error) = self.read_file(at, units, &mut bytes) {
-                warn!(topic = %self.topic, queue_id = %self.queue_id, offset = at, %error, "read consume queue");
-                return;
+                // Finding one takes many reads.
+                (true, Patience::None) => return Err(io::ErrorKind::WouldBlock.into()),
+                (false, Patience::ForDisk) => self.read_file(at, units, &mut bytes)?,
+                (false, Patience::None) => self.read_file_now(at, units, &mut bytes)?,
             }
             out.extend(bytes.as_chunks().0.iter().map(Unit::decode));
         }
+        Ok(())
+    }
+
+    /// As [`Self::read_file`], without waiting for the disk or for who writes.
+    ///
+    /// # Errors
+    /// `WouldBlock`: it would have to.
+    fn read_file_now(&self, at: i64, units: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let place = self.files.try_lock().ok_or(io::ErrorKind::WouldBlock)?.locate_now(at * UNIT_BYTES as i64);
+        let (file, within, left) = place?;
+        bytes.resize(left.min(units * UNIT_BYTES), 0);
+        files::read_exact_now(&file, bytes, within)
     }
 
     /// Reads from the one file that holds the unit at `at`, which may have fewer than `units`.

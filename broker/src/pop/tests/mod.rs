@@ -292,6 +292,17 @@ impl Fixture {
         self.answer()
     }
 
+    /// Pops what another thread reads.
+    async fn pop_later(&self, header: &PopMessage) -> Answered {
+        self.send_pop(header);
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            if let Some(answer) = self.answers().pop() {
+                return answer;
+            }
+        }
+    }
+
     /// All there is, in no particular order.
     fn pop_all(&self) -> Vec<Popped> {
         let mut all = Vec::new();

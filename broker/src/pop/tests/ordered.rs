@@ -173,7 +173,7 @@ async fn a_restart_keeps_the_lease_and_what_was_acknowledged() {
     assert!(fixture.pop(&ordered()).messages.is_empty());
     fixture.ack_in_order(&popped[1]).await;
     fixture.pass(LASTS_MS);
-    assert_eq!(bodies(&fixture.pop(&ordered()).messages), ["c"]);
+    assert_eq!(bodies(&fixture.pop_later(&ordered()).await.messages), ["c"]);
 }
 
 #[tokio::test]

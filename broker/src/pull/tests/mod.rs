@@ -38,7 +38,10 @@ impl Fixture {
 
     /// `percent` of the machine's memory is taken to hold the end of the log.
     async fn open(percent: u32, tags: &str) -> Self {
-        let surroundings = Surroundings::new();
+        Self::of(Surroundings::new(), percent, tags).await
+    }
+
+    async fn of(surroundings: Surroundings, percent: u32, tags: &str) -> Self {
         let ctx = surroundings.ctx.clone();
         let config = StoreConfig {
             commit_log_file_bytes: 1 << 20,
@@ -83,6 +86,12 @@ impl Fixture {
         self.pulls.reader.clients.handle(call(Heartbeat {}, body, &self.peer)).await.unwrap();
     }
 
+    /// As a broker that was started anew.
+    async fn restarted(self) -> Self {
+        self.pulls.reader.store.close().unwrap();
+        Self::of(self.surroundings, 40, "*").await
+    }
+
     fn append(&self, queue: i32, tags: &str, body: &[u8]) {
         self.append_to("T", queue, tags, body);
     }
@@ -114,6 +123,16 @@ impl Fixture {
     fn answer(&self) -> Answered {
         let [answer] = <[_; 1]>::try_from(self.answers()).unwrap();
         answer
+    }
+
+    /// The answer that another thread gives.
+    async fn later_answer(&self) -> Answered {
+        loop {
+            sleep(Duration::from_millis(1)).await;
+            if let Some(answer) = self.answers().pop() {
+                return answer;
+            }
+        }
     }
 
     /// Lets everybody who can go on do so.

@@ -129,21 +129,26 @@ async fn messages_that_only_the_disk_has_are_read_on_other_threads() {
         // A file system in memory: nothing is on disk only.
         return;
     }
-    let answer = loop {
-        sleep(Duration::from_millis(1)).await;
-        if let Some(answer) = fixture.answers().pop() {
-            break answer;
-        }
-    };
+    let answer = fixture.later_answer().await;
     assert_eq!((answer.bodies().len(), answer.next()), (1, 1));
     assert!(fixture.pulls.reader.offsets.progress(&"g".into(), &"T".into()).begin(QueueId(0)).cold);
     // The next one was read ahead, or is read on the same threads.
     fixture.send(&from(1));
-    while fixture.answers().is_empty() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    fixture.later_answer().await;
     let other = fixture.pull(&PullMessage { queue_id: QueueId(1), ..from(0) });
     assert_eq!(other.code, ResponseCode::PULL_NOT_FOUND, "others are answered at once");
+}
+
+#[tokio::test]
+async fn queue_files_are_opened_on_other_threads() {
+    let fixture = Fixture::new().await;
+    fixture.append(0, "", b"a");
+    fixture.append(0, "", b"b");
+    let fixture = fixture.restarted().await;
+    fixture.send(&from(1));
+    assert_eq!(fixture.answers(), []);
+    assert_eq!(fixture.later_answer().await.bodies(), ["b"]);
+    assert_eq!(fixture.pull(&from(0)).bodies(), ["a", "b"], "it is open now");
 }
 
 #[tokio::test]
