@@ -30,10 +30,10 @@ impl Background {
         let mut threads = vec![spawn("store-allocate", allocate)?, spawn("store-cleaner", clean)?];
         match shared.config.flush {
             FlushMode::Async => threads.push(spawn("store-flush", flush_on_time)?),
-            FlushMode::Sync => {
-                threads.push(spawn("store-flush", flush_on_demand)?);
-                threads.push(spawn("store-deadline", end_long_waits)?);
-            }
+            FlushMode::Sync => threads.push(spawn("store-flush", flush_on_demand)?),
+        }
+        if shared.config.flush == FlushMode::Sync || shared.raft.is_some() {
+            threads.push(spawn("store-deadline", end_long_waits)?);
         }
         let keeper = thread::Builder::new().name("store-keeper".into()).spawn(move || keeper.run())?;
         let index = |indexer: Indexer| thread::Builder::new().name("store-index".into()).spawn(move || indexer.run());

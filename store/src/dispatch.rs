@@ -8,10 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use remoting::types::Timestamp;
-use tracing::error;
+use remoting::types::{Timestamp, TopicName};
+use tracing::{error, warn};
 
+use crate::batch::Code;
+use crate::commit_log::code_of;
+use crate::config::StoreConfig;
 use crate::consume_queue::{Gap, Queue, Queues, Unit};
+use crate::message::properties::name;
+use crate::message::{StoredMessage, is_folder_name, sys_flag};
 use crate::watermark::Watermark;
 
 #[derive(Debug)]
@@ -61,7 +66,96 @@ pub(crate) struct Progress {
     pub(crate) timestamp: Timestamp,
 }
 
+/// What a queue gets of a record.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueEntry {
+    pub(crate) queue: Arc<Queue>,
+    /// Of the first of them.
+    pub(crate) offset: i64,
+    /// One, or as many as there are messages in an inner batch.
+    pub(crate) count: usize,
+    pub(crate) unit: Unit,
+}
+
+impl QueueEntry {
+    /// `None`: the record takes no place in a queue, or in none that can be.
+    pub(crate) fn of(message: &StoredMessage<'_>, queues: &Queues, config: &StoreConfig) -> Option<Self> {
+        if !sys_flag::takes_queue_offset(message.sys_flag) {
+            return None;
+        }
+        let inner = inner_batch(message);
+        if message.sys_flag & sys_flag::INNER_BATCH != 0 && inner.is_none() {
+            warn!(topic = message.topic, offset = %message.physical_offset, "inner batch does not say where it belongs");
+            return None;
+        }
+        if !is_folder_name(message.topic) || message.queue_id.0 < 0 {
+            warn!(topic = message.topic, queue_id = %message.queue_id, offset = %message.physical_offset,
+                "record of a queue that cannot be");
+            return None;
+        }
+        let topic = TopicName::new(message.topic);
+        let (queue, offset, count) = match inner {
+            Some((base, count)) => (queues.get_or_create_for_batches(&topic, message.queue_id), base, count),
+            None => (Some(queues.get_or_create(&topic, message.queue_id)), message.queue_offset.0, 1),
+        };
+        let Some(queue) = queue else {
+            warn!(%topic, queue_id = %message.queue_id, offset = %message.physical_offset,
+                "inner batch in a queue of single messages, left out");
+            return None;
+        };
+        let unit = Unit {
+            physical: message.physical_offset.0,
+            size: message.size as i32,
+            code: code_of(Code::of(message.topic, message.properties), message.store_timestamp, config),
+        };
+        Some(Self { queue, offset, count, unit })
+    }
+
+    /// The offset in its queue of the first message of a record, if it has one.
+    pub(crate) fn first_offset(message: &StoredMessage<'_>) -> Option<i64> {
+        if !sys_flag::takes_queue_offset(message.sys_flag) {
+            return None;
+        }
+        if message.sys_flag & sys_flag::INNER_BATCH == 0 {
+            return Some(message.queue_offset.0);
+        }
+        inner_batch(message).map(|(base, _)| base)
+    }
+
+    pub(crate) fn push(&self, work: &mut Work, stored: Timestamp) {
+        for place in 0..self.count as i64 {
+            work.push(&self.queue, self.offset + place, self.unit, stored);
+        }
+    }
+}
+
+/// Offset of the first message and number of messages of an inner batch, as its broker noted them.
+/// Java: `CommitLog.checkMessageAndReturnSize`.
+fn inner_batch(message: &StoredMessage<'_>) -> Option<(i64, usize)> {
+    if message.sys_flag & sys_flag::INNER_BATCH == 0 {
+        return None;
+    }
+    let base = message.property(name::INNER_BASE)?.parse().ok().filter(|base| *base >= 0)?;
+    let count: i16 = message.property(name::INNER_NUM)?.parse().ok()?;
+    Some((base, usize::try_from(count).ok().filter(|count| *count > 0)?))
+}
+
 impl Work {
+    /// Forgets the entries of records from `at` on.
+    fn cut(&mut self, at: i64) {
+        while let Some(run) = self.runs.back_mut().filter(|run| run.end > at) {
+            while run.count > 0 && self.units.back().is_some_and(|unit| unit.physical >= at) {
+                self.units.pop_back();
+                run.count -= 1;
+            }
+            match self.units.back().filter(|_| run.count > 0) {
+                Some(unit) => (run.last, run.end) = (unit.physical, unit.end()),
+                None => drop(self.runs.pop_back()),
+            }
+        }
+        self.joinable = false;
+    }
+
     /// Adds one entry; extends the last run if it continues it.
     pub(crate) fn push(&mut self, queue: &Arc<Queue>, offset: i64, unit: Unit, timestamp: Timestamp) {
         match self.runs.back_mut() {
@@ -103,6 +197,13 @@ impl Dispatch {
         let mut work = self.handed_over.lock();
         work.joinable = false;
         fill(&mut work);
+    }
+
+    /// Forgets the entries of records from `at` on, none of which the watermark has passed. The caller holds the append lock.
+    pub(crate) fn cut(&self, at: i64) {
+        let mut applying = self.applying.lock();
+        self.handed_over.lock().cut(at);
+        applying.work.cut(at);
     }
 
     /// Everything before this is in the queues.

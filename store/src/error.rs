@@ -27,6 +27,8 @@ pub enum StoreError {
     FileName { path: PathBuf },
     #[error("the file before {path} is missing: files must follow each other without a gap")]
     Gap { path: PathBuf },
+    #[error("the Raft log at {at}: {why}")]
+    RaftLog { at: i64, why: &'static str },
     #[error("{setting} = {value} is out of range: {reason}")]
     Setting { setting: &'static str, value: u64, reason: &'static str },
 }
@@ -63,6 +65,9 @@ pub enum AppendError {
     TooLargeForFile { bytes: usize, file_bytes: u64 },
     #[error("the batch is empty")]
     Empty,
+    /// Of a store that is a Raft log: only the leader's is appended to.
+    #[error("this broker does not lead its group")]
+    NotLeader,
     #[error("queue {queue_id} of topic {topic} holds single messages, and takes no inner batches")]
     QueueKind { topic: TopicName, queue_id: QueueId },
     #[error("write commit log: {0}")]
@@ -72,7 +77,15 @@ pub enum AppendError {
 impl AppendError {
     /// Whether the store takes nothing at all for now. It has logged that when it began, so each refused batch is no news.
     pub fn refuses_all(&self) -> bool {
-        matches!(self, Self::Closed | Self::Poisoned | Self::QueuesFailing | Self::DiskFull { .. } | Self::Busy { .. })
+        matches!(
+            self,
+            Self::Closed
+                | Self::Poisoned
+                | Self::QueuesFailing
+                | Self::DiskFull { .. }
+                | Self::Busy { .. }
+                | Self::NotLeader
+        )
     }
 }
 

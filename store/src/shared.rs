@@ -18,6 +18,7 @@ use crate::error::AppendError;
 use crate::figures::Stats;
 use crate::index::Index;
 use crate::io::{Files, is_out_of_space};
+use crate::raft::RaftState;
 use crate::residency::Residency;
 use crate::retention::Cleaning;
 use crate::signal::Signal;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) residency: Residency,
     pub(crate) cleaning: Cleaning,
     pub(crate) index: Index,
+    /// The log is a Raft log: a group confirms, and not who writes or flushes.
+    pub(crate) raft: Option<RaftState>,
     pub(crate) flush_signal: Signal,
     pub(crate) keeper_signal: Signal,
     /// Wakes the thread that ends waits which took too long.
@@ -126,8 +129,12 @@ impl Shared {
             return;
         }
         match self.log.flush() {
-            Ok(end) if self.config.flush == FlushMode::Sync => self.confirm(end),
-            Ok(_) => {}
+            Ok(end) => {
+                if self.config.flush == FlushMode::Sync && self.raft.is_none() {
+                    self.confirm(end);
+                }
+                self.log.on_disk().release();
+            }
             Err(error) => {
                 error!(%error, "flush of the commit log failed: no messages are taken until the store is reopened");
                 self.poison();
@@ -139,6 +146,7 @@ impl Shared {
     pub(crate) fn poison(&self) {
         if !self.poisoned.swap(true, Ordering::AcqRel) {
             self.watermark.fail();
+            self.log.on_disk().fail();
         }
     }
 

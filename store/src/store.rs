@@ -27,8 +27,9 @@ use crate::index::{self, Index, Indexer, Query, QueryOutcome};
 use crate::io::{Files, Patience, RealFiles};
 use crate::keeper::Keeper;
 use crate::presence::{self, Presence};
+use crate::raft::{RaftLog, RaftState};
 use crate::read::{self, EntryFilter, ReadOutcome, ReadRequest};
-use crate::recovery::{self, RecoveryReport};
+use crate::recovery::{self, Kind, RecoveryReport};
 use crate::residency::Residency;
 use crate::retention::{self, Cleaning, Retention};
 use crate::shared::{self, Shared};
@@ -64,7 +65,35 @@ impl Store {
         Self::open_on(config, clock, Arc::new(RealFiles))
     }
 
+    /// Opens a store whose log is a Raft log, or makes one. It takes messages while it [leads](RaftLog::lead), and what is
+    /// written is confirmed by a [group](RaftLog::confirm).
+    ///
+    /// # Errors
+    /// As [`Self::open`]; also if another broker has written to it as to an ordinary store.
+    pub fn open_raft(config: StoreConfig, clock: Clock) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
+        Self::open_raft_on(config, clock, Arc::new(RealFiles))
+    }
+
+    pub(crate) fn open_raft_on(
+        config: StoreConfig,
+        clock: Clock,
+        disk: Arc<dyn Files>,
+    ) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
+        let (store, report) = Self::open_as(Kind::Raft, config, clock, disk)?;
+        let log = RaftLog::new(Arc::clone(&store.shared));
+        Ok((store, log, report))
+    }
+
     pub(crate) fn open_on(
+        config: StoreConfig,
+        clock: Clock,
+        disk: Arc<dyn Files>,
+    ) -> Result<(Arc<Self>, RecoveryReport), StoreError> {
+        Self::open_as(Kind::Alone, config, clock, disk)
+    }
+
+    fn open_as(
+        kind: Kind,
         config: StoreConfig,
         clock: Clock,
         disk: Arc<dyn Files>,
@@ -78,12 +107,13 @@ impl Store {
         let path = config.root.join("checkpoint");
         let (checkpoint_file, mut checkpoint) =
             CheckpointFile::open(&path).map_err(StoreError::io("open", path.clone()))?;
-        let opened = recovery::open(&config, &*disk, &checkpoint, clean)?;
+        let opened = recovery::open(kind, &config, &*disk, &checkpoint, clean)?;
         if let Some(lower) = checkpoint.lowered_to(opened.progress.last) {
             checkpoint_file.write(&*disk, &lower).map_err(StoreError::io("write", path))?;
             checkpoint = lower;
         }
-        let end = opened.report.end.0;
+        let end = opened.progress.end;
+        let raft = opened.entries.map(|places| RaftState::new(places, end, config.append_record_crc));
         let index_dir = config.root.join("index");
         let index = Index::open(index_dir.clone(), config.index.layout(), &checkpoint, clean, end, Arc::clone(&disk));
         let index = index.map_err(StoreError::io("open", index_dir))?;
@@ -92,7 +122,13 @@ impl Store {
         let memory = shared::memory_bytes() / 100 * u64::from(config.access_message_in_memory_max_ratio);
         let shared = Arc::new(Shared {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            log: CommitLog::new(config.commit_log_dir(), config.commit_log_file_bytes, Arc::clone(&disk), opened.log),
+            log: CommitLog::new(
+                config.commit_log_dir(),
+                config.commit_log_file_bytes,
+                config.sync_flush_timeout,
+                Arc::clone(&disk),
+                opened.log,
+            ),
             queues: opened.queues,
             watermark: Watermark::new(end, config.sync_flush_timeout),
             dispatch: Dispatch::new(end, opened.progress),
@@ -101,6 +137,7 @@ impl Store {
             residency: Residency::default(),
             cleaning: Cleaning::new(config.retention.clone()),
             index,
+            raft,
             flush_signal: Signal::default(),
             keeper_signal: Signal::default(),
             deadline_signal: Signal::default(),
@@ -113,6 +150,10 @@ impl Store {
             clock,
             config,
         });
+        for (entry, stored) in opened.undecided {
+            entry.queue.next.store(entry.offset + entry.count as i64, Ordering::Relaxed);
+            shared.dispatch.hand_over(|work| entry.push(work, stored));
+        }
         // A disk that is full already must not get its first messages.
         retention::look(&shared, &shared.cleaning.settings());
         // What recovery has read.
@@ -150,6 +191,7 @@ impl Store {
         let (keeper, indexer) = background.join();
         shared.flush();
         shared.watermark.fail();
+        shared.log.on_disk().fail();
         if let Some(indexer) = indexer {
             indexer.finish();
         }
@@ -189,7 +231,8 @@ impl Store {
         let end = self.write(batch).map_err(|error| shared.note_refusal(error))?;
         batch.spent = true;
         match shared.config.flush {
-            FlushMode::Async => shared.confirm(end.0),
+            FlushMode::Async if shared.raft.is_none() => shared.confirm(end.0),
+            FlushMode::Async => {}
             FlushMode::Sync => shared.flush_signal.raise(),
         }
         shared.stats.put(batch.records.len(), batch.bytes.len() as u64, began.elapsed());
@@ -200,7 +243,14 @@ impl Store {
         let shared = &*self.shared;
         loop {
             shared.look_up(batch)?;
-            match shared.log.append(batch, &shared.config, &shared.clock, &shared.dispatch, || shared.may_write()) {
+            match shared.log.append(
+                batch,
+                &shared.config,
+                &shared.clock,
+                &shared.dispatch,
+                shared.raft.as_ref(),
+                || shared.may_write(),
+            ) {
                 Ok(end) => return Ok(end),
                 Err(Refused::QueueGone) => {}
                 Err(Refused::Error(error)) => return Err(error),

@@ -27,6 +27,7 @@ use remoting::types::Clock;
 use crate::config::StoreConfig;
 use crate::error::StoreError;
 use crate::io::{Files, RealFiles};
+use crate::raft::RaftLog;
 use crate::recovery::RecoveryReport;
 use crate::store::Store;
 
@@ -59,6 +60,18 @@ impl MortalDisk {
     /// As [`Store::open`]; also if the disk dies meanwhile.
     pub fn open(&self, config: StoreConfig, clock: Clock) -> Result<(Arc<Store>, RecoveryReport), StoreError> {
         Store::open_on(config, clock, Arc::clone(&self.0) as _)
+    }
+
+    /// Opens a store that is a Raft log on this disk.
+    ///
+    /// # Errors
+    /// As [`Store::open_raft`]; also if the disk dies meanwhile.
+    pub fn open_raft(
+        &self,
+        config: StoreConfig,
+        clock: Clock,
+    ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
+        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _)
     }
 
     /// Whether all changes that it lets through were made.

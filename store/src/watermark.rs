@@ -105,6 +105,16 @@ impl Watermark {
         }
     }
 
+    /// Goes back, for a log that was cut. The caller sees to it that nobody moves it meanwhile.
+    pub(crate) fn lower(&self, to: i64) {
+        self.confirmed.fetch_min(to, Ordering::SeqCst);
+    }
+
+    /// Answers everyone who waits that nothing is confirmed.
+    pub(crate) fn give_up(&self) {
+        self.answer_while(Confirmation::Failed, |_| true);
+    }
+
     /// Answers everyone, now and from now on, that nothing will be confirmed any more.
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::SeqCst);

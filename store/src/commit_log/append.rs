@@ -17,6 +17,7 @@ use crate::dispatch::Dispatch;
 use crate::error::AppendError;
 use crate::message::{BLANK_BYTES, MAGIC_BLANK};
 use crate::mmap::Writer;
+use crate::raft::{RaftState, Sealing};
 
 /// Why a batch was not written.
 pub(crate) enum Refused {
@@ -35,17 +36,19 @@ impl CommitLog {
         config: &StoreConfig,
         clock: &Clock,
         dispatch: &Dispatch,
+        raft: Option<&RaftState>,
         may_write: impl FnOnce() -> Result<(), AppendError>,
     ) -> Result<PhysicalOffset, Refused> {
-        self.check_fits(batch).map_err(Refused::Error)?;
+        self.check_fits(batch, raft.map_or(0, RaftState::control_bytes)).map_err(Refused::Error)?;
         let mut tail = self.lock_to_append(config.append_patience).map_err(Refused::Error)?;
         may_write().map_err(Refused::Error)?;
+        let sealing = raft.map(RaftState::seal).transpose().map_err(Refused::Error)?;
         if batch.queues.iter().any(|slot| slot.queue.as_ref().is_some_and(|queue| queue.is_removed())) {
             return Err(Refused::QueueGone);
         }
         tail.clear(self).map_err(Refused::Error)?;
         let now = clock.now();
-        let mut written = Written { tail: &mut tail, log: self, before: Vec::new() };
+        let mut written = Written { tail: &mut tail, log: self, before: Vec::new(), sealing };
         match written.write(batch, now) {
             Ok(()) => {}
             Err(error) => {
@@ -54,7 +57,7 @@ impl CommitLog {
                 return Err(Refused::Error(cleared.err().unwrap_or(error.into())));
             }
         }
-        written.publish();
+        let sealing = written.publish();
         let end = tail.writer.end();
         dispatch.hand_over(|work| {
             for (record, position) in batch.records.iter().zip(&batch.positions) {
@@ -68,17 +71,25 @@ impl CommitLog {
                 }
             }
         });
-        self.end_timestamp.store(now.0, Ordering::Release);
-        self.end.store(end, Ordering::Release);
-        if !tail.asked_for_next && tail.writer.left() < self.allocator.file_bytes() / 2 {
-            tail.asked_for_next = true;
-            self.allocator.ask(tail.writer.file().start() + tail.writer.file().len() as i64);
+        self.moved(&mut tail, now);
+        if let Some(sealing) = sealing {
+            sealing.publish();
         }
         Ok(PhysicalOffset(end))
     }
 
+    /// The end is another; readers may have what lies before it.
+    pub(super) fn moved(&self, tail: &mut Tail, stored: Timestamp) {
+        self.end_timestamp.store(stored.0, Ordering::Release);
+        self.end.store(tail.writer.end(), Ordering::Release);
+        if !tail.asked_for_next && tail.writer.left() < self.allocator.file_bytes() / 2 {
+            tail.asked_for_next = true;
+            self.allocator.ask(tail.writer.file().start() + tail.writer.file().len() as i64);
+        }
+    }
+
     /// The append lock, within `patience`. While the disk lets nobody write, waiting would only keep threads from other work.
-    fn lock_to_append(&self, patience: Duration) -> Result<MutexGuard<'_, Tail>, AppendError> {
+    pub(super) fn lock_to_append(&self, patience: Duration) -> Result<MutexGuard<'_, Tail>, AppendError> {
         let patience_now = if self.stuck.load(Ordering::Relaxed) { Duration::ZERO } else { patience };
         let Some(tail) = self.tail.try_lock_for(patience_now) else {
             if !self.stuck.swap(true, Ordering::Relaxed) {
@@ -98,8 +109,8 @@ impl CommitLog {
     }
 
     /// Records that stay together must fit into an empty file, and leave room for a blank behind them.
-    fn check_fits(&self, batch: &AppendBatch) -> Result<(), AppendError> {
-        let room = self.allocator.file_bytes() - BLANK_BYTES;
+    fn check_fits(&self, batch: &AppendBatch, control_bytes: usize) -> Result<(), AppendError> {
+        let room = self.allocator.file_bytes() - BLANK_BYTES - control_bytes;
         if batch.bytes.len() <= room {
             return Ok(());
         }
@@ -147,7 +158,7 @@ pub(crate) fn code_of(code: Code, stored: Timestamp, config: &StoreConfig) -> i6
 
 impl Tail {
     /// Clears what a failed write may have left behind the end. A failed sync may have lost what was written before as well.
-    fn clear(&mut self, log: &CommitLog) -> Result<(), AppendError> {
+    pub(super) fn clear(&mut self, log: &CommitLog) -> Result<(), AppendError> {
         let Some(torn_to) = self.torn_to else { return Ok(()) };
         let file = self.writer.file().file();
         log.files.zero_range(file, self.writer.position() as u64, torn_to as u64)?;
@@ -158,28 +169,31 @@ impl Tail {
 }
 
 /// A batch being written: the tail and the files it has left behind, all of it still to be taken back.
-struct Written<'a> {
+struct Written<'a, 's> {
     tail: &'a mut Tail,
     log: &'a CommitLog,
     before: Vec<Writer>,
+    /// What goes into one file becomes an entry of the Raft log, if this is one.
+    sealing: Option<Sealing<'s>>,
 }
 
-impl Written<'_> {
+impl<'s> Written<'_, 's> {
     /// Stamps the records and writes them with as few calls as there are files.
     fn write(&mut self, batch: &mut AppendBatch, now: Timestamp) -> io::Result<()> {
         let AppendBatch { bytes, records, queues, positions, .. } = batch;
         positions.clear();
-        // Where in `bytes` the part begins that goes into the current file, and where in the log.
+        let control_bytes = self.sealing.as_ref().map_or(0, Sealing::control_bytes);
+        // The first record that goes into the current file, and where the next one goes.
         let mut part = 0;
-        let mut physical = self.tail.writer.end();
-        let mut left = self.tail.writer.left();
+        let mut physical = self.tail.writer.end() + control_bytes as i64;
+        let mut left = self.tail.writer.left().saturating_sub(control_bytes);
         for (at, record) in records.iter().enumerate() {
             if !record.joined && together(&records[at..]) + BLANK_BYTES > left {
-                self.tail.writer.write(&*self.log.files, &bytes[part..record.start])?;
+                self.write_part(bytes, &records[part..at], now)?;
                 self.roll()?;
-                part = record.start;
-                physical = self.tail.writer.end();
-                left = self.tail.writer.left();
+                part = at;
+                physical = self.tail.writer.end() + control_bytes as i64;
+                left = self.tail.writer.left() - control_bytes;
             }
             let queue_offset = if record.places > 0 {
                 // Only changed under the append lock, so load and store need not be one step.
@@ -196,48 +210,86 @@ impl Written<'_> {
             physical += record.len as i64;
             left -= record.len;
         }
-        self.tail.writer.write(&*self.log.files, &bytes[part..])
+        self.write_part(bytes, &records[part..], now)
     }
 
-    /// Ends the current file with a blank record and goes on in the next.
+    /// Writes records that lie side by side into the current file.
+    fn write_part(&mut self, bytes: &[u8], records: &[Encoded], now: Timestamp) -> io::Result<()> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
+        let bytes = &bytes[first.start..last.start + last.len];
+        let (writer, disk) = (&mut self.tail.writer, &*self.log.files);
+        if let Some(sealing) = &mut self.sealing {
+            let control = sealing.seal(writer.end(), bytes, records.len(), now, writer.position() == 0);
+            writer.write(disk, control)?;
+        }
+        writer.write(disk, bytes)
+    }
+
     fn roll(&mut self) -> io::Result<()> {
-        let writer = &mut self.tail.writer;
-        let mut blank = [0; BLANK_BYTES];
-        blank[..4].copy_from_slice(&(writer.left() as i32).to_be_bytes());
-        blank[4..].copy_from_slice(&MAGIC_BLANK.to_be_bytes());
-        writer.write(&*self.log.files, &blank)?;
-        let next = self.log.allocator.take(writer.file().start() + writer.file().len() as i64)?;
-        self.before.push(std::mem::replace(writer, next));
+        let before = self.tail.roll(self.log)?;
+        self.before.push(before);
         Ok(())
     }
 
-    fn publish(mut self) {
-        if !self.before.is_empty() {
-            let mut segments = self.log.segments.write();
-            let added = self.before.iter().skip(1).map(|writer| Arc::clone(writer.file()));
-            let added = added.chain([Arc::clone(self.tail.writer.file())]);
+    /// Shows what was written to readers; gives back the entries that were made of it.
+    fn publish(self) -> Option<Sealing<'s>> {
+        self.tail.publish(self.log, self.before);
+        self.sealing
+    }
+
+    /// `bytes`: of the batch. Fails if the store can no longer be used.
+    fn take_back(self, bytes: usize) -> Result<(), AppendError> {
+        let control_bytes = self.sealing.as_ref().map_or(0, Sealing::control_bytes);
+        self.tail.take_back(self.log, self.before, bytes + control_bytes)
+    }
+}
+
+impl Tail {
+    /// Ends the current file with a blank record and goes on in the next; the file that was left.
+    pub(super) fn roll(&mut self, log: &CommitLog) -> io::Result<Writer> {
+        let writer = &mut self.writer;
+        let mut blank = [0; BLANK_BYTES];
+        blank[..4].copy_from_slice(&(writer.left() as i32).to_be_bytes());
+        blank[4..].copy_from_slice(&MAGIC_BLANK.to_be_bytes());
+        writer.write(&*log.files, &blank)?;
+        let next = log.allocator.take(writer.file().start() + writer.file().len() as i64)?;
+        Ok(std::mem::replace(writer, next))
+    }
+
+    /// Shows what was written to readers, in the files that were left, too.
+    pub(super) fn publish(&mut self, log: &CommitLog, mut before: Vec<Writer>) {
+        if !before.is_empty() {
+            let mut segments = log.segments.write();
+            let added = before.iter().skip(1).map(|writer| Arc::clone(writer.file()));
+            let added = added.chain([Arc::clone(self.writer.file())]);
             *segments = segments.iter().cloned().chain(added).collect();
-            self.tail.asked_for_next = false;
+            self.asked_for_next = false;
         }
-        for writer in self.before.iter_mut().chain([&mut self.tail.writer]) {
+        for writer in before.iter_mut().chain([&mut self.writer]) {
             writer.publish();
         }
     }
 
-    /// `bytes`: of the batch. Fails if the store can no longer be used.
-    fn take_back(mut self, bytes: usize) -> Result<(), AppendError> {
-        // Back to the file that the batch began in. Those behind it are made again when they are needed.
-        while let Some(before) = self.before.pop() {
-            let unused = std::mem::replace(&mut self.tail.writer, before);
+    /// Takes back what was written since the last publishing: at most so many bytes, and a blank. Fails if the store can no
+    /// longer be used.
+    pub(super) fn take_back(
+        &mut self,
+        log: &CommitLog,
+        mut before: Vec<Writer>,
+        bytes: usize,
+    ) -> Result<(), AppendError> {
+        // Back to the file that it began in. Those behind it are made again when they are needed.
+        while let Some(writer) = before.pop() {
+            let unused = std::mem::replace(&mut self.writer, writer);
             let path = unused.file().path();
-            if let Err(error) = self.log.files.remove_file(path) {
+            if let Err(error) = log.files.remove_file(path) {
                 warn!(path = %path.display(), %error, "remove a commit log file that was not used");
             }
         }
-        self.tail.writer.take_back();
-        let torn_to = self.tail.writer.position() + bytes + BLANK_BYTES;
-        self.tail.torn_to = Some(torn_to.min(self.tail.writer.file().len()));
-        match self.tail.clear(self.log) {
+        self.writer.take_back();
+        let torn_to = self.writer.position() + bytes + BLANK_BYTES;
+        self.torn_to = Some(torn_to.min(self.writer.file().len()));
+        match self.clear(log) {
             Err(AppendError::Io(error)) => {
                 warn!(%error, "clear what a failed write left in the commit log; tried again before the next");
                 Ok(())

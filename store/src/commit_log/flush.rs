@@ -24,7 +24,7 @@ impl CommitLog {
             let dirty = segments.iter().filter(|file| behind(from)(file.start(), file.len()) && file.start() < end);
             syncs.sync(&*self.files, dirty.map(|file| file.file()))?;
             self.flushed_timestamp.store(timestamp, Ordering::Release);
-            self.flushed.store(end, Ordering::Release);
+            self.on_disk.advance(end);
         }
         Ok(end)
     }
@@ -44,7 +44,7 @@ impl CommitLog {
 }
 
 impl Syncs {
-    fn sync<'a>(&mut self, disk: &dyn Files, files: impl IntoIterator<Item = &'a File>) -> io::Result<()> {
+    pub(super) fn sync<'a>(&mut self, disk: &dyn Files, files: impl IntoIterator<Item = &'a File>) -> io::Result<()> {
         if *self == Self::Failed {
             return Err(io::Error::other("an earlier flush of the commit log failed"));
         }

@@ -6,12 +6,14 @@ mod allocate;
 mod append;
 mod flush;
 mod read;
+mod replica;
 mod trim;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use remoting::types::Timestamp;
@@ -19,9 +21,11 @@ use tracing::warn;
 
 use crate::io::Files;
 use crate::mmap::{MappedFile, Writer};
+use crate::watermark::Watermark;
 use allocate::Allocator;
 pub(crate) use append::{Refused, code_of};
 pub(crate) use read::Snapshot;
+pub(crate) use replica::Stamped;
 
 #[derive(Debug)]
 pub(crate) struct CommitLog {
@@ -36,8 +40,8 @@ pub(crate) struct CommitLog {
     /// Everything before this is written; with the store time of the last record before it.
     end: AtomicI64,
     end_timestamp: AtomicI64,
-    /// Everything before this is on disk.
-    flushed: AtomicI64,
+    /// How far it is on disk, and who waits for that; moved while `syncing` is held.
+    on_disk: Watermark,
     flushed_timestamp: AtomicI64,
     /// One sync at a time. Who waited to flush finds the work done.
     syncing: Mutex<Syncs>,
@@ -78,7 +82,14 @@ pub(crate) struct Recovered {
 }
 
 impl CommitLog {
-    pub(crate) fn new(dir: PathBuf, file_bytes: u64, files: Arc<dyn Files>, found: Recovered) -> Self {
+    /// `sync_timeout`: longest wait for the disk.
+    pub(crate) fn new(
+        dir: PathBuf,
+        file_bytes: u64,
+        sync_timeout: Duration,
+        files: Arc<dyn Files>,
+        found: Recovered,
+    ) -> Self {
         let end = found.tail.end();
         let segments = found.sealed.into_iter().chain([Arc::clone(found.tail.file())]).collect();
         Self {
@@ -90,7 +101,7 @@ impl CommitLog {
             stuck: AtomicBool::new(false),
             end: AtomicI64::new(end),
             end_timestamp: AtomicI64::new(found.timestamp.0),
-            flushed: AtomicI64::new(end),
+            on_disk: Watermark::new(end, sync_timeout),
             flushed_timestamp: AtomicI64::new(found.timestamp.0),
             syncing: Mutex::default(),
         }
@@ -111,7 +122,12 @@ impl CommitLog {
     }
 
     pub(crate) fn flushed(&self) -> i64 {
-        self.flushed.load(Ordering::Acquire)
+        self.on_disk.confirmed().0
+    }
+
+    /// How far it is on disk, and who waits for that.
+    pub(crate) fn on_disk(&self) -> &Watermark {
+        &self.on_disk
     }
 
     pub(crate) fn flushed_timestamp(&self) -> Timestamp {

@@ -32,6 +32,11 @@ impl Snapshot {
         self.0.first().map_or(0, |file| file.start())
     }
 
+    /// First byte of the file behind the one that holds `offset`.
+    pub(crate) fn end_of_file(&self, offset: i64) -> Option<i64> {
+        self.locate(offset).map(|(file, _)| file.start() + file.len() as i64)
+    }
+
     /// The file that holds `offset`, and where in it.
     pub(crate) fn locate(&self, offset: i64) -> Option<(&Arc<MappedFile>, usize)> {
         let first = self.0.first()?;

@@ -139,6 +139,13 @@ impl Writer {
         Ok(Self { file: Arc::new(MappedFile { path: path.to_owned(), start, file, map, readable }), position })
     }
 
+    /// Goes back to `position` in a file that was written to already. What lies behind it must never have been confirmed: only
+    /// who brings it to other brokers can have slices of it, and they find out by its checksum that it has changed.
+    pub(crate) fn resume(file: Arc<MappedFile>, position: usize) -> Self {
+        file.readable.store(position, Ordering::Release);
+        Self { file, position }
+    }
+
     pub(crate) fn file(&self) -> &Arc<MappedFile> {
         &self.file
     }

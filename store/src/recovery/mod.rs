@@ -7,6 +7,7 @@ mod rebuild;
 mod scan;
 
 use std::fs::OpenOptions;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,11 +19,12 @@ use crate::checkpoint::Checkpoint;
 use crate::commit_log::Recovered;
 use crate::config::StoreConfig;
 use crate::consume_queue::{Distrust, LastExit, LogEnds, Queue, Queues, Roster, Unit, roster};
-use crate::dispatch::Progress;
+use crate::dispatch::{Progress, QueueEntry};
 use crate::error::StoreError;
 use crate::io::Files;
 use crate::mmap::{MappedFile, Writer};
 use crate::parallel::in_parts;
+use crate::raft::{EntryWalk, Places};
 use crate::segments;
 use rebuild::Rebuild;
 use scan::Check;
@@ -58,12 +60,26 @@ pub struct RecoveryReport {
 pub(crate) struct Opened {
     pub(crate) log: Recovered,
     pub(crate) queues: Queues,
+    /// How far the queues are; what is confirmed ends there, too.
     pub(crate) progress: Progress,
+    /// Of a Raft log.
+    pub(crate) entries: Option<Places>,
+    /// What queues get of entries that a group has not agreed on, as far as is known, with the times of these.
+    pub(crate) undecided: Vec<(QueueEntry, Timestamp)>,
     pub(crate) report: RecoveryReport,
+}
+
+/// What a store is opened as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Alone,
+    /// Its log is a Raft log.
+    Raft,
 }
 
 /// Opens log and queues. The caller holds the store's lock.
 pub(crate) fn open(
+    kind: Kind,
     config: &StoreConfig,
     files: &dyn Files,
     checkpoint: &Checkpoint,
@@ -103,7 +119,11 @@ pub(crate) fn open(
         let of_parts = in_parts(&all, load).map_err(queue_io("read"))?;
         newest = of_parts.into_iter().flatten().max_by_key(|unit| unit.physical);
     }
-    let from = scan::start(&log, newest, checkpoint, clean);
+    let mut from = scan::start(&log, newest, checkpoint, clean);
+    if kind == Kind::Raft {
+        // Amid an entry, nobody could tell where it ends.
+        from = from.start_of_file();
+    }
     if !clean {
         let vouched = from.offset(&log).max(checkpoint.queues_end());
         let distrust = |part: &[Arc<Queue>]| part.iter().try_for_each(|queue| queue.distrust(vouched));
@@ -115,8 +135,33 @@ pub(crate) fn open(
         (false, true) => Check::Body,
         (false, false) => Check::Nothing,
     };
-    let scanned =
-        scan::walk(&log, from, check, |message| rebuild.apply(message, from.is_start())).map_err(queue_io("write"))?;
+    let committed = newest.map_or(0, Unit::end);
+    let mut entries = (kind == Kind::Raft).then(|| EntryWalk::new(&log, from.file(), committed));
+    let mut undecided: Vec<(QueueEntry, Timestamp)> = Vec::new();
+    let mut progress = Progress { last: 0, end: committed.min(from.offset(&log)), timestamp: Timestamp(0) };
+    let mut scanned = scan::walk(&log, from, check, |message| {
+        if let Some(entries) = &mut entries {
+            if entries.visit(message)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            if !entries.is_committed() {
+                let entry = QueueEntry::of(message, &queues, config);
+                undecided.extend(entry.map(|entry| (entry, message.store_timestamp)));
+                return Ok(ControlFlow::Continue(()));
+            }
+        }
+        let (last, timestamp) = (message.physical_offset.0, message.store_timestamp);
+        progress = Progress { last, end: last + message.size as i64, timestamp };
+        rebuild.apply(message, from.is_start()).map_err(queue_io("write"))?;
+        Ok::<_, StoreError>(ControlFlow::Continue(()))
+    })?;
+    let entries = entries.map(|entries| {
+        let (places, end) = entries.finish(scanned.end);
+        scanned.end = end;
+        undecided.retain(|(entry, _)| entry.unit.physical < end);
+        progress.end = progress.end.min(end);
+        places
+    });
     report.rebuilt_queues = rebuild.fill_gaps(&log, scanned.end).map_err(queue_io("write"))?;
     report.scanned_from = PhysicalOffset(from.offset(&log));
     report.scanned_bytes = (scanned.end - report.scanned_from.0) as u64;
@@ -142,9 +187,11 @@ pub(crate) fn open(
     };
     report.cut_entries = in_parts(&queues.all(), settle)?.into_iter().sum();
     let log = settle_log(&dir, config, files, log, &scanned, clean && report.cut_bytes == 0)?;
-    let progress = Progress { last: scanned.last, end: scanned.end, timestamp: log.timestamp };
+    if kind == Kind::Alone {
+        progress = Progress { last: scanned.last, end: scanned.end, timestamp: log.timestamp };
+    }
     report.took = began.elapsed();
-    Ok(Opened { log, queues, progress, report })
+    Ok(Opened { log, queues, progress, entries, undecided, report })
 }
 
 /// The queues as the last stop noted them, with the newest of their entries, if nothing has changed since.

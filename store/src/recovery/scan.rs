@@ -1,6 +1,7 @@
 //! Walking the log record by record.
 
-use std::io;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use remoting::types::Timestamp;
@@ -19,6 +20,16 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Number of its file.
+    pub(super) fn file(self) -> usize {
+        self.index
+    }
+
+    /// The start of its file.
+    pub(super) fn start_of_file(self) -> Self {
+        Self { within: 0, ..self }
+    }
+
     pub(super) const START: Self = Self { index: 0, within: 0 };
 
     /// Nothing lies before it.
@@ -88,7 +99,8 @@ pub(super) fn end_after(log: &[Arc<MappedFile>], last: i64) -> Option<(Option<Un
     let within = usize::try_from(last - log[index].start()).ok()?;
     let size = StoredMessage::parse(log[index].readable().get(within..)?).ok().map(|message| message.size);
     let unit = size.map(|size| Unit { physical: last, size: size as i32, code: 0 });
-    let walked = walk(log, Place { index, within }, Check::Nothing, |_| Ok(())).ok()?;
+    let walked =
+        walk(log, Place { index, within }, Check::Nothing, |_| Ok::<_, Infallible>(ControlFlow::Continue(()))).ok()?;
     Some((unit, walked.end))
 }
 
@@ -135,18 +147,18 @@ fn check_whole(message: &StoredMessage<'_>, behind: &[u8]) -> Result<(), Mismatc
     if ends_in_free_space && behind.iter().take(8).all(|byte| *byte == 0) { Err(Mismatch::Torn) } else { Ok(()) }
 }
 
-/// Walks from `from` to the first bytes that are no record, calling `each` for every one that is.
+/// Walks from `from` to the first bytes that are no record, calling `each` for every one that is; or until that breaks off.
 ///
 /// Zeros, a wrong magic, fields that do not add up or, with `check`, a wrong checksum end the log there.
 ///
 /// # Errors
 /// Those of `each`.
-pub(super) fn walk(
+pub(super) fn walk<E>(
     log: &[Arc<MappedFile>],
     from: Place,
     check: Check,
-    mut each: impl FnMut(&StoredMessage<'_>) -> io::Result<()>,
-) -> io::Result<Scanned> {
+    mut each: impl FnMut(&StoredMessage<'_>) -> Result<ControlFlow<()>, E>,
+) -> Result<Scanned, E> {
     let start = from.offset(log);
     let mut scanned = Scanned { from: start, end: start, last: start, ..Scanned::default() };
     let Place { index, mut within } = from;
@@ -168,7 +180,9 @@ pub(super) fn walk(
                 note_end(scanned.end, &bytes[within..], &error);
                 return Ok(scanned);
             }
-            each(&message)?;
+            if each(&message)?.is_break() {
+                return Ok(scanned);
+            }
             within += message.size;
             scanned.records += 1;
             scanned.last = scanned.end;

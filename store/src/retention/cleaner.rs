@@ -164,6 +164,7 @@ impl Shared {
     /// The file could not be looked at or removed, and stays.
     pub(crate) fn delete_first_log_file(&self, written_before: Option<i64>) -> io::Result<Option<Arc<MappedFile>>> {
         let settled = self.log.flushed().min(self.dispatch.dispatched());
+        let settled = self.raft.as_ref().map_or(settled, |raft| settled.min(raft.released()));
         let Some(file) = self.log.first_of_several() else { return Ok(None) };
         let written = file.written_at()?;
         if file.start() + file.len() as i64 > settled || written_before.is_some_and(|before| written > before) {
@@ -172,6 +173,9 @@ impl Shared {
         self.disk.remove_file(file.path())?;
         self.disk.sync_dir(self.log.dir())?;
         self.log.forget_first(&file);
+        if let Some(raft) = &self.raft {
+            raft.purge(self.log.min());
+        }
         Ok(Some(file))
     }
 }

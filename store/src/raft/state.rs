@@ -1,0 +1,237 @@
+//! What a store that is a Raft log knows of its entries, beside the bytes.
+
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use remoting::types::{PhysicalOffset, Timestamp};
+
+use super::control::{Control, EntryId, EntryKind};
+use super::places::{Found, Place, Places};
+use super::recover;
+use crate::commit_log::Snapshot;
+use crate::error::AppendError;
+
+pub(crate) struct RaftState {
+    /// Changed under the append lock only.
+    head: Mutex<Head>,
+    places: RwLock<Places>,
+    committed_at_open: Option<EntryId>,
+    /// Retention may delete files that end before this.
+    released: AtomicI64,
+    /// Control records end with a checksum over all of them.
+    record_crc: bool,
+}
+
+/// Who may append.
+#[derive(Default)]
+struct Head {
+    last: Option<EntryId>,
+    reign: Option<Reign>,
+}
+
+/// Is told of every entry, in order, while the append lock is held.
+pub(crate) type Tell = Box<dyn Fn(EntryId) + Send>;
+
+/// While this broker leads, it makes entries of what is appended.
+struct Reign {
+    term: u64,
+    node: u32,
+    tell: Tell,
+}
+
+impl std::fmt::Debug for RaftState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RaftState").field("last", &self.head.lock().last).finish_non_exhaustive()
+    }
+}
+
+impl RaftState {
+    /// `committed`: what lies before was committed.
+    pub(crate) fn new(places: Places, committed: i64, record_crc: bool) -> Self {
+        let last = places.last().map(|place| place.id);
+        let committed_at_open = recover::last_before(&places, committed);
+        Self {
+            head: Mutex::new(Head { last, reign: None }),
+            places: RwLock::new(places),
+            committed_at_open,
+            released: AtomicI64::new(0),
+            record_crc,
+        }
+    }
+
+    pub(crate) fn committed_at_open(&self) -> Option<EntryId> {
+        self.committed_at_open
+    }
+
+    pub(crate) fn last(&self) -> Option<EntryId> {
+        self.head.lock().last
+    }
+
+    pub(crate) fn first_index(&self) -> Option<u64> {
+        self.places.read().first_index()
+    }
+
+    /// The place of entry `index`, looked up in the log if it is an old one.
+    pub(crate) fn place(&self, log: &Snapshot, index: u64) -> Option<Place> {
+        let found = self.places.read().find(index);
+        let mut at = match found {
+            Found::Place(place) => return Some(place),
+            Found::Before(at) => at,
+            Found::Nothing => return None,
+        };
+        loop {
+            let place = Place::find(log, at)?;
+            if place.id.index >= index {
+                return (place.id.index == index).then_some(place);
+            }
+            at = place.end();
+        }
+    }
+
+    /// The entry behind this one.
+    pub(crate) fn place_after(&self, log: &Snapshot, place: &Place) -> Option<Place> {
+        match self.places.read().find(place.id.index + 1) {
+            Found::Place(next) => Some(next),
+            Found::Before(_) => Place::find(log, place.end()),
+            Found::Nothing => None,
+        }
+    }
+
+    /// Begins a reign: from now on appends make entries, the first of them behind `last`.
+    ///
+    /// # Errors
+    /// The log ends with another entry: it was written to since.
+    pub(crate) fn lead(&self, last: EntryId, term: u64, node: u32, tell: Tell) -> Result<(), Option<EntryId>> {
+        let mut head = self.head.lock();
+        if head.last != Some(last) {
+            return Err(head.last);
+        }
+        head.reign = Some(Reign { term, node, tell });
+        Ok(())
+    }
+
+    /// Ends the reign, if there is one: appends are refused.
+    pub(crate) fn follow(&self) {
+        self.head.lock().reign = None;
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.head.lock().reign.is_some()
+    }
+
+    /// For the appender, who holds the append lock.
+    ///
+    /// # Errors
+    /// This broker does not lead.
+    pub(crate) fn seal(&self) -> Result<Sealing<'_>, AppendError> {
+        let head = self.head.lock();
+        if head.reign.is_none() {
+            return Err(AppendError::NotLeader);
+        }
+        Ok(Sealing { state: self, head, made: Vec::new(), control: Vec::new() })
+    }
+
+    pub(crate) fn control_bytes(&self) -> usize {
+        Control::len(self.record_crc)
+    }
+
+    pub(crate) fn record_crc(&self) -> bool {
+        self.record_crc
+    }
+
+    /// Notes entries that were written, under the append lock.
+    pub(crate) fn note(&self, made: &[(Place, bool)]) {
+        let mut places = self.places.write();
+        for (place, starts_file) in made {
+            places.push(*place, *starts_file);
+        }
+        if let Some((place, _)) = made.last() {
+            self.head.lock().last = Some(place.id);
+        }
+    }
+
+    /// Forgets the entries from `index` on, under the append lock. `log` still has those before it.
+    ///
+    /// # Errors
+    /// The log has no entry where one was marked.
+    pub(crate) fn cut(&self, log: &Snapshot, index: u64) -> io::Result<()> {
+        let mut places = self.places.write();
+        places.cut(index);
+        if places.last().is_none()
+            && let Some(mut at) = places.last_mark()
+        {
+            // Nothing of the newest is left: those before them are the newest now.
+            loop {
+                let place = Place::find(log, at).ok_or_else(|| io::Error::other("an entry of the Raft log is gone"))?;
+                at = place.end();
+                let is_last = place.id.index + 1 == index;
+                places.know(place);
+                if is_last {
+                    break;
+                }
+            }
+        }
+        let last = places.last().map(|place| place.id);
+        let mut head = self.head.lock();
+        (head.last, head.reign) = (last, None);
+        Ok(())
+    }
+
+    /// Up to where the group needs nothing of the log any more.
+    pub(crate) fn released(&self) -> i64 {
+        self.released.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn release(&self, before: i64) {
+        self.released.fetch_max(before, Ordering::AcqRel);
+    }
+
+    /// Forgets what lay before `at`: its files are gone.
+    pub(crate) fn purge(&self, at: i64) {
+        self.places.write().purge(at);
+    }
+}
+
+/// Entries being made of one batch.
+pub(crate) struct Sealing<'a> {
+    state: &'a RaftState,
+    head: MutexGuard<'a, Head>,
+    made: Vec<(Place, bool)>,
+    /// The control record of the next entry.
+    control: Vec<u8>,
+}
+
+impl Sealing<'_> {
+    /// Bytes before the messages of each entry.
+    pub(crate) fn control_bytes(&self) -> usize {
+        self.state.control_bytes()
+    }
+
+    /// The control record of an entry with these records, which lies at `at`.
+    pub(crate) fn seal(&mut self, at: i64, records: &[u8], count: usize, now: Timestamp, starts_file: bool) -> &[u8] {
+        let reign = self.head.reign.as_ref().expect("only who leads seals");
+        let before = self.made.last().map(|(place, _)| place.id).or(self.head.last);
+        let index = before.map_or(0, |last| last.index + 1);
+        let id = EntryId { index, term: reign.term, node: reign.node };
+        self.control.clear();
+        Control::before(id, records, count).encode(&mut self.control, PhysicalOffset(at), now, self.state.record_crc);
+        let bytes = self.control.len() + records.len();
+        self.made.push((Place { id, kind: EntryKind::Messages, at, bytes }, starts_file));
+        &self.control
+    }
+
+    /// They are written: notes them, and tells.
+    pub(crate) fn publish(mut self) {
+        let mut places = self.state.places.write();
+        for (place, starts_file) in &self.made {
+            places.push(*place, *starts_file);
+            self.head.last = Some(place.id);
+        }
+        drop(places);
+        let reign = self.head.reign.as_ref().expect("only who leads seals");
+        for (place, _) in &self.made {
+            (reign.tell)(place.id);
+        }
+    }
+}

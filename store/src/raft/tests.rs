@@ -1,0 +1,326 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc;
+
+use parking_lot::Mutex;
+use remoting::types::{Clock, Host, QueueOffset, Timestamp};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::StoreConfig;
+use crate::message::Message;
+use crate::read::{Everything, ReadRequest};
+use crate::store::Store;
+use crate::testing::MortalDisk;
+
+const TOPICS: [&str; 2] = ["T", "U"];
+const FILE_BYTES: u64 = 4096;
+
+fn config(root: &Path) -> StoreConfig {
+    let mut config = StoreConfig::new(root);
+    config.commit_log_file_bytes = FILE_BYTES;
+    config.consume_queue_file_bytes = 200;
+    (config.index.slots, config.index.entries) = (10, 20);
+    config
+}
+
+/// A member of a group, and what it was told of its entries.
+struct Member {
+    folder: TempDir,
+    store: Arc<Store>,
+    log: RaftLog,
+    told: Arc<Mutex<Vec<EntryId>>>,
+}
+
+impl Member {
+    fn new() -> Self {
+        Self::open(tempfile::tempdir().unwrap())
+    }
+
+    fn open(folder: TempDir) -> Self {
+        let (store, log, _) = Store::open_raft(config(folder.path()), Clock::fixed(Timestamp(1000))).unwrap();
+        Self { folder, store, log, told: Arc::default() }
+    }
+
+    fn reopen(self) -> Self {
+        let Self { folder, store, log, .. } = self;
+        store.close().unwrap();
+        drop((store, log));
+        Self::open(folder)
+    }
+
+    /// Takes the lead with a blank entry.
+    fn lead(&self, term: u64, node: u32) {
+        let id = EntryId { index: self.log.last().map_or(0, |last| last.index + 1), term, node };
+        self.log.append_alone(id, EntryKind::Blank, &[]).unwrap();
+        let told = Arc::clone(&self.told);
+        self.log.lead(id, term, node, move |entry| told.lock().push(entry)).unwrap();
+    }
+
+    /// Appends messages of so many bytes, in turn to all queues.
+    fn send(&self, lens: &[usize]) -> Result<PhysicalOffset, AppendError> {
+        let mut batch = self.store.batch();
+        for (number, len) in lens.iter().enumerate() {
+            let (topic, body) = (TopicName::new(TOPICS[number % 2]), vec![b'x'; *len]);
+            let host = Host { ip: [127, 0, 0, 1].into(), port: 1 };
+            batch.push(&Message::new(&topic, QueueId(0), &body, host)).unwrap();
+        }
+        Ok(self.store.append(&mut batch)?.end)
+    }
+
+    fn last_index(&self) -> u64 {
+        self.log.last().unwrap().index
+    }
+
+    /// Takes from another what it has more, up to entry `to`.
+    fn copy(&self, from: &Self, to: u64) {
+        let next = self.log.last().map_or(0, |last| last.index + 1);
+        for entry in from.log.read(next, to + 1, usize::MAX) {
+            self.log.append_entries(&[Entry::parse(entry.bytes).unwrap()]).unwrap();
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let end = self.store.max_physical_offset().0 as usize;
+        let mut bytes = Vec::new();
+        for start in (0..end as u64).step_by(FILE_BYTES as usize) {
+            bytes.extend(std::fs::read(self.folder.path().join(format!("commitlog/{start:020}"))).unwrap());
+        }
+        bytes.truncate(end);
+        bytes
+    }
+
+    /// The bodies' lengths that readers see.
+    fn seen(&self) -> BTreeMap<&'static str, Vec<usize>> {
+        TOPICS.into_iter().map(|topic| (topic, seen(&self.store, topic))).collect()
+    }
+}
+
+fn seen(store: &Store, topic: &str) -> Vec<usize> {
+    let topic = TopicName::new(topic);
+    let mut lens = Vec::new();
+    loop {
+        let offset = QueueOffset(lens.len() as i64);
+        let request = ReadRequest { topic: &topic, queue_id: QueueId(0), offset, max_messages: 32, max_bytes: 1 << 20 };
+        let outcome = store.read(&request, &Everything);
+        if outcome.count == 0 {
+            return lens;
+        }
+        for chunk in outcome.messages {
+            let mut rest = &chunk[..];
+            while let Ok(message) = StoredMessage::parse(rest) {
+                assert_eq!(message.queue_offset.0, lens.len() as i64, "without gaps");
+                lens.push(message.body.len());
+                rest = &rest[message.size..];
+            }
+        }
+    }
+}
+
+#[test]
+fn members_have_the_same_bytes_at_the_same_places_and_show_what_is_agreed_on() {
+    let (leader, follower) = (Member::new(), Member::new());
+    leader.lead(1, 1);
+    for round in 0..30 {
+        leader.send(&[100 + round, 200, 300]).unwrap();
+        leader.send(&[10]).unwrap();
+    }
+    assert!(leader.store.max_physical_offset().0 > 3 * FILE_BYTES as i64, "several files");
+    let last = leader.last_index();
+    assert_eq!(leader.told.lock().iter().map(|id| id.index).collect::<Vec<_>>(), (1..=last).collect::<Vec<_>>());
+    follower.copy(&leader, last);
+    assert_eq!(leader.bytes(), follower.bytes());
+    assert_eq!(follower.log.last(), leader.log.last());
+    assert_eq!(follower.seen()["T"], [0; 0], "not agreed on yet");
+    leader.log.confirm(last);
+    follower.log.confirm(20);
+    assert_eq!(leader.seen()["T"].len(), 90);
+    let seen = follower.seen();
+    assert!(!seen["T"].is_empty() && leader.seen()["T"].starts_with(&seen["T"]) && seen["T"].len() < 90);
+    follower.log.confirm(last);
+    assert_eq!(leader.seen(), follower.seen());
+}
+
+#[test]
+fn only_the_leader_takes_messages_and_who_waits_hears_of_its_end() {
+    let member = Member::new();
+    assert!(matches!(member.send(&[1]), Err(AppendError::NotLeader)));
+    member.lead(1, 1);
+    let end = member.send(&[1]).unwrap();
+    let (sender, answers) = mpsc::channel();
+    let sender_two = sender.clone();
+    member.store.when_confirmed(end, Box::new(move |what| sender.send(what).unwrap()));
+    assert!(answers.try_recv().is_err(), "written is not agreed on");
+    member.log.confirm(1);
+    assert_eq!(answers.recv(), Ok(Confirmation::Confirmed));
+    let end = member.send(&[1]).unwrap();
+    member.store.when_confirmed(end, Box::new(move |what| sender_two.send(what).unwrap()));
+    member.log.follow();
+    assert_eq!(answers.recv(), Ok(Confirmation::Failed));
+    assert!(matches!(member.send(&[1]), Err(AppendError::NotLeader)));
+    let last = member.log.last().unwrap();
+    let other = EntryId { index: last.index - 1, ..last };
+    assert_eq!(member.log.lead(other, 2, 1, |_| ()), Err(Some(last)), "the log went on since");
+}
+
+#[test]
+fn what_was_not_agreed_on_is_taken_back() {
+    let (old, new) = (Member::new(), Member::new());
+    old.lead(1, 1);
+    old.send(&[100, 100]).unwrap();
+    let agreed = old.last_index();
+    new.copy(&old, agreed);
+    // The old leader goes on alone, over several files.
+    for _ in 0..20 {
+        old.send(&[500, 600, 700]).unwrap();
+    }
+    new.lead(2, 2);
+    new.send(&[7, 8, 9]).unwrap();
+    old.log.confirm(agreed);
+    assert!(old.log.append_entries(&new.log.read(agreed + 1, 100, usize::MAX)).is_err(), "another entry is there");
+    old.log.truncate(agreed + 1).unwrap();
+    assert!(matches!(old.send(&[1]), Err(AppendError::NotLeader)), "the reign is over");
+    old.copy(&new, new.last_index());
+    assert_eq!(old.bytes(), new.bytes());
+    assert_eq!(std::fs::read_dir(old.folder.path().join("commitlog")).unwrap().count(), 1, "later files are gone");
+    for member in [&old, &new] {
+        member.log.confirm(new.last_index());
+        assert_eq!(member.seen(), BTreeMap::from([("T", vec![100, 7, 9]), ("U", vec![100, 8])]));
+    }
+    let error = old.log.truncate(agreed).unwrap_err().to_string();
+    assert_eq!(error, format!("entry {agreed} was confirmed: it cannot be taken back"));
+}
+
+#[test]
+fn entries_that_do_not_continue_the_log_are_refused() {
+    let (leader, follower) = (Member::new(), Member::new());
+    leader.lead(3, 1);
+    leader.send(&[100]).unwrap();
+    leader.send(&[100]).unwrap();
+    let entries = leader.log.read(0, 10, usize::MAX);
+    let check = |entries: &[Entry], words: &str| {
+        let refused = follower.log.append_entries(entries).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+        assert_eq!(follower.store.max_physical_offset(), PhysicalOffset(0));
+    };
+    check(&entries[1..2], "cannot follow None");
+    check(&[entries[0].clone(), entries[2].clone()], "cannot follow Some");
+    let mut wrong = entries[1].bytes.to_vec();
+    *wrong.last_mut().unwrap() ^= 1;
+    check(&[entries[0].clone(), Entry { bytes: wrong.into(), ..entries[1].clone() }], "checksum");
+    let short = entries[1].bytes.slice(..entries[1].bytes.len() - 1);
+    check(&[entries[0].clone(), Entry { bytes: short, ..entries[1].clone() }], "another length");
+    assert!(Entry::parse(Bytes::from_static(b"nothing")).is_err());
+    follower.log.append_entries(&entries).unwrap();
+    assert_eq!(follower.log.read(0, 2, 1).len(), 1, "at least one");
+    assert_eq!(follower.log.read(0, 3, usize::MAX).len(), 3);
+}
+
+#[test]
+fn a_restart_knows_what_was_agreed_on_and_keeps_the_rest_for_the_group() {
+    let member = Member::new();
+    member.lead(1, 1);
+    for round in 0..20 {
+        member.send(&[300, 300 + round]).unwrap();
+    }
+    member.log.confirm(10);
+    let (seen, last, bytes) = (member.seen(), member.log.last(), member.bytes());
+    let member = member.reopen();
+    assert_eq!((member.seen(), member.log.last(), member.bytes()), (seen, last, bytes));
+    assert_eq!(member.log.committed_at_open().map(|id| id.index), Some(10));
+    assert_eq!(member.log.first_index(), Some(0));
+    assert_eq!(
+        (0..=20).map(|index| member.log.id_of(index).unwrap().index).collect::<Vec<_>>(),
+        (0..=20).collect::<Vec<_>>()
+    );
+    assert!(member.log.id_of(21).is_none());
+    // One goes on where the other stopped.
+    member.lead(2, 1);
+    member.send(&[1, 2]).unwrap();
+    member.log.confirm(member.last_index());
+    assert_eq!(member.seen()["T"], [vec![300; 20], vec![1]].concat());
+}
+
+#[test]
+fn an_ordinary_broker_opens_it_but_not_the_other_way_round() {
+    let member = Member::new();
+    member.lead(1, 1);
+    member.send(&[1, 2, 3]).unwrap();
+    member.log.confirm(1);
+    let Member { folder, store, log, .. } = member;
+    drop((store, log));
+    let (store, _) = Store::open(config(folder.path()), Clock::fixed(Timestamp(1000))).unwrap();
+    assert_eq!(seen(&store, "T"), [1, 3]);
+    assert!(store.queues("rmq_sys_raft").is_empty(), "nobody sees the control records");
+    let mut batch = store.batch();
+    let (topic, host) = (TopicName::new("T"), Host { ip: [127, 0, 0, 1].into(), port: 1 });
+    batch.push(&Message::new(&topic, QueueId(0), b"abcd", host)).unwrap();
+    assert_eq!(store.append(&mut batch).unwrap().positions[0].queue_offset, QueueOffset(2));
+    drop(store);
+    let refused = Store::open_raft(config(folder.path()), Clock::fixed(Timestamp(1000))).unwrap_err().to_string();
+    assert!(refused.contains("records follow that are in no entry"), "{refused}");
+}
+
+/// A life of a member on a disk that dies: leads, sends, is corrected by another. Whether it died.
+fn life(disk: &MortalDisk) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::fixed(Timestamp(1000));
+    // Everything that was ever written, entry by entry: what is found must be a beginning of one of them.
+    let mut written: Vec<Vec<EntryId>> = vec![Vec::new()];
+    let (mut confirmed, mut died) = (0, true);
+    if let Ok((store, log, _)) = disk.open_raft(config(folder.path()), clock.clone()) {
+        let member = Member { folder: tempfile::tempdir().unwrap(), store, log, told: Arc::default() };
+        let other = Member::new();
+        let mut live = || -> Result<(), StampedError> {
+            let id = EntryId { index: 0, term: 1, node: 1 };
+            member.log.append_alone(id, EntryKind::Blank, &[])?;
+            written[0].push(id);
+            let told = Arc::clone(&member.told);
+            member.log.lead(id, 1, 1, move |entry| told.lock().push(entry)).unwrap();
+            for round in 0..6 {
+                let sent = member.send(&[100 + round, 500, 900]);
+                written[0].extend(member.told.lock().drain(..));
+                sent?;
+            }
+            member.log.confirm(3);
+            confirmed = 4;
+            other.copy(&member, 4);
+            other.lead(2, 2);
+            other.send(&[50, 60]).unwrap();
+            other.send(&[700, 800]).unwrap();
+            member.log.truncate(5)?;
+            written.push(written[0][..5].to_vec());
+            for entry in other.log.read(5, 100, usize::MAX) {
+                let id = entry.id;
+                member.log.append_entries(&[entry])?;
+                written[1].push(id);
+            }
+            Ok(())
+        };
+        let lived = live();
+        assert!(disk.is_dead() || lived.is_ok(), "{lived:?}");
+        let Member { store, log, .. } = member;
+        drop(log);
+        died = disk.is_dead();
+        disk.kill(store);
+    }
+    let (store, log, _) = Store::open_raft(config(folder.path()), clock).unwrap();
+    let found: Vec<EntryId> = (0..).map_while(|index| log.id_of(index)).collect();
+    assert!(written.iter().any(|written| written.starts_with(&found)), "{found:?} of {written:?}");
+    // Without a loss of power, what was written is there, but while it is being taken back.
+    assert!(found.len() >= written.last().unwrap().len().min(confirmed), "{found:?}");
+    let member = Member { folder, store, log, told: Arc::default() };
+    member.lead(9, 1);
+    member.send(&[1, 2]).unwrap();
+    member.log.confirm(member.last_index());
+    assert_eq!(member.seen()["T"].last(), Some(&1));
+    died
+}
+
+#[test]
+fn a_kill_at_any_change_leaves_whole_entries() {
+    for new in [MortalDisk::after, MortalDisk::amid] {
+        let deaths = (0..10_000).take_while(|changes| life(&new(*changes))).count();
+        assert!((20..10_000).contains(&deaths), "{deaths} places to die at");
+    }
+}
