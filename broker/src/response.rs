@@ -143,6 +143,7 @@ impl IntoResponse for PutError {
                 | IllegalMessage::TopicTooLong { .. }
                 | IllegalMessage::TopicName
                 | IllegalMessage::QueueId(_)
+                | IllegalMessage::LightQueue { .. }
                 | IllegalMessage::BadBatch { .. },
             ) => ResponseCode::MESSAGE_ILLEGAL,
             Self::Timer(err) => err.code(),

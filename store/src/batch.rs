@@ -6,6 +6,7 @@ use remoting::types::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName
 
 use crate::consume_queue::Queue;
 use crate::error::IllegalMessage;
+use crate::light::{Light, Naming};
 use crate::message::properties::{self, name};
 use crate::message::{self, MAX_PROPERTIES_BYTES, MAX_TOPIC_BYTES, Message, Patch, SCHEDULE_TOPIC, Trailer, sys_flag};
 
@@ -21,11 +22,14 @@ pub struct AppendBatch {
     pub(crate) records: Vec<Encoded>,
     pub(crate) queues: Vec<QueueSlot>,
     pub(crate) positions: Vec<Position>,
+    pub(crate) light: Light,
     /// Where the last queue was found; producers go round their queues, so the next one is probably the one behind it.
     last_queue: usize,
     max_message_bytes: usize,
     /// Records end with a checksum over all of them. Java: `enabledAppendPropCRC`.
     record_crc: bool,
+    /// Messages go into the light queues that they name. Java: `enableLmq` and `enableMultiDispatch`.
+    light_queues: bool,
     /// The store that looked up the queues; 0: none yet.
     pub(crate) store: u64,
     /// Stored already: the next push starts afresh.
@@ -95,9 +99,11 @@ impl AppendBatch {
             records: Vec::new(),
             queues: Vec::new(),
             positions: Vec::new(),
+            light: Light::default(),
             last_queue: 0,
             max_message_bytes,
             record_crc: false,
+            light_queues: false,
             store: 0,
             spent: false,
         }
@@ -106,6 +112,15 @@ impl AppendBatch {
     /// The records get a checksum over all of them as their last property.
     pub(crate) fn with_record_crc(self, record_crc: bool) -> Self {
         Self { record_crc, ..self }
+    }
+
+    pub(crate) fn with_light_queues(self, light_queues: bool) -> Self {
+        Self { light_queues, ..self }
+    }
+
+    /// Of records of single messages.
+    pub(crate) fn trailer(&self) -> Trailer {
+        Trailer { inner_batch: None, crc: self.record_crc }
     }
 
     /// Records waiting in the batch.
@@ -128,6 +143,7 @@ impl AppendBatch {
         self.bytes.shrink_to(KEPT_BYTES);
         self.records.clear();
         self.positions.clear();
+        self.light.clear();
         if self.queues.len() > KEPT_QUEUES {
             self.queues.clear();
         }
@@ -139,10 +155,9 @@ impl AppendBatch {
     /// # Errors
     /// The message can never be stored; the batch is as it was.
     pub fn push(&mut self, message: &Message<'_>) -> Result<(), IllegalMessage> {
-        let trailer = Trailer { inner_batch: None, crc: self.record_crc };
-        self.check(message, trailer)?;
+        let naming = self.check_single(message)?;
         self.start_afresh();
-        self.encode(message, trailer, false);
+        self.encode_single(message, naming.as_ref(), false);
         Ok(())
     }
 
@@ -183,13 +198,12 @@ impl AppendBatch {
     ///
     /// Java: `MessageExtEncoder.encode(MessageExtBatch, …)`.
     pub fn push_client_batch(&mut self, common: &Message<'_>, batch_body: &[u8]) -> Result<usize, IllegalMessage> {
-        let trailer = Trailer { inner_batch: None, crc: self.record_crc };
-        self.check(&Message { body: batch_body, properties: "", ..*common }, trailer)?;
+        self.check(&Message { body: batch_body, properties: "", ..*common }, self.trailer())?;
         let mut count = 0;
         // Elements are checked before the first is added, so that a bad one leaves nothing behind.
         for element in message::batch_elements(batch_body) {
             let element = element.map_err(|_| IllegalMessage::BadBatch { index: count })?;
-            self.check(&Message { body: element.body, properties: element.properties, ..*common }, trailer)?;
+            self.check_single(&Message { body: element.body, properties: element.properties, ..*common })?;
             count += 1;
         }
         self.start_afresh();
@@ -201,9 +215,35 @@ impl AppendBatch {
                 prepared_transaction_offset: 0,
                 ..*common
             };
-            self.encode(&message, trailer, index > 0);
+            // It was looked at before.
+            let naming = self.naming(&message).unwrap_or_default();
+            self.encode_single(&message, naming.as_ref(), index > 0);
         }
         Ok(count)
+    }
+
+    fn check_single<'m>(&self, message: &Message<'m>) -> Result<Option<Naming<'m>>, IllegalMessage> {
+        self.check(message, self.trailer())?;
+        let naming = self.naming(message)?;
+        if let Some(naming) = &naming {
+            let bytes = naming.properties_bytes_max() + self.trailer().properties_len("");
+            if bytes > MAX_PROPERTIES_BYTES {
+                return Err(IllegalMessage::PropertiesTooLarge { bytes, max: MAX_PROPERTIES_BYTES });
+            }
+        }
+        Ok(naming)
+    }
+
+    /// What the message says of light queues, if there are such, and it takes a place in queues.
+    fn naming<'m>(&self, message: &Message<'m>) -> Result<Option<Naming<'m>>, IllegalMessage> {
+        if self.light_queues && sys_flag::takes_queue_offset(message.sys_flag) { Naming::of(message) } else { Ok(None) }
+    }
+
+    fn encode_single(&mut self, message: &Message<'_>, naming: Option<&Naming<'_>>, joined: bool) {
+        match naming {
+            Some(naming) => self.encode_shared(message, naming, joined),
+            None => self.encode(message, self.trailer(), joined),
+        }
     }
 
     fn check(&self, message: &Message<'_>, trailer: Trailer) -> Result<(), IllegalMessage> {
@@ -231,7 +271,7 @@ impl AppendBatch {
         }
     }
 
-    fn encode(&mut self, message: &Message<'_>, trailer: Trailer, joined: bool) {
+    pub(crate) fn encode(&mut self, message: &Message<'_>, trailer: Trailer, joined: bool) {
         // Java takes a checksum that came with the message away; there may be one only.
         let cleaned = trailer.crc && properties::get(message.properties, name::CRC32).is_some();
         let cleaned = cleaned.then(|| properties::remove(message.properties, name::CRC32));
@@ -252,7 +292,7 @@ impl AppendBatch {
         });
     }
 
-    fn queue_slot(&mut self, topic: &TopicName, queue_id: QueueId, batches: bool) -> usize {
+    pub(crate) fn queue_slot(&mut self, topic: &TopicName, queue_id: QueueId, batches: bool) -> usize {
         let is_it = |slot: &QueueSlot| slot.queue_id == queue_id && slot.batches == batches && slot.topic == *topic;
         let count = self.queues.len();
         let from_last = (self.last_queue..count).chain(0..self.last_queue.min(count));

@@ -59,6 +59,8 @@ pub struct StoreConfig {
     /// Check that checksum, instead of the body's, of every record that recovery walks over; a record without one ends the
     /// log. Java: `forceVerifyPropCRC`.
     pub require_record_crc: bool,
+    /// Messages go into the light queues that they name, too. Java: `enableLmq` and `enableMultiDispatch`.
+    pub light_queues: bool,
     /// Largest body, and largest encoded body of a batch. Java: `maxMessageSize`.
     pub max_message_bytes: usize,
     /// Delay of level 1, 2, …; decides the deliver time kept in the schedule topic's queues. Java: `messageDelayLevel`.
@@ -138,6 +140,7 @@ impl StoreConfig {
             consume_queue_flush_thorough_interval: Duration::from_secs(60),
             check_crc_on_recover: true,
             append_record_crc: false,
+            light_queues: false,
             require_record_crc: false,
             max_message_bytes: 4 << 20,
             delay_levels: default_delay_levels(),

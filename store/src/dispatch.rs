@@ -15,6 +15,7 @@ use crate::batch::Code;
 use crate::commit_log::code_of;
 use crate::config::StoreConfig;
 use crate::consume_queue::{Gap, Queue, Queues, Unit};
+use crate::light::{self, LIGHT_QUEUE};
 use crate::message::properties::name;
 use crate::message::{StoredMessage, is_folder_name, sys_flag};
 use crate::watermark::Watermark;
@@ -103,12 +104,22 @@ impl QueueEntry {
                 "inner batch in a queue of single messages, left out");
             return None;
         };
-        let unit = Unit {
-            physical: message.physical_offset.0,
-            size: message.size as i32,
-            code: code_of(Code::of(message.topic, message.properties), message.store_timestamp, config),
-        };
-        Some(Self { queue, offset, count, unit })
+        Some(Self { queue, offset, count, unit: unit_of(message, config) })
+    }
+
+    /// What the light queues get that the record is in, too.
+    pub(crate) fn light_of<'a>(
+        message: &StoredMessage<'a>,
+        queues: &'a Queues,
+        config: &StoreConfig,
+    ) -> impl Iterator<Item = Self> + use<'a> {
+        let alone = sys_flag::takes_queue_offset(message.sys_flag) && message.sys_flag & sys_flag::INNER_BATCH == 0;
+        let unit = unit_of(message, config);
+        let places = alone.then(|| light::places(message)).into_iter().flatten();
+        places.map(move |(name, offset)| {
+            let queue = queues.get_or_create(&TopicName::new(name), LIGHT_QUEUE);
+            Self { queue, offset, count: 1, unit }
+        })
     }
 
     /// The offset in its queue of the first message of a record, if it has one.
@@ -127,6 +138,11 @@ impl QueueEntry {
             work.push(&self.queue, self.offset + place, self.unit, stored);
         }
     }
+}
+
+fn unit_of(message: &StoredMessage<'_>, config: &StoreConfig) -> Unit {
+    let code = code_of(Code::of(message.topic, message.properties), message.store_timestamp, config);
+    Unit { physical: message.physical_offset.0, size: message.size as i32, code }
 }
 
 /// Offset of the first message and number of messages of an inner batch, as its broker noted them.

@@ -102,6 +102,10 @@ pub enum IllegalMessage {
     TopicName,
     #[error("queue id {0} is negative")]
     QueueId(i32),
+    #[error(
+        "name {index} of those in INNER_MULTI_DISPATCH is not that of a light queue: %LMQ% and more, without a slash"
+    )]
+    LightQueue { index: usize },
     #[error("message {index} of the batch is malformed")]
     BadBatch { index: usize },
 }

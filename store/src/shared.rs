@@ -114,6 +114,15 @@ impl Shared {
                 slot.queue = Some(self.queues.get_or_create(&slot.topic, slot.queue_id));
             }
         }
+        for at in batch.light.slots() {
+            let slot = &mut batch.queues[at];
+            if slot.queue.is_none() {
+                slot.queue = Some(self.queues.get_or_create(&slot.topic, slot.queue_id));
+            }
+        }
+        if !batch.light.is_empty() {
+            batch.fit();
+        }
         Ok(())
     }
 

@@ -79,6 +79,8 @@ impl Store {
         clock: Clock,
         disk: Arc<dyn Files>,
     ) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
+        // Members that copy records know nothing of light queues. Java's DLedger leaves them out, too.
+        let config = StoreConfig { light_queues: false, ..config };
         let (store, report) = Self::open_as(Kind::Raft, config, clock, disk)?;
         let log = RaftLog::new(Arc::clone(&store.shared));
         Ok((store, log, report))
@@ -212,7 +214,10 @@ impl Store {
 
     /// An empty batch with this store's limits.
     pub fn batch(&self) -> AppendBatch {
-        AppendBatch::new(self.shared.config.max_message_bytes).with_record_crc(self.shared.config.append_record_crc)
+        let config = &self.shared.config;
+        AppendBatch::new(config.max_message_bytes)
+            .with_record_crc(config.append_record_crc)
+            .with_light_queues(config.light_queues)
     }
 
     /// Writes the messages of the batch: all of them, or none.
@@ -252,7 +257,7 @@ impl Store {
                 || shared.may_write(),
             ) {
                 Ok(end) => return Ok(end),
-                Err(Refused::QueueGone) => {}
+                Err(Refused::QueueGone | Refused::LightOffsetsGrew) => {}
                 Err(Refused::Error(error)) => return Err(error),
             }
         }

@@ -4,12 +4,14 @@ mod common;
 #[path = "common/javas.rs"]
 mod javas;
 
+use std::fs;
+
 use common::*;
 use javas::{JavaStore, files};
 use remoting::types::{Clock, PhysicalOffset, QueueId, QueueOffset, TopicName};
 use serde_json::Value;
 use store::message::{StoredMessage, batch_elements, java_hash, properties};
-use store::{Everything, ReadStatus, Store, StoreError};
+use store::{Everything, ReadStatus, Store, StoreConfig, StoreError};
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("{key} in {value}"))
@@ -162,5 +164,27 @@ fn stores_of_other_kinds_are_refused_with_what_to_do() {
         assert!(matches!(&error, StoreError::OtherKind { path, .. } if path.ends_with(folder)), "{error}");
         assert!(error.to_string().contains(advice), "{error}");
         assert!(files(&java.root(), &|name| name != "lock") == all, "a refused store stays as it is");
+    }
+}
+
+/// Java's records say which light queues they are in, and where: those are made again like all others.
+#[test]
+fn light_queues_of_java_are_made_again_from_its_log() {
+    let java = JavaStore::unpack("java-5.5.0-store");
+    let is_light = |value: &&Value| text(value, "topic").starts_with("%LMQ%");
+    for folder in fs::read_dir(java.root().join("consumequeue")).expect("a folder").map(|entry| entry.expect("one")) {
+        if folder.file_name().to_string_lossy().starts_with("%LMQ%") {
+            fs::remove_dir_all(folder.path()).expect("removed");
+        }
+    }
+    fs::write(java.root().join("abort"), "").expect("written");
+    fs::remove_file(java.root().join("checkpoint")).expect("removed");
+    let (store, _) = open(StoreConfig { light_queues: true, ..java.config() });
+    let light: Vec<_> = java.messages().iter().filter(is_light).collect();
+    assert_eq!(light.len(), 15);
+    light.into_iter().for_each(|message| check_message(&store, message));
+    for queue in java.queues().iter().filter(is_light) {
+        let max = store.max_offset(text(queue, "topic"), QueueId(0));
+        assert_eq!(max, Some(QueueOffset(number(queue, "maxOffset"))), "{queue}");
     }
 }

@@ -10,11 +10,12 @@ use remoting::types::{Clock, PhysicalOffset, QueueOffset, Timestamp};
 use tracing::warn;
 
 use super::{CommitLog, Tail};
-use crate::batch::{AppendBatch, Code, Encoded, Position, QueueSlot};
+use crate::batch::{AppendBatch, Code, Encoded, Position};
 use crate::config::StoreConfig;
-use crate::consume_queue::{Queue, Unit};
+use crate::consume_queue::Unit;
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
+use crate::light::{self, queue_of};
 use crate::message::{BLANK_BYTES, MAGIC_BLANK};
 use crate::mmap::Writer;
 use crate::raft::{RaftState, Sealing};
@@ -23,6 +24,8 @@ use crate::raft::{RaftState, Sealing};
 pub(crate) enum Refused {
     /// A queue was deleted since it was looked up: look it up again.
     QueueGone,
+    /// An offset in a light queue has got longer than the room made for it: make more.
+    LightOffsetsGrew,
     Error(AppendError),
 }
 
@@ -46,6 +49,9 @@ impl CommitLog {
         if batch.queues.iter().any(|slot| slot.queue.as_ref().is_some_and(|queue| queue.is_removed())) {
             return Err(Refused::QueueGone);
         }
+        if !batch.light.is_empty() && !batch.is_fit() {
+            return Err(Refused::LightOffsetsGrew);
+        }
         tail.clear(self).map_err(Refused::Error)?;
         let now = clock.now();
         let mut written = Written { tail: &mut tail, log: self, before: Vec::new(), sealing };
@@ -60,14 +66,17 @@ impl CommitLog {
         let sealing = written.publish();
         let end = tail.writer.end();
         dispatch.hand_over(|work| {
-            for (record, position) in batch.records.iter().zip(&batch.positions) {
+            let mut shares = batch.light.shares.iter().peekable();
+            for (at, (record, position)) in batch.records.iter().zip(&batch.positions).enumerate() {
                 for place in 0..i64::from(record.places) {
-                    let unit = Unit {
-                        physical: position.physical_offset.0,
-                        size: record.len as i32,
-                        code: code_of(record.code, now, config),
-                    };
-                    work.push(queue_of(&batch.queues, record), position.queue_offset.0 + place, unit, now);
+                    let unit = unit_of(record, position, now, config);
+                    work.push(queue_of(&batch.queues, record.queue), position.queue_offset.0 + place, unit, now);
+                }
+                if let Some(share) = shares.next_if(|share| share.is_of(at)) {
+                    let unit = unit_of(record, position, now, config);
+                    for (queue, offset) in share.units(&batch.queues, &batch.light.places) {
+                        work.push(queue, offset, unit, now);
+                    }
                 }
             }
         });
@@ -130,15 +139,18 @@ fn together(records: &[Encoded]) -> usize {
     first.len + rest.iter().take_while(|record| record.joined).map(|record| record.len).sum::<usize>()
 }
 
-fn queue_of<'a>(queues: &'a [QueueSlot], record: &Encoded) -> &'a Arc<Queue> {
-    queues[record.queue].queue.as_ref().expect("queues are looked up before the append")
+fn unit_of(record: &Encoded, position: &Position, stored: Timestamp, config: &StoreConfig) -> Unit {
+    let code = code_of(record.code, stored, config);
+    Unit { physical: position.physical_offset.0, size: record.len as i32, code }
 }
 
 fn give_offsets_back(batch: &mut AppendBatch) {
     let stamped = batch.positions.len();
-    for record in batch.records[..stamped].iter().filter(|record| record.places > 0) {
-        queue_of(&batch.queues, record).next.fetch_sub(i64::from(record.places), Ordering::Relaxed);
+    for record in &batch.records[..stamped] {
+        light::give_place_back(&batch.queues, record);
     }
+    let shares = batch.light.shares.iter().take_while(|share| share.is_before(stamped)).count();
+    light::give_light_places_back(&batch.queues, &batch.light.shares[..shares], &batch.light.places);
     batch.positions.clear();
 }
 
@@ -180,7 +192,8 @@ struct Written<'a, 's> {
 impl<'s> Written<'_, 's> {
     /// Stamps the records and writes them with as few calls as there are files.
     fn write(&mut self, batch: &mut AppendBatch, now: Timestamp) -> io::Result<()> {
-        let AppendBatch { bytes, records, queues, positions, .. } = batch;
+        let AppendBatch { bytes, records, queues, positions, light, .. } = batch;
+        let mut shares = light.shares.iter().peekable();
         positions.clear();
         let control_bytes = self.sealing.as_ref().map_or(0, Sealing::control_bytes);
         // The first record that goes into the current file, and where the next one goes.
@@ -195,17 +208,13 @@ impl<'s> Written<'_, 's> {
                 physical = self.tail.writer.end() + control_bytes as i64;
                 left = self.tail.writer.left() - control_bytes;
             }
-            let queue_offset = if record.places > 0 {
-                // Only changed under the append lock, so load and store need not be one step.
-                let next = &queue_of(queues, record).next;
-                let offset = next.load(Ordering::Relaxed);
-                next.store(offset + i64::from(record.places), Ordering::Relaxed);
-                QueueOffset(offset)
-            } else {
-                QueueOffset(0)
-            };
+            let queue_offset = QueueOffset(light::take_place(queues, record));
+            let stored = &mut bytes[record.start..][..record.len];
+            if let Some(share) = shares.next_if(|share| share.is_of(at)) {
+                share.stamp(queues, &mut light.places, stored);
+            }
             let physical_offset = PhysicalOffset(physical);
-            record.patch.apply(&mut bytes[record.start..][..record.len], queue_offset, physical_offset, now);
+            record.patch.apply(stored, queue_offset, physical_offset, now);
             positions.push(Position { physical_offset, queue_offset, store_timestamp: now, size: record.len });
             physical += record.len as i64;
             left -= record.len;

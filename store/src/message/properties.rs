@@ -33,6 +33,10 @@ pub mod name {
     pub const CLUSTER: &str = "CLUSTER";
     pub const INNER_NUM: &str = "INNER_NUM";
     pub const INNER_BASE: &str = "INNER_BASE";
+    /// Names of light queues. Java: `PROPERTY_INNER_MULTI_DISPATCH`.
+    pub const MULTI_DISPATCH: &str = "INNER_MULTI_DISPATCH";
+    /// The offsets of the message there. Java: `PROPERTY_INNER_MULTI_QUEUE_OFFSET`.
+    pub const MULTI_QUEUE_OFFSET: &str = "INNER_MULTI_QUEUE_OFFSET";
     pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
     pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
     /// The client id of the producer that waits for a reply. Java: `PROPERTY_MESSAGE_REPLY_TO_CLIENT`.

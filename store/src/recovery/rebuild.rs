@@ -5,7 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use remoting::types::{QueueId, TopicName};
+use remoting::types::{QueueId, Timestamp, TopicName};
 use tracing::info;
 
 use super::scan::{self, Check, Place};
@@ -13,6 +13,7 @@ use crate::config::StoreConfig;
 use crate::consume_queue::{Gap, Queues};
 use crate::dispatch::QueueEntry;
 use crate::io::Files;
+use crate::light::{self, LIGHT_QUEUE};
 use crate::message::StoredMessage;
 use crate::mmap::MappedFile;
 
@@ -39,18 +40,38 @@ impl<'a> Rebuild<'a> {
         self.added
     }
 
-    /// Puts the record into its queue, unless it is there. `from_start`: the walk saw the whole log, so what lies before
+    /// Puts the record into its queues, unless it is there. `from_start`: the walk saw the whole log, so what lies before
     /// a queue's first record is gone.
     pub(super) fn apply(&mut self, message: &StoredMessage<'_>, from_start: bool) -> io::Result<()> {
         let key = (TopicName::new(message.topic), message.queue_id);
-        if self.behind.contains(&key) {
+        if !self.behind.contains(&key)
+            && let Some(entry) = QueueEntry::of(message, self.queues, self.config)
+        {
+            self.put(key, entry, message.store_timestamp, from_start)?;
+        }
+        if !self.config.light_queues {
             return Ok(());
         }
-        let Some(QueueEntry { queue, offset, count, unit }) = QueueEntry::of(message, self.queues, self.config) else {
-            return Ok(());
-        };
+        let (queues, config) = (self.queues, self.config);
+        for entry in QueueEntry::light_of(message, queues, config) {
+            let key = (TopicName::clone(&entry.queue.topic), LIGHT_QUEUE);
+            if !self.behind.contains(&key) {
+                self.put(key, entry, message.store_timestamp, from_start)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        key: (TopicName, QueueId),
+        entry: QueueEntry,
+        stored: Timestamp,
+        from_start: bool,
+    ) -> io::Result<()> {
+        let QueueEntry { queue, offset, count, unit } = entry;
         let gap = if from_start { Gap::Fill(self.files) } else { Gap::Refuse };
-        let applied = queue.apply(offset, std::iter::repeat_n(unit, count), message.store_timestamp, gap);
+        let applied = queue.apply(offset, std::iter::repeat_n(unit, count), stored, gap);
         self.added += applied.added as u64;
         self.unwritten += applied.added;
         if applied.list {
@@ -71,8 +92,11 @@ impl<'a> Rebuild<'a> {
         info!(queues = behind.len(), "consume queues lack entries: make them again from the start of the log");
         // Records before the place where recovery began are only looked at here, so there is no CRC to end the walk early.
         scan::walk(log, Place::START, Check::Nothing, |message| {
-            let key = (TopicName::new(message.topic), message.queue_id);
-            if message.physical_offset.0 < end && behind.contains(&key) {
+            let is_behind = |topic: &str, queue_id| behind.contains(&(TopicName::new(topic), queue_id));
+            let concerned = is_behind(message.topic, message.queue_id)
+                || self.config.light_queues && light::places(message).any(|(queue, _)| is_behind(queue, LIGHT_QUEUE));
+            // In those of its queues that lack nothing, it is passed over.
+            if message.physical_offset.0 < end && concerned {
                 self.apply(message, true)?;
             }
             Ok::<_, io::Error>(ControlFlow::Continue(()))
