@@ -171,11 +171,13 @@ pub struct Layout {
     pub timer: bool,
     /// The broker's store is on a disk of its own, of so many MiB; containers only.
     pub disk_mib: Option<u32>,
+    /// Whether the broker has light queues.
+    pub light: bool,
 }
 
 impl Layout {
-    /// One name server, `ASYNC_FLUSH`, no timer, no disk of its own.
-    pub const SMALL: Self = Self { name_servers: 1, flush: Flush::Async, timer: false, disk_mib: None };
+    /// One name server, `ASYNC_FLUSH`, no timer, no disk of its own, no light queues.
+    pub const SMALL: Self = Self { name_servers: 1, flush: Flush::Async, timer: false, disk_mib: None, light: false };
 }
 
 /// One server process on its machine.

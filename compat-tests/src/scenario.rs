@@ -167,6 +167,15 @@ impl Run {
         Ok(Consumer(self.start(label, &role).await?))
     }
 
+    /// Starts a consumer of light queues, see `clients/java/ferromq/LightConsumer.java`; `topic` leads to their broker.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn light_consumer(&self, label: &str, group: &str, topic: &str) -> Result<Consumer> {
+        let role = Line::new("light").with("group", group).with("topic", topic);
+        Ok(Consumer(self.start(label, &role).await?))
+    }
+
     /// Runs mqadmin against this cluster.
     ///
     /// # Errors

@@ -10,15 +10,13 @@ use store::Store;
 
 use super::AdminError;
 use crate::topic::TopicTable;
+use crate::topic::validate::LIGHT_PREFIX;
 
 #[derive(Clone)]
 pub(super) struct Cleaning {
     pub(super) topics: Arc<TopicTable>,
     pub(super) store: Arc<Store>,
 }
-
-/// Light queues have no topic of their own.
-const LIGHT_QUEUE_PREFIX: &str = "%LMQ%";
 
 pub(super) fn routes(cleaning: &Arc<Cleaning>, router: &mut Router) {
     router
@@ -65,7 +63,7 @@ impl Handle<DeleteExpiredCommitLog> for Cleaning {
 impl Cleaning {
     fn unused_topics(&self) -> Result<(), AdminError> {
         let unused = self.store.topics().into_iter().filter(|topic| {
-            self.topics.get(topic).is_none() && !self.topics.is_system(topic) && !topic.starts_with(LIGHT_QUEUE_PREFIX)
+            self.topics.get(topic).is_none() && !self.topics.is_system(topic) && !topic.starts_with(LIGHT_PREFIX)
         });
         for topic in unused {
             self.store.delete_topic(&topic)?;

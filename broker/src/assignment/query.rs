@@ -9,6 +9,7 @@ use remoting::body::{
 use remoting::header::NoHeader;
 use remoting::protocol::assignment::QueryAssignment;
 use remoting::router::{Call, Handle, Reply};
+use store::LIGHT_QUEUE;
 
 use super::allocate::Strategy;
 use super::{AssignmentError, Assignments};
@@ -48,7 +49,13 @@ impl Assignments {
 
     /// `None`: the client keeps what it has. Java: `QueryAssignmentProcessor.doLoadBalance`.
     async fn divide(&self, asked: &QueryAssignmentBody, mode: &MessageRequestMode) -> Option<Vec<MessageQueue>> {
-        let queues: Arc<Vec<MessageQueue>> = self.routes.queues(&asked.topic).await?;
+        let queues: Arc<Vec<MessageQueue>> = if self.topics.is_light(&asked.topic) {
+            // No name server knows it.
+            let (topic, broker_name) = (asked.topic.clone(), self.ctx.identity.name.clone());
+            Arc::new(vec![MessageQueue { topic, broker_name, queue_id: LIGHT_QUEUE }])
+        } else {
+            self.routes.queues(&asked.topic).await?
+        };
         let all = || Some(Vec::clone(&queues));
         match asked.message_model {
             MessageModel::Broadcasting => return all(),

@@ -220,7 +220,10 @@ pub(super) const INERT: &[Inert] = &[
         reason: "the proxy is not there yet",
         keys: &["broadcastOffsetExpireMaxSecond", "broadcastOffsetExpireSecond", "enableBroadcastOffsetStore"],
     },
-    Inert { reason: "light message queues are not there yet", keys: &["enableLmqStats", "maxLmqConsumeQueueNum"] },
+    Inert {
+        reason: "Java does not keep to it either: light queues are as many as are named",
+        keys: &["maxLmqConsumeQueueNum"],
+    },
     Inert { reason: "a process hosts one broker", keys: &["inBrokerContainer", "brokerContainer"] },
     Inert {
         reason: "nothing here depends on it",
@@ -429,7 +432,6 @@ pub(super) const MISSING: &[Missing] = &[
     },
     Missing { feature: "tiered storage", keys: &[("messageStorePlugIn", "")] },
     Missing { feature: "a commit log in several folders", keys: &[("readOnlyCommitLogStorePaths", "")] },
-    Missing { feature: "light message queues", keys: &[("enableLmq", "false"), ("enableMultiDispatch", "false")] },
     Missing {
         feature: "looking name servers up by HTTP or DNS",
         keys: &[("fetchNameSrvAddrByDnsLookup", "false"), ("fetchNamesrvAddrByAddressServer", "false")],

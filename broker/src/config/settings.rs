@@ -307,6 +307,12 @@ remoting::config! {
         enabled_append_prop_crc: bool = false, "enabledAppendPropCRC", restart;
         /// Check that checksum of every message that is walked over after a crash; one without it ends the log.
         force_verify_prop_crc: bool = false, "forceVerifyPropCRC", restart;
+        /// Topics and groups named `%LMQ%…` exist without being created; needs `enableMultiDispatch` for messages to get there.
+        enable_lmq: bool = false, "enableLmq", restart;
+        /// Messages go into the light queues that they name (`INNER_MULTI_DISPATCH`), too; needs `enableLmq`.
+        enable_multi_dispatch: bool = false, "enableMultiDispatch", restart;
+        /// Count what goes in and out of each light queue, and not only of all together.
+        enable_lmq_stats: bool = false, "enableLmqStats", restart;
         /// Keep an index, by which messages are found by key.
         message_index_enable: bool = true, "messageIndexEnable", restart;
         /// Keep it in index files, which is the only kind here.

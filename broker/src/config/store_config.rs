@@ -39,6 +39,7 @@ impl BrokerConfig {
             consume_queue_flush_thorough_interval: *self.flush_consume_queue_thorough_interval,
             check_crc_on_recover: self.check_crc_on_recover,
             append_record_crc: self.enabled_append_prop_crc,
+            light_queues: self.enable_lmq && self.enable_multi_dispatch,
             require_record_crc: self.force_verify_prop_crc,
             max_message_bytes: self.max_message_size,
             delay_levels: self.delay_levels()?,

@@ -27,6 +27,8 @@ pub(crate) struct GroupTable {
     /// Held by whoever changes the table.
     version: Mutex<DataVersion>,
     file: TableFile,
+    /// Groups of light queues exist, all of them. Java: `enableLmq`.
+    light: bool,
 }
 
 impl GroupTable {
@@ -50,7 +52,8 @@ impl GroupTable {
         }
         let forbidden = saved.forbidden_table.into_iter().collect();
         let version = Mutex::new(saved.data_version);
-        let table = Arc::new(Self { ctx, groups, forbidden, version, file: TableFile::new(path) });
+        let light = ctx.settings().enable_lmq;
+        let table = Arc::new(Self { ctx, groups, forbidden, version, file: TableFile::new(path), light });
         if new {
             table.file.changed();
             table.save()?;
@@ -60,7 +63,14 @@ impl GroupTable {
 
     /// A group as it is now; never creates one.
     pub(crate) fn get(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
-        self.groups.get(group).map(|found| Arc::clone(found.value()))
+        // Java: `LmqSubscriptionGroupManager`.
+        let light = || self.is_light(group).then(|| Arc::new(SubscriptionGroupConfig::new(group)));
+        self.groups.get(group).map(|found| Arc::clone(found.value())).or_else(light)
+    }
+
+    /// Whether it is a group that exists without being in the table.
+    fn is_light(&self, group: &str) -> bool {
+        self.light && group.starts_with(validate::LIGHT_PREFIX)
     }
 
     /// A group, created if it is unknown and may be: its name is legal, and groups are created on first use or it is a
@@ -111,6 +121,9 @@ impl GroupTable {
         let mut configs = Vec::with_capacity(wanted.len());
         for mut config in wanted {
             validate::check_group(&config.group_name)?;
+            if self.is_light(&config.group_name) {
+                continue;
+            }
             let current = self.get(&config.group_name);
             let changes = AttributeChanges::signed(std::mem::take(&mut config.attributes));
             config.attributes = changes.apply(GROUP_ATTRIBUTES, current.as_ref().map(|group| &group.attributes))?;

@@ -1,16 +1,16 @@
-//! `config/consumerOffset.json`.
+//! `config/consumerOffset.json` or, where there are light queues, `config/lmqConsumerOffset.json`.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use remoting::body::{ConsumerOffsets, DataVersion, fastjson};
+use remoting::body::{ConsumerOffsets, DataVersion, LightConsumerOffsets, fastjson};
 use remoting::header::NoHeader;
 use remoting::protocol::offset::GetAllConsumerOffset;
 use remoting::router::{Call, Handle, Reply};
 use remoting::types::Timestamp;
 
-use super::table::Table;
+use super::table::{self, Table};
 use super::{OffsetError, Offsets};
 use crate::persist::{self, TableFile};
 
@@ -18,8 +18,12 @@ use crate::persist::{self, TableFile};
 ///
 /// What Java 5.5 writes beside these two members (`groupTopicMap`, `pullOffsetTable`) it never reads, so neither is
 /// written here.
+///
+/// With `enableLmq`, Java uses another file instead, with the offsets of the groups of light queues in a member of their own
+/// (`lmqOffsetTable`), and loses what the first one has. Here, a start that finds no such file goes on with the first.
 pub(super) struct OffsetFile {
     file: TableFile,
+    light: bool,
     commits: AtomicU64,
     version: Mutex<Version>,
 }
@@ -31,13 +35,20 @@ struct Version {
 }
 
 impl OffsetFile {
-    pub(super) fn load(config_dir: &Path, now: Timestamp) -> Result<(Self, Table), OffsetError> {
-        let path = config_dir.join("consumerOffset.json");
-        let offsets = persist::load(&path)?
-            .unwrap_or_else(|| ConsumerOffsets { data_version: DataVersion::new(now), ..ConsumerOffsets::default() });
-        let version = Mutex::new(Version { current: offsets.data_version, commits: 0 });
-        let this = Self { file: TableFile::new(path), commits: AtomicU64::new(0), version };
-        Ok((this, Table::from_java(offsets.offset_table)))
+    pub(super) fn load(config_dir: &Path, light: bool, now: Timestamp) -> Result<(Self, Table), OffsetError> {
+        let plain_path = config_dir.join("consumerOffset.json");
+        let light_path = config_dir.join("lmqConsumerOffset.json");
+        let saved: Option<LightConsumerOffsets> = if light { persist::load(&light_path)? } else { None };
+        let saved = saved.map_or_else(|| persist::load(&plain_path), |saved| Ok(Some(saved)))?;
+        let new = || LightConsumerOffsets { data_version: DataVersion::new(now), ..LightConsumerOffsets::default() };
+        let LightConsumerOffsets { data_version, lmq_offset_table, offset_table } = saved.unwrap_or_else(new);
+        let table = Table::from_java(offset_table);
+        if light {
+            table.add_light(lmq_offset_table);
+        }
+        let file = TableFile::new(if light { light_path } else { plain_path });
+        let version = Mutex::new(Version { current: data_version, commits: 0 });
+        Ok((Self { file, light, commits: AtomicU64::new(0), version }, table))
     }
 
     /// Notes that something committed has changed.
@@ -71,7 +82,12 @@ impl Offsets {
     pub(super) fn to_java(&self) -> String {
         let step = self.ctx.settings().consumer_offset_update_version_step;
         let data_version = self.file.version(step, self.ctx.clock.now());
-        fastjson::write(&ConsumerOffsets { data_version, offset_table: self.table.to_java() })
+        let mut offset_table = self.table.to_java();
+        if !self.file.light {
+            return fastjson::write(&ConsumerOffsets { data_version, offset_table });
+        }
+        let lmq_offset_table = table::take_light(&mut offset_table);
+        fastjson::write(&LightConsumerOffsets { data_version, lmq_offset_table, offset_table })
     }
 }
 

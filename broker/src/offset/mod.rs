@@ -28,7 +28,7 @@ use remoting::protocol::offset::{
 };
 use remoting::router::Router;
 use remoting::types::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};
-use store::Store;
+use store::{LIGHT_QUEUE, Store};
 use thiserror::Error;
 use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -108,7 +108,7 @@ pub(crate) fn routes(offsets: &Arc<Offsets>, router: &mut Router) {
 }
 
 impl Offsets {
-    /// Loads `<config_dir>/consumerOffset.json`, Java's or ours.
+    /// Loads `<config_dir>/consumerOffset.json` or `lmqConsumerOffset.json`, Java's or ours.
     ///
     /// # Errors
     /// [`OffsetError::Load`].
@@ -120,7 +120,7 @@ impl Offsets {
         groups: Arc<GroupTable>,
         clients: Arc<Clients>,
     ) -> Result<Arc<Self>, OffsetError> {
-        let (file, table) = OffsetFile::load(config_dir, ctx.clock.now())?;
+        let (file, table) = OffsetFile::load(config_dir, ctx.settings().enable_lmq, ctx.clock.now())?;
         let popped = Popped::new(&ctx.identity);
         Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file, popped }))
     }
@@ -132,7 +132,7 @@ impl Offsets {
 
     /// Stores what a group has consumed up to, unless a reset is pending.
     pub(crate) fn commit(&self, group: &GroupName, topic: &TopicName, queue: QueueId, offset: QueueOffset) -> Commit {
-        let commit = self.table.progress(group, topic).commit(queue, offset);
+        let commit = self.progress(group, topic).commit(queue, offset);
         self.file.changed();
         commit
     }
@@ -143,7 +143,12 @@ impl Offsets {
     }
 
     /// The group's offsets in one topic, for a whole pull with one look-up.
+    ///
+    /// Of a light queue that has no messages yet nothing is kept: any name is one, and they shall not fill the memory.
     pub(crate) fn progress(&self, group: &GroupName, topic: &TopicName) -> Arc<Progress> {
+        if self.topics.is_light(topic) && self.store.max_offset(topic, LIGHT_QUEUE).is_none() {
+            return self.table.find(group, topic).unwrap_or_default();
+        }
         self.table.progress(group, topic)
     }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
+use store::LIGHT_QUEUE;
 
 use super::progress::Progress;
+use crate::topic::validate::LIGHT_PREFIX;
 
 /// Group, then topic, then queue. Java keeps one table by `topic@group`; by group first, nothing is joined to look
 /// something up, and a group goes in one step.
@@ -100,6 +102,15 @@ impl Table {
         this
     }
 
+    /// Offsets of the groups of light queues, by `topic@group`.
+    pub(super) fn add_light(&self, table: BTreeMap<String, i64>) {
+        for (key, offset) in table {
+            if let Some((topic, group)) = key.split_once(SEPARATOR) {
+                self.progress(&group.into(), &topic.into()).commit(LIGHT_QUEUE, QueueOffset(offset));
+            }
+        }
+    }
+
     fn topics(&self, group: &str) -> Option<Arc<Topics>> {
         self.groups.get(group).map(|topics| Arc::clone(&topics))
     }
@@ -109,4 +120,11 @@ impl Table {
         let topics = topics.read();
         topics.iter().map(|(topic, progress)| (topic.clone(), Arc::clone(progress))).collect()
     }
+}
+
+/// Takes the groups of light queues out of what [`Table::to_java`] made; Java keeps one offset of each topic for them.
+pub(super) fn take_light(table: &mut BTreeMap<String, BTreeMap<i32, i64>>) -> BTreeMap<String, i64> {
+    let is_light = |key: &str| key.split_once(SEPARATOR).is_some_and(|(_, group)| group.starts_with(LIGHT_PREFIX));
+    let taken = table.extract_if(.., |key, _| is_light(key));
+    taken.filter_map(|(key, offsets)| Some((key, *offsets.get(&LIGHT_QUEUE.0)?))).collect()
 }

@@ -28,7 +28,7 @@ use crate::filter::Filter;
 use crate::offset::{Progress, Turn};
 use crate::pull::fetch;
 use crate::send::PutError;
-use crate::topic::validate::{RETRY_PREFIX, pop_retry_topic};
+use crate::topic::validate::{LIGHT_PREFIX, RETRY_PREFIX, pop_retry_topic};
 
 /// Whether a pop may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,7 +307,7 @@ impl Round<'_> {
         let (group, next) = (&header.consumer_group, outcome.next_offset);
         let place = (topic, group, queue);
         let kind = Kind::of(topic);
-        let mut offsets = offsets_of(&outcome.messages);
+        let mut offsets = offsets_of(topic, &outcome.messages);
         let (count, bytes) = (outcome.count as u64, outcome.bytes as u64);
         let mut messages = outcome.messages;
         if self.pop.is_ordered() {
@@ -326,7 +326,7 @@ impl Round<'_> {
             let info = self.lease.reply.order_count_info.get_or_insert_default();
             let lease = self.pops.book.lease(place, &terms, &offsets, next, info);
             if offsets.iter().any(|offset| acked.contains(&offset.0)) {
-                messages = only(&messages, |offset| !acked.contains(&offset.0));
+                messages = only(topic, &messages, |offset| !acked.contains(&offset.0));
                 offsets.retain(|offset| !acked.contains(&offset.0));
             }
             let (topic, group) = (topic.clone(), group.clone());
@@ -458,17 +458,20 @@ pub(super) fn each(mut messages: &[u8]) -> impl Iterator<Item = StoredMessage<'_
     })
 }
 
-fn offsets_of(messages: &[Bytes]) -> Vec<QueueOffset> {
+fn offsets_of(topic: &str, messages: &[Bytes]) -> Vec<QueueOffset> {
+    if topic.starts_with(LIGHT_PREFIX) {
+        return messages.iter().flat_map(|slice| each(slice)).map(|stored| stored.offset_in(topic)).collect();
+    }
     messages.iter().flat_map(|slice| message::queue_offsets(slice)).collect()
 }
 
 /// Only the messages at some offsets.
-fn only(messages: &[Bytes], keep: impl Fn(QueueOffset) -> bool) -> Vec<Bytes> {
+fn only(topic: &str, messages: &[Bytes], keep: impl Fn(QueueOffset) -> bool) -> Vec<Bytes> {
     let mut kept = Vec::new();
     for slice in messages {
         let mut at = 0;
         for stored in each(slice) {
-            if keep(stored.queue_offset) {
+            if keep(stored.offset_in(topic)) {
                 kept.push(slice.slice(at..at + stored.size));
             }
             at += stored.size;

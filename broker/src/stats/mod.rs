@@ -17,14 +17,18 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::counter::{Counter, Span};
 pub(crate) use self::daily::DailyTotals;
-use self::tree::{Flow, TopicStats};
+use self::tree::{Flow, GroupStats, TopicStats};
 use crate::context::Context;
 use crate::topic::SystemTopics;
+use crate::topic::validate::LIGHT_PREFIX;
 
 /// All figures of a broker. Counting blocks nobody for long and is cheap enough for every batch.
 pub(crate) struct Stats {
     ctx: Context,
     system: SystemTopics,
+    /// Light queues, of which there may be very many, are counted as one topic, and their groups as one. Java:
+    /// `LmqBrokerStatsManager`.
+    light_together: bool,
     topics: DashMap<TopicName, Arc<TopicStats>>,
     broker: BrokerCounters,
     daily: daily::Daily,
@@ -48,6 +52,7 @@ impl Stats {
     pub(crate) fn new(ctx: Context) -> Arc<Self> {
         Arc::new(Self {
             system: SystemTopics::of(&ctx),
+            light_together: ctx.settings().enable_lmq && !ctx.settings().enable_lmq_stats,
             topics: DashMap::new(),
             broker: BrokerCounters::default(),
             daily: daily::Daily::default(),
@@ -76,7 +81,7 @@ impl Stats {
 
     /// A group was given messages of a queue.
     pub(crate) fn get(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, messages: u64, bytes: u64) {
-        let stats = self.topic(topic).groups.get_or_make(group);
+        let stats = self.of_group(group, topic);
         stats.get.add(messages, bytes, 1);
         if self.is_detailed() {
             stats.queues.get_or_make(&queue_id).get.add(messages, bytes, 1);
@@ -89,7 +94,7 @@ impl Stats {
 
     /// Time from the arrival of a pull to its answer.
     pub(crate) fn get_latency(&self, group: &GroupName, topic: &TopicName, queue_id: QueueId, millis: u64) {
-        let stats = self.topic(topic).groups.get_or_make(group);
+        let stats = self.of_group(group, topic);
         if self.is_detailed() {
             stats.queues.get_or_make(&queue_id).latency.add(millis, 1);
         } else {
@@ -99,30 +104,30 @@ impl Stats {
 
     /// Of what a group was given, this was no longer in memory.
     pub(crate) fn get_from_disk(&self, group: &GroupName, topic: &TopicName, messages: u64, bytes: u64) {
-        self.topic(topic).groups.get_or_make(group).get_from_disk.add(messages, bytes, 1);
+        self.of_group(group, topic).get_from_disk.add(messages, bytes, 1);
         self.broker.get_from_disk.add(messages, bytes, 1);
     }
 
     /// A group acknowledged popped messages in one request.
     pub(crate) fn acknowledged(&self, group: &GroupName, topic: &TopicName, messages: u64) {
-        self.topic(topic).groups.get_or_make(group).acknowledged.add(messages, 1);
+        self.of_group(group, topic).acknowledged.add(messages, 1);
         self.broker.acknowledged.add(messages, 0);
     }
 
     /// A lease of popped messages was stored.
     pub(crate) fn check_point(&self, group: &GroupName, topic: &TopicName) {
-        self.topic(topic).groups.get_or_make(group).check_points.add(1, 1);
+        self.of_group(group, topic).check_points.add(1, 1);
         self.broker.check_points.add(1, 0);
     }
 
     /// A consumer sent a message of the topic back.
     pub(crate) fn send_back(&self, group: &GroupName, topic: &TopicName) {
-        self.topic(topic).groups.get_or_make(group).send_back.add(1, 1);
+        self.of_group(group, topic).send_back.add(1, 1);
     }
 
     /// A message of the topic went to the group's dead letters.
     pub(crate) fn dead_letter(&self, group: &GroupName, topic: &TopicName) {
-        self.topic(topic).groups.get_or_make(group).dead_letters.add(1, 1);
+        self.of_group(group, topic).dead_letters.add(1, 1);
     }
 
     /// Messages per second into a topic over the last minute.
@@ -194,10 +199,17 @@ impl Stats {
     }
 
     fn topic(&self, topic: &TopicName) -> Arc<TopicStats> {
+        let together = (self.light_together && topic.starts_with(LIGHT_PREFIX)).then(|| TopicName::new(LIGHT_PREFIX));
+        let topic = together.as_ref().unwrap_or(topic);
         if let Some(stats) = self.topics.get(topic) {
             return Arc::clone(stats.value());
         }
         Arc::clone(self.topics.entry(topic.clone()).or_default().value())
+    }
+
+    fn of_group(&self, group: &GroupName, topic: &TopicName) -> Arc<GroupStats> {
+        let together = (self.light_together && group.starts_with(LIGHT_PREFIX)).then(|| GroupName::new(LIGHT_PREFIX));
+        self.topic(topic).groups.get_or_make(together.as_ref().unwrap_or(group))
     }
 
     /// Copied out, so that counting need not wait.

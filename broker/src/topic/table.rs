@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::attributes::{AttributeChanges, MESSAGE_TYPE, MIXED, TOPIC_ATTRIBUTES};
 use super::changes::Changes;
 use super::validate::{self, SystemTopics};
-use super::{QUEUES_MAX, TopicError, boot};
+use super::{QUEUES_MAX, READ_WRITE, TopicError, boot};
 use crate::context::Context;
 use crate::persist::{self, TableFile};
 
@@ -27,6 +27,8 @@ pub(crate) struct TopicTable {
     changed: watch::Sender<u64>,
     file: TableFile,
     system: SystemTopics,
+    /// Topics of light queues exist, all of them. Java: `enableLmq`.
+    light: bool,
 }
 
 impl TopicTable {
@@ -48,10 +50,9 @@ impl TopicTable {
                 Arc::new(config)
             });
         }
-        let system = SystemTopics::of(&ctx);
-        let changes = Mutex::new(Changes::new(saved.data_version));
-        let table =
-            Arc::new(Self { ctx, topics, changes, changed: watch::channel(0).0, file: TableFile::new(path), system });
+        let (system, light) = (SystemTopics::of(&ctx), ctx.settings().enable_lmq);
+        let (changes, changed) = (Mutex::new(Changes::new(saved.data_version)), watch::channel(0).0);
+        let table = Arc::new(Self { ctx, topics, changes, changed, file: TableFile::new(path), system, light });
         if new {
             table.file.changed();
             table.save()?;
@@ -61,7 +62,13 @@ impl TopicTable {
 
     /// A topic as it is now. Java: `selectTopicConfig`.
     pub(crate) fn get(&self, topic: &str) -> Option<Arc<TopicConfig>> {
-        self.topics.get(topic).map(|found| Arc::clone(found.value()))
+        let light = || self.is_light(topic).then(|| Arc::new(light_topic(topic)));
+        self.topics.get(topic).map(|found| Arc::clone(found.value())).or_else(light)
+    }
+
+    /// Whether it is a topic that exists without being in the table: one light queue. Java: `MixAll.isLmq`.
+    pub(crate) fn is_light(&self, topic: &str) -> bool {
+        self.light && topic.starts_with(validate::LIGHT_PREFIX)
     }
 
     /// Whether the topic is one of the broker's own. Java: `TopicValidator.isSystemTopic`.
@@ -123,11 +130,12 @@ impl TopicTable {
         config: TopicConfig,
         attributes: &AttributeChanges,
     ) -> Result<Arc<TopicConfig>, TopicError> {
+        let topic = config.topic_name.clone();
         let put = self.put_all(vec![(config, attributes.clone())])?;
-        Ok(put.into_iter().next().expect("one went in"))
+        Ok(put.into_iter().next().unwrap_or_else(|| Arc::new(light_topic(&topic))))
     }
 
-    /// As [`TopicTable::put`], all or none.
+    /// As [`TopicTable::put`], all or none; light queues are left as they are.
     ///
     /// # Errors
     /// [`TopicError`].
@@ -139,6 +147,9 @@ impl TopicTable {
         let mut configs = Vec::with_capacity(wanted.len());
         for (mut config, attributes) in wanted {
             self.check(&config, &attributes)?;
+            if self.is_light(&config.topic_name) {
+                continue;
+            }
             let current = self.get(&config.topic_name);
             config.attributes = attributes.apply(TOPIC_ATTRIBUTES, current.as_ref().map(|topic| &topic.attributes))?;
             configs.push((current, Arc::new(config)));
@@ -263,4 +274,9 @@ impl TopicTable {
             tracing::error!(%err, "the topic table could not be saved; a restart would forget its last changes");
         }
     }
+}
+
+/// Java: `LmqTopicConfigManager.simpleLmqTopicConfig`.
+fn light_topic(topic: &str) -> TopicConfig {
+    TopicConfig::new(topic, 1, READ_WRITE)
 }

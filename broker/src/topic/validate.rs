@@ -9,6 +9,8 @@ use crate::context::{Context, Identity};
 
 pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
 pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
+/// Of topics that are light queues, and of groups that read them. Java: `MixAll.LMQ_PREFIX`.
+pub(crate) const LIGHT_PREFIX: &str = store::LIGHT_PREFIX;
 /// Every topic that begins so is a system topic.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
 /// Groups of the system, created on demand also where creation is off.

@@ -175,6 +175,8 @@ impl Server {
             // Sooner than that, as by default: what is not written down when Java looks, it asks about again.
             setting("transactionOpBatchInterval", 500),
             setting("recallMessageEnable", true),
+            setting("enableLmq", layout.light),
+            setting("enableMultiDispatch", layout.light),
             match self {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)

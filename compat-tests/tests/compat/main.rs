@@ -15,6 +15,7 @@ mod delay;
 mod full_disk;
 mod hand_over;
 mod kinds;
+mod light;
 mod name_servers;
 mod neighbours;
 mod offsets;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         tags::SCENARIOS,
         reply::SCENARIOS,
         kinds::SCENARIOS,
+        light::SCENARIOS,
         sql::SCENARIOS,
         delay::SCENARIOS,
         dead_letter::SCENARIOS,

@@ -39,8 +39,8 @@ pub use lists::{
 };
 pub use lock::{LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody};
 pub use offset::{
-    ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets, DelayOffsets, QueueWithOffset, ResetOffsetBody,
-    ResetOffsetBodyForCpp,
+    ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets, DelayOffsets, LightConsumerOffsets, QueueWithOffset,
+    ResetOffsetBody, ResetOffsetBodyForCpp,
 };
 pub use pop::{BatchAck, BatchAckBody, BitSet};
 pub use producer::{ProducerConnection, ProducerInfo, ProducerTableInfo};

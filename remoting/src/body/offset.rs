@@ -18,6 +18,18 @@ pub struct ConsumerOffsets {
     pub offset_table: BTreeMap<String, BTreeMap<i32, i64>>,
 }
 
+/// As [`ConsumerOffsets`], with the offsets of groups named `%LMQ%…` by `topic@group` alone; in `lmqConsumerOffset.json` and,
+/// where there are light queues, on the wire.
+///
+/// Java: `LmqConsumerOffsetManager`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LightConsumerOffsets {
+    pub data_version: DataVersion,
+    pub lmq_offset_table: BTreeMap<String, i64>,
+    pub offset_table: BTreeMap<String, BTreeMap<i32, i64>>,
+}
+
 /// Offset of each delay level; on the wire and in `delayOffset.json`. Java: `DelayOffsetSerializeWrapper`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use remoting::types::{Host, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use thiserror::Error;
 
+use crate::light;
+
 use super::{BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, Message, QUEUE_OFFSET_AT, SYS_FLAG_AT, sys_flag};
 
 /// Why bytes are not a record.
@@ -251,6 +253,14 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, len: usize) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.take(len)?).map_err(|_| DecodeError::Text)
+    }
+}
+
+impl StoredMessage<'_> {
+    /// Its offset in the queue of `topic`: its own, or a light queue that it is in, too.
+    pub fn offset_in(&self, topic: &str) -> QueueOffset {
+        let light = || light::places(self).find_map(|(name, offset)| (name == topic).then_some(QueueOffset(offset)));
+        if topic == self.topic { self.queue_offset } else { light().unwrap_or(self.queue_offset) }
     }
 }
 

@@ -70,6 +70,8 @@ final class Session {
                 return new PushConsumer(arguments, events);
             case "pull":
                 return new PullConsumer(arguments, events);
+            case "light":
+                return new LightConsumer(arguments, events);
             default:
                 throw new IllegalArgumentException("unknown role " + arguments.verb);
         }
