@@ -124,3 +124,15 @@ fn groups_of_java_4_load() {
     }
     assert!(groups.get("CID_RMQ_SYS_TRANS").is_some(), "new since 4.9");
 }
+
+#[test]
+fn groups_of_light_queues_are_there_unmade() {
+    let (_, groups) = open(|config| (config.enable_lmq, config.auto_create_subscription_group) = (true, false));
+    let before = groups.snapshot();
+    assert_eq!(groups.find("%LMQ%g").unwrap().retry_queue_nums, 1);
+    let off = SubscriptionGroupConfig { consume_enable: false, ..SubscriptionGroupConfig::new("%LMQ%g") };
+    groups.put_all(vec![off]).unwrap();
+    assert!(groups.get("%LMQ%g").unwrap().consume_enable);
+    assert_eq!(groups.snapshot(), before);
+    assert!(open(|_| {}).1.get("%LMQ%g").is_none());
+}

@@ -181,3 +181,18 @@ fn totals_leave_out_system_topics() {
     fixture.get("G", "T", 0, 3, 1);
     assert_eq!(fixture.stats.daily_totals().now, daily::Totals { put: 5, get: 3 });
 }
+
+#[test]
+fn light_queues_are_counted_together_unless_each_is_to_be_counted() {
+    for (each, together) in [(false, true), (true, false)] {
+        let fixture = Fixture::new(|config| (config.enable_lmq, config.enable_lmq_stats) = (true, each));
+        for queue in ["%LMQ%a", "%LMQ%b"] {
+            fixture.get("%LMQ%g", queue, 0, 2, 10);
+            fixture.get("g", queue, 0, 1, 10);
+        }
+        assert_eq!(fixture.stats.topics.contains_key("%LMQ%"), together);
+        assert_eq!(fixture.stats.topics.len(), if together { 1 } else { 2 });
+        let group = if together { "%LMQ%" } else { "%LMQ%g" };
+        assert!(fixture.stats.all_topics().iter().all(|topic| topic.groups.get(&group.into()).is_some()));
+    }
+}

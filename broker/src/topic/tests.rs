@@ -235,3 +235,15 @@ fn a_damaged_table_stops_the_start() {
     let _ = std::fs::remove_file(folder.join("topics.json.bak"));
     assert!(matches!(TopicTable::open(fixture.surroundings.ctx.clone(), folder), Err(TopicError::Load(_))));
 }
+
+#[test]
+fn light_queues_are_topics_that_nobody_makes_and_nobody_is_told_of() {
+    let fixture = Fixture::new(|config| config.enable_lmq = true);
+    let before = fixture.table.snapshot();
+    let light = fixture.table.get("%LMQ%a").unwrap();
+    assert_eq!((light.read_queue_nums, light.write_queue_nums, light.perm), (1, 1, 6));
+    assert_eq!(fixture.put(TopicConfig::new("%LMQ%a", 8, 2), "").unwrap().perm, 6);
+    assert_eq!(fixture.create("%LMQ%b", "TBW102", 4), Some((1, 6)));
+    assert_eq!(fixture.table.snapshot(), before);
+    assert!(Fixture::new(|_| {}).table.get("%LMQ%a").is_none());
+}
