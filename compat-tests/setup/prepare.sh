@@ -47,6 +47,7 @@ once() {
     local stamp=$cache/stamps/$1 wanted=$2
     shift 2
     if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
+        rm -f "$stamp"
         "$@"
         mkdir -p "$cache/stamps"
         printf '%s' "$wanted" >"$stamp"
@@ -124,7 +125,8 @@ main() {
     local image
     image=ferromq-compat:$(printf '%s %s' "$suite" "$packages" | hash_of)
     docker image inspect "$image" >/dev/null 2>&1 || build_image "$image"
-    once cds "$(cat "$cache"/stamps/{server,client,mqadmin}* "$here/archive.sh" | hash_of) $(docker image inspect --format '{{.Id}}' "$image")" \
+    # An archive holds the paths of its jars: a copy of the cache needs archives of its own.
+    once cds "$cache $(cat "$cache"/stamps/{server,client,mqadmin}* "$here/archive.sh" | hash_of) $(docker image inspect --format '{{.Id}}' "$image")" \
         archive_classes "$image"
     printf '%s\n' "$image" >"$cache/image"
     say "ready: $cache"

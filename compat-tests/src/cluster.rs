@@ -178,6 +178,8 @@ pub struct Layout {
 impl Layout {
     /// One name server, `ASYNC_FLUSH`, no timer, no disk of its own, no light queues.
     pub const SMALL: Self = Self { name_servers: 1, flush: Flush::Async, timer: false, disk_mib: None, light: false };
+    /// The same with the timer.
+    pub const WITH_TIMER: Self = Self { timer: true, ..Self::SMALL };
 }
 
 /// One server process on its machine.
@@ -232,13 +234,14 @@ impl Cluster {
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
             anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
         };
-        let mut name_servers = Vec::new();
-        for number in 0..layout.name_servers {
+        // The first machine makes the network; the others need not wait for each other.
+        let mut name_servers = vec![node("namesrv-0", NAME_SERVER_PORT, None).await?];
+        for number in 1..layout.name_servers {
             name_servers.push(node(&format!("namesrv-{number}"), NAME_SERVER_PORT, None).await?);
         }
         let disk = layout.disk_mib.map(|mib| Disk { folder: STORE, mib });
-        let broker = node("broker", BROKER_PORT, disk).await?;
-        let clients = stage.machine(&place, &dir, "clients", None).await?;
+        let (broker, clients) =
+            tokio::try_join!(node("broker", BROKER_PORT, disk), stage.machine(&place, &dir, "clients", None))?;
         let (hosts, mqadmin) = (Hosts::default(), Mutex::new(None));
         Ok(Self { target, stage: stage.clone(), layout, dir, name_servers, broker, clients, hosts, mqadmin })
     }
@@ -313,6 +316,18 @@ impl Cluster {
     /// If that does not happen in time.
     pub async fn start_broker(&self) -> Result<()> {
         self.start_broker_of(self.target.broker()).await
+    }
+
+    /// Has the cluster, which was just started, go on with a broker of this make.
+    ///
+    /// # Errors
+    /// If one does not end or the other not start in time.
+    pub async fn begin_with(&self, server: Server) -> Result<()> {
+        if server == self.target.broker() {
+            return Ok(());
+        }
+        self.stop_broker().await?;
+        self.start_broker_of(server).await
     }
 
     /// As [`Self::start_broker`], but a broker of this make, on the same files and under the same name.

@@ -9,6 +9,21 @@ use anyhow::{Context, Result};
 /// the text.
 pub const ALLOWED: &[(&str, &str)] = &[];
 
+/// Of scenarios that kill a broker.
+pub const KILLED: (&str, &str) = ("lost a broker's connection", "the name server tells of the kill");
+
+/// Of scenarios with a Java 4.9 broker.
+pub const OLD_LEAVES: (&str, &str) =
+    ("lost a broker's connection", "Java 4.9 hangs up before it says that it leaves, and the name server tells");
+
+/// Of scenarios that kill Java's broker at work, for ours to go on with its files.
+pub const KILLED_WHILE_WRITING: [(&str, &str); 4] = [
+    KILLED,
+    ("commit log ends in something that is no record", "a record was being written"),
+    ("index file is damaged", "an entry was being written"),
+    ("no message where an index file ends", "its message was cut off with the end of the log"),
+];
+
 /// How much of some log files is already known.
 #[derive(Debug)]
 pub struct Watch(Vec<(PathBuf, usize)>);

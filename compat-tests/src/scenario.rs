@@ -13,6 +13,7 @@ use crate::clients::{Client, Consumer, Line, Producer, Role};
 use crate::cluster::{Cluster, Layout};
 use crate::dialogue::PATIENCE;
 use crate::target::Target;
+use crate::wire;
 
 /// The steps of a scenario. Each test blocks a thread of its own, so they need not be `Send`.
 pub type Steps = fn(Run) -> Pin<Box<dyn Future<Output = Result<()>>>>;
@@ -204,6 +205,19 @@ impl Run {
             Ok(done) => done.map(|()| last),
             Err(_) => anyhow::bail!("`mqadmin {}` never printed what is wanted, but\n{last}", args.join(" ")),
         }
+    }
+
+    /// Has a push consumer of `group` commit until the broker knows that everything in `topic` was consumed.
+    ///
+    /// # Errors
+    /// If that does not happen.
+    pub async fn until_committed(&self, consumer: &Consumer, group: &str, topic: &str) -> Result<()> {
+        let (name_server, broker) = (&self.cluster.name_server_addresses()[0], self.cluster.broker_address());
+        wire::eventually(&format!("a commit of all that {group} consumed"), async || {
+            consumer.command(Line::new("commit")).await?;
+            Ok(wire::has_read_all(name_server, &broker, topic, group).await?.then_some(()))
+        })
+        .await
     }
 
     /// Waits until the offsets `group` committed leave a backlog of `messages`: clients commit in periods.

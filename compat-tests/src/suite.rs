@@ -38,9 +38,6 @@ const WHY_MAX: usize = 500;
 /// Longest time of one scenario.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(400);
 
-/// Cluster for all scenarios that do not disturb others.
-const SHARED: Layout = Layout { timer: true, ..Layout::SMALL };
-
 /// One run of the suite.
 struct Suite {
     runtime: Runtime,
@@ -178,13 +175,14 @@ impl Suite {
     /// `try_tag` makes the names of a second try its own.
     async fn run_in(&self, places: u32, test: Test, name: &str, try_tag: &str) -> Result<()> {
         let scenario = &test.scenario;
-        let _places = self.places.acquire_many(places).await?;
+        let places = self.places.acquire_many(places).await?;
         let cluster = match scenario.own {
             Some(layout) => Arc::new(Cluster::prepare(&self.stage, test.target, layout).await?),
             None => self.shared(test.target).await?,
         };
         let run = Run::new(cluster.clone(), test.client, scenario, try_tag);
         let outcome = self.run_on(&cluster, test, name, run).await;
+        drop(places);
         if scenario.own.is_some() {
             cluster.remove().await?;
             // Stores of finished clusters add up; what is left over is removed with the run.
@@ -232,7 +230,7 @@ impl Suite {
     async fn shared(&self, target: Target) -> Result<Arc<Cluster>> {
         let cell = self.shared.get(&target).context("find the target's cluster")?;
         let start = async || {
-            let cluster = Arc::new(Cluster::prepare(&self.stage, target, SHARED).await?);
+            let cluster = Arc::new(Cluster::prepare(&self.stage, target, Layout::WITH_TIMER).await?);
             let Err(err) = cluster.start().await else { return Ok(cluster) };
             let name = format!("shared-{target}");
             let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), &name, &format!("{err:#}\n"))?;

@@ -10,7 +10,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::dialogue::PATIENCE;
 
+const QUERY_CONSUMER_OFFSET: i32 = 14;
 const UPDATE_AND_CREATE_TOPIC: i32 = 17;
+const GET_MAX_OFFSET: i32 = 30;
 const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
 const GET_BROKER_CLUSTER_INFO: i32 = 106;
 const SUCCESS: i64 = 0;
@@ -88,7 +90,7 @@ async fn ask_once(address: &str, code: i32, fields: Value, body: &[u8]) -> Resul
 }
 
 /// Looks again until `look` gives a value.
-async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
     let end = Instant::now() + PATIENCE;
     let mut last = String::new();
     while Instant::now() < end {
@@ -126,6 +128,27 @@ pub async fn until_registered(name_server: &str, broker_address: &str, wanted: b
         Ok((listed == wanted).then_some(()))
     })
     .await
+}
+
+/// Whether the offsets that `group` has committed are behind the last message of every queue of `topic`.
+///
+/// # Errors
+/// If there is no answer, or no route.
+pub async fn has_read_all(name_server: &str, broker: &str, topic: &str, group: &str) -> Result<bool> {
+    let route = ask(name_server, GET_ROUTEINFO_BY_TOPIC, json!({ "topic": topic })).await?;
+    let route: Value = serde_json::from_str(&route.body).with_context(|| format!("read the route of {topic}"))?;
+    let queues = route["queueDatas"][0]["readQueueNums"].as_i64().context("find the number of queues")?;
+    for queue in 0..queues {
+        let queue = queue.to_string();
+        let end = ask(broker, GET_MAX_OFFSET, json!({ "topic": topic, "queueId": queue })).await?;
+        ensure!(end.code == SUCCESS, "the end of queue {queue} of {topic}: {} {}", end.code, end.remark);
+        let at = json!({ "topic": topic, "queueId": queue, "consumerGroup": group });
+        let at = ask(broker, QUERY_CONSUMER_OFFSET, at).await?;
+        if end.field("offset") != "0" && end.field("offset") != at.field("offset") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Creates a topic with `queues` queues at the broker and waits until every name server routes to it.

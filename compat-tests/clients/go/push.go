@@ -111,7 +111,13 @@ func selectorOf(arguments line) consumer.MessageSelector {
 	return consumer.MessageSelector{Type: consumer.TAG, Expression: arguments.textOr("tags", "*")}
 }
 
-func (p *pusher) command(l line) error { return fmt.Errorf("unknown command %s", l.verb) }
+func (p *pusher) command(l line) error {
+	if l.verb != "commit" {
+		return fmt.Errorf("unknown command %s", l.verb)
+	}
+	// What its timer does every few seconds.
+	return p.consumer.(interface{ PersistConsumerOffset() error }).PersistConsumerOffset()
+}
 
 func (p *pusher) stop() error {
 	if p.replier != nil {

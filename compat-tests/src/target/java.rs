@@ -11,8 +11,8 @@ use crate::cluster::Stage;
 use crate::machine::Machine;
 
 /// What makes a Java broker fit a small and busy machine that runs several: small files, no refusal of a fairly full
-/// disk, no flow control because a request waited its usual 200 ms, and two background tasks that use a tenth of a core
-/// each at their usual settings.
+/// disk, no flow control because a request waited its usual 200 ms, a background task that uses a tenth of a core at its
+/// usual setting, and one that uses a whole core from the start until it flushes for the first time.
 pub(super) const BROKER_SETTINGS: &str = "\
 diskMaxUsedSpaceRatio=95
 waitTimeMillsInSendQueue=10000
@@ -20,7 +20,7 @@ waitTimeMillsInPullQueue=20000
 waitTimeMillsInHeartbeatQueue=60000
 osPageCacheBusyTimeOutMills=10000
 timerFlushIntervalMs=10000
-transactionMetricFlushInterval=1000
+transactionMetricFlushInterval=200
 ";
 
 pub(super) fn name_server(stage: &Stage, machine: &Machine, config: &Path) -> Launch {

@@ -171,7 +171,7 @@ impl Server {
             setting("enablePropertyFilter", true),
             // Checks that scenarios can wait for.
             setting("transactionTimeOut", 2000),
-            setting("transactionCheckInterval", 3000),
+            setting("transactionCheckInterval", 2000),
             // Sooner than that, as by default: what is not written down when Java looks, it asks about again.
             setting("transactionOpBatchInterval", 500),
             setting("recallMessageEnable", true),

@@ -58,6 +58,7 @@ async fn mqadmin_consumer_progress_counts_the_backlog(run: Run) -> Result<()> {
     producer.send(line("done").with("count", 30)).await?;
     let consumer = run.push("consumer", &group, &topic).await?;
     consumer.until_received(30).await?;
+    run.until_committed(&consumer, &group, &topic).await?;
     run.until_backlog(&group, 0).await?;
     consumer.quit().await?;
 

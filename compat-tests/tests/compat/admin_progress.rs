@@ -25,7 +25,7 @@ async fn mqadmin_skips_what_a_group_has_not_consumed(run: Run) -> Result<()> {
     producer.send(Line::send(&topic, "taken").with("count", 10)).await?;
     let consumer = run.push("before", &group, &topic).await?;
     consumer.until_received(10).await?;
-    run.until_backlog(&group, 0).await?;
+    run.until_committed(&consumer, &group, &topic).await?;
     consumer.quit().await?;
 
     producer.send(Line::send(&topic, "skipped").with("count", 12)).await?;
@@ -47,7 +47,7 @@ async fn mqadmin_clones_the_progress_of_a_group(run: Run) -> Result<()> {
     producer.send(line("taken-too", 1, 3)).await?;
     let consumer = run.push("consumer", &source, &topic).await?;
     consumer.until_received(10).await?;
-    run.until_backlog(&source, 0).await?;
+    run.until_committed(&consumer, &source, &topic).await?;
     consumer.quit().await?;
 
     // The tool asks nobody to make the group.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use compat_tests::clients::Line;
 use compat_tests::cluster::Layout;
+use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::Flush;
@@ -12,13 +13,11 @@ use compat_tests::target::Flush;
 use crate::check;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    scenario!(acknowledged_messages_survive_kill_9).alone().allowing(&KILLED),
+    scenario!(acknowledged_messages_survive_kill_9).alone().allowing(&[logs::KILLED]),
     scenario!(acknowledged_messages_survive_kill_9_with_sync_flush)
         .alone_with(Layout { flush: Flush::Sync, ..Layout::SMALL })
-        .allowing(&KILLED),
+        .allowing(&[logs::KILLED]),
 ];
-
-const KILLED: [(&str, &str); 1] = [("lost a broker's connection", "the name server tells of the kill")];
 
 async fn acknowledged_messages_survive_kill_9(run: Run) -> Result<()> {
     kill_in_the_middle_of_sends(run).await

@@ -3,11 +3,11 @@
 //! On Java's target both are Java, which proves the steps; on ours one of them is.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use compat_tests::clients::{Client, Consumer, Line, Producer};
 use compat_tests::events::{Received, Sent};
+use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::Server;
@@ -17,26 +17,23 @@ use crate::check;
 // What a killed or an old broker leaves behind does not depend on the clients, so one of them is enough there.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(store_is_taken_over_from_java_in_place).alone(),
-    scenario!(store_is_taken_over_from_a_killed_java).alone().with(&[Client::Java55]).allowing(&KILLED),
+    scenario!(store_is_taken_over_from_a_killed_java)
+        .alone()
+        .with(&[Client::Java55])
+        .allowing(&logs::KILLED_WHILE_WRITING),
     scenario!(store_is_handed_back_to_java).alone(),
-    scenario!(store_is_handed_back_to_java_after_kill_9).alone().with(&[Client::Go]).allowing(&KILLED),
-    scenario!(store_of_java_4_9_is_taken_over_and_handed_back).alone().with(&[Client::Java49]).allowing(&OLD_LEAVES),
+    scenario!(store_is_handed_back_to_java_after_kill_9)
+        .alone()
+        .with(&[Client::Go])
+        .allowing(&logs::KILLED_WHILE_WRITING),
+    scenario!(store_of_java_4_9_is_taken_over_and_handed_back)
+        .alone()
+        .with(&[Client::Java49])
+        .allowing(&[logs::OLD_LEAVES]),
     scenario!(inner_batches_are_taken_over_and_handed_back).alone().lacking(&[
         (Client::Java49, "it does not know inner batches"),
         (Client::Go, "it sends no unique id with a batch, which is what makes it an inner one"),
     ]),
-];
-
-/// The time within which clients tell the broker what they are done with. The old broker cannot be asked by this mqadmin.
-const COMMITTED: Duration = Duration::from_secs(5);
-
-const OLD_LEAVES: [(&str, &str); 1] =
-    [("lost a broker's connection", "Java 4.9 hangs up before it says that it leaves, and the name server tells")];
-const KILLED: [(&str, &str); 4] = [
-    ("lost a broker's connection", "the name server tells of the kill"),
-    ("commit log ends in something that is no record", "a record was being written"),
-    ("index file is damaged", "an entry was being written"),
-    ("no message where an index file ends", "its message was cut off with the end of the log"),
 ];
 
 async fn store_is_taken_over_from_java_in_place(run: Run) -> Result<()> {
@@ -66,8 +63,7 @@ async fn store_of_java_4_9_is_taken_over_and_handed_back(run: Run) -> Result<()>
 
 /// Everything that lies in the store at one change of brokers has to be there after it, for every broker in turn.
 async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker_of(makes[0]).await?;
+    run.cluster.begin_with(makes[0]).await?;
     let topics = Topics::create(run).await?;
     let producer = run.producer("producer").await?;
     let mut sent = Vec::new();
@@ -89,7 +85,8 @@ async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
         newcomer.quit().await?;
         let group = topics.member(run, &format!("catch-up-{turn}"), &topics.plain).await?;
         group.until_received(30).await?;
-        group.stays_at(30, COMMITTED).await?;
+        topics.committed(run, &group, &topics.plain).await?;
+        ensure!(group.received().len() == 30, "more than was new: {:?}", group.received());
         group.quit().await?;
     }
     Ok(())
@@ -115,6 +112,10 @@ struct Left {
     failing: Vec<Sent>,
 }
 
+fn group_of(topic: &str) -> String {
+    format!("{topic}-group")
+}
+
 impl Topics {
     async fn create(run: &Run) -> Result<Self> {
         Ok(Self {
@@ -130,8 +131,12 @@ impl Topics {
 
     /// A member that fails the first deliveries of each message.
     async fn failing_member(&self, run: &Run, label: &str, topic: &str, failures: u32) -> Result<Consumer> {
-        let group = format!("{topic}-group");
-        run.push_with(label, &group, topic, Line::new("with").with("fail", failures)).await
+        run.push_with(label, &group_of(topic), topic, Line::new("with").with("fail", failures)).await
+    }
+
+    /// The broker knows that the group is done with all messages of the topic.
+    async fn committed(&self, run: &Run, member: &Consumer, topic: &str) -> Result<()> {
+        run.until_committed(member, &group_of(topic), topic).await
     }
 
     /// Messages that were read and that were not, that are being delayed, and that failed and wait to be tried again.
@@ -142,16 +147,16 @@ impl Topics {
             producer.send(Line::send(&self.plain, key("batch")).with("count", 10).with("mode", "batch")).await?,
         );
         let member = self.member(run, &format!("before-{turn}"), &self.plain).await?;
-        check::arrived_once(&plain, &member.until_received(count(&plain)).await?)?;
-        member.stays_at(count(&plain), COMMITTED).await?;
-        member.quit().await?;
+        member.until_received(count(&plain)).await?;
+        self.committed(run, &member, &self.plain).await?;
+        check::arrived_once(&plain, &member.quit().await?)?;
         let unread = producer.send(Line::send(&self.plain, key("unread")).with("count", 20)).await?;
         plain.extend(unread.clone());
 
         let failing = producer.send(Line::send(&self.failing, key("fail")).with("count", 5)).await?;
         let member = self.failing_member(run, &format!("fails-{turn}"), &self.failing, 99).await?;
-        // Three rounds of retries take 3 s, in which the client tells every second that it is done with the topic itself.
         member.until_received(4 * 5).await?;
+        self.committed(run, &member, &self.failing).await?;
         member.quit().await?;
         // Level 2 of `target::DELAY_LEVELS` is 3 s: the change begins before that.
         let delayed =
@@ -162,15 +167,13 @@ impl Topics {
     /// The next broker goes on with it.
     async fn take_up_work(&self, run: &Run, turn: usize, left: &Left, killed: bool) -> Result<()> {
         let member = self.member(run, &format!("after-{turn}"), &self.plain).await?;
-        if killed {
-            // Offsets are saved every few seconds: some messages may come again.
-            member.until_keys(&check::keys_sent(&left.unread)).await?;
-        } else {
-            let received = member.until_received(count(&left.unread)).await?;
+        member.until_keys(&check::keys_sent(&left.unread)).await?;
+        self.committed(run, &member, &self.plain).await?;
+        let received = member.quit().await?;
+        // Offsets are saved every few seconds: after a kill some messages may come again.
+        if !killed {
             check::arrived_once(&left.unread, &received)?;
         }
-        member.until_quiet(COMMITTED).await?;
-        member.quit().await?;
 
         let delayed = self.member(run, &format!("delayed-{turn}"), &self.delayed).await?;
         came(&left.delayed, &delayed.until_keys(&check::keys_sent(&left.delayed)).await?, 0)?;
@@ -198,8 +201,7 @@ fn came(sent: &[Sent], received: &[Received], attempt: i32) -> Result<()> {
 
 async fn inner_batches_are_taken_over_and_handed_back(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker_of(Server::Java).await?;
+    run.cluster.begin_with(Server::Java).await?;
     let topic = run.name("batches");
     let broker = run.cluster.broker_address();
     let create = ["updateTopic", "-b", &broker, "-t", &topic, "-r", "1", "-w", "1", "-a", "+queue.type=BatchCQ"];

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use compat_tests::clients::{Client, Consumer, Line, Producer};
 use compat_tests::cluster::Layout;
 use compat_tests::events::Received;
+use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::{BROKER, Server};
@@ -12,17 +13,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(light_queues_have_offsets_of_their_own_through_stop_and_kill_9)
         .alone_with(LIGHT)
         .with(&[Client::Java55, Client::Java49])
-        .allowing(&KILLED),
-    scenario!(light_queues_are_taken_over_and_handed_back).alone_with(LIGHT).with(&[Client::Java55]).allowing(&KILLED),
+        .allowing(&logs::KILLED_WHILE_WRITING),
+    scenario!(light_queues_are_taken_over_and_handed_back)
+        .alone_with(LIGHT)
+        .with(&[Client::Java55])
+        .allowing(&logs::KILLED_WHILE_WRITING),
 ];
 
 const LIGHT: Layout = Layout { light: true, ..Layout::SMALL };
-const KILLED: [(&str, &str); 4] = [
-    ("lost a broker's connection", "the name server tells of the kill"),
-    ("commit log ends in something that is no record", "a record was being written"),
-    ("index file is damaged", "an entry was being written"),
-    ("no message where an index file ends", "its message was cut off with the end of the log"),
-];
 
 /// Two light queues that messages of one topic go to: every message to one, every other one to both.
 struct Light {

@@ -23,7 +23,7 @@ async fn group_goes_on_after_a_consumer_restart(run: Run) -> Result<()> {
     let consumer = run.push("before", &group, &topic).await?;
     consumer.until_received(40).await?;
     // What a client commits with its last breath can be lost with its connection, on Java's broker too.
-    run.until_backlog(&group, 0).await?;
+    run.until_committed(&consumer, &group, &topic).await?;
     check::arrived_once(&first, &consumer.quit().await?)?;
 
     let second = producer.send(line("second")).await?;
@@ -41,7 +41,7 @@ async fn messages_and_offsets_survive_a_broker_restart(run: Run) -> Result<()> {
     let first = producer.send(line("first")).await?;
     let consumer = run.push("before", &group, &topic).await?;
     consumer.until_received(50).await?;
-    run.until_backlog(&group, 0).await?;
+    run.until_committed(&consumer, &group, &topic).await?;
     check::arrived_once(&first, &consumer.quit().await?)?;
 
     run.cluster.stop_broker().await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use compat_tests::clients::{Client, Consumer, Line};
 use compat_tests::cluster::Layout;
+use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::Server;
@@ -21,15 +22,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(only_what_is_not_acknowledged_is_popped_again).with(&[Client::Java55]),
     scenario!(ordered_pops_lease_a_queue_as_a_whole).with(&[Client::Java55]),
     scenario!(acknowledged_messages_stay_so_after_kill_9)
-        .alone_with(Layout { timer: true, ..Layout::SMALL })
+        .alone_with(Layout::WITH_TIMER)
         .with(&[Client::Java55])
-        .allowing(&KILLED),
-    scenario!(leases_are_handed_over_to_java_and_back)
-        .alone_with(Layout { timer: true, ..Layout::SMALL })
-        .with(&[Client::Java55]),
+        .allowing(&[logs::KILLED]),
+    scenario!(leases_are_handed_over_to_java_and_back).alone_with(Layout::WITH_TIMER).with(&[Client::Java55]),
 ];
-
-const KILLED: [(&str, &str); 1] = [("lost a broker's connection", "the name server tells of the kill")];
 
 const POP: i32 = 200_050;
 const ACK: i32 = 200_051;
@@ -112,21 +109,55 @@ struct Leased {
 
 impl Popper<'_> {
     async fn call(&self, code: i32, more: Value) -> Result<Answer> {
-        let mut fields = json!({"consumerGroup": self.group, "topic": self.topic});
-        let all = fields.as_object_mut().context("an object")?;
-        all.extend(more.as_object().context("fields")?.clone());
+        let fields = merged(json!({"consumerGroup": self.group, "topic": self.topic}), more);
         wire::call(&self.run.cluster.broker_address(), code, fields, &[]).await
     }
 
     async fn pop(&self, queue: &str, count: &str, more: Value) -> Result<(Answer, Vec<Leased>)> {
-        let mut fields = json!({
+        let fields = json!({
             "queueId": queue, "maxMsgNums": count, "invisibleTime": LASTS.as_millis().to_string(), "pollTime": "0",
             "bornTime": "0", "initMode": "0",
         });
-        fields.as_object_mut().context("an object")?.extend(more.as_object().context("fields")?.clone());
-        let answer = self.call(POP, fields).await?;
+        let answer = self.call(POP, merged(fields, more)).await?;
         let leased = if answer.code == SUCCESS { self.leased(&answer)? } else { Vec::new() };
         Ok((answer, leased))
+    }
+
+    /// Leases so many messages, of which there have to be as many, and acknowledges the first.
+    async fn lease(&self, count: usize, acknowledged: usize) -> Result<Vec<Leased>> {
+        let mut leased = Vec::new();
+        while leased.len() < count {
+            leased.extend(self.pop("-1", "32", json!({})).await?.1);
+        }
+        for message in &leased[..acknowledged] {
+            ensure!(self.ack(message).await? == SUCCESS, "{message:?}");
+        }
+        Ok(leased)
+    }
+
+    /// Pops and acknowledges until all these have come back.
+    async fn take_again(&self, wanted: &BTreeSet<String>, twice_is_fine: bool) -> Result<BTreeSet<String>> {
+        let mut again = BTreeSet::new();
+        let end = Instant::now() + Duration::from_secs(60);
+        while !again.is_superset(wanted) && Instant::now() < end {
+            let (answer, leased) = self.pop("-1", "32", json!({"pollTime": "2000"})).await?;
+            ensure!([SUCCESS, POLLING_TIMEOUT].contains(&answer.code), "{answer:?}");
+            for message in leased {
+                ensure!(self.ack(&message).await? == SUCCESS, "{message:?}");
+                ensure!(again.insert(message.body.clone()) || twice_is_fine, "a second time: {message:?}");
+            }
+        }
+        ensure!(again.is_superset(wanted), "{again:?} came back, not all of {wanted:?}");
+        Ok(again)
+    }
+
+    /// These come back, each once, and nothing else does.
+    async fn only_these_come_again(&self, wanted: &BTreeSet<String>) -> Result<()> {
+        let again = self.take_again(wanted, false).await?;
+        ensure!(again == *wanted, "{again:?} came back, not {wanted:?}");
+        let (_, more) = self.pop("-1", "32", json!({"pollTime": "3000"})).await?;
+        ensure!(more.is_empty(), "more came back: {more:?}");
+        Ok(())
     }
 
     /// As a client takes an answer apart. Bodies are keys here, and told by the property that holds them.
@@ -159,6 +190,18 @@ impl Popper<'_> {
         let fields = json!({"topic": topic, "queueId": queue, "offset": offset, "extraInfo": handle});
         Ok(self.call(ACK, fields).await?.code)
     }
+}
+
+/// Fields of a request, and more of them.
+fn merged(mut fields: Value, more: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
+        fields.extend(more);
+    }
+    fields
+}
+
+fn keys(leased: &[Leased]) -> BTreeSet<String> {
+    leased.iter().map(|message| message.body.clone()).collect()
 }
 
 /// The keys of stored messages one after the other: texts between `KEYS`, 0x01 and 0x02.
@@ -199,20 +242,7 @@ async fn only_what_is_not_acknowledged_is_popped_again(run: Run) -> Result<()> {
     ensure!(popper.call(POLLING_INFO, json!({"queueId": "-1"})).await?.field("pollingNum") == "0", "nobody waits");
 
     // The third was given up early, the fourth runs out; both come back once, and nothing else does.
-    let mut again = BTreeSet::new();
-    let end = Instant::now() + Duration::from_secs(60);
-    while again.len() < 2 && Instant::now() < end {
-        let (answer, leased) = popper.pop("-1", "32", json!({"pollTime": "2000"})).await?;
-        ensure!([SUCCESS, POLLING_TIMEOUT].contains(&answer.code), "{answer:?}");
-        for message in leased {
-            ensure!(popper.ack(&message).await? == SUCCESS, "{message:?}");
-            ensure!(again.insert(message.body.clone()), "a second time: {message:?}");
-        }
-    }
-    ensure!(again.iter().eq(["k-3", "k-4"]), "popped again: {again:?}");
-    let (_, more) = popper.pop("-1", "32", json!({"pollTime": "3000"})).await?;
-    ensure!(more.is_empty(), "popped a third time: {more:?}");
-    Ok(())
+    popper.only_these_come_again(&["k-3", "k-4"].map(str::to_owned).into()).await
 }
 
 async fn ordered_pops_lease_a_queue_as_a_whole(run: Run) -> Result<()> {
@@ -251,67 +281,28 @@ async fn acknowledged_messages_stay_so_after_kill_9(run: Run) -> Result<()> {
     let producer = run.producer("producer").await?;
     producer.send(Line::send(&topic, "k").with("count", 8)).await?;
     let popper = Popper { run: &run, group: run.name("group"), topic };
-    let mut leased = Vec::new();
-    while leased.len() < 8 {
-        leased.extend(popper.pop("-1", "32", json!({})).await?.1);
-    }
-    for message in &leased[..5] {
-        ensure!(popper.ack(message).await? == SUCCESS, "{message:?}");
-    }
+    let leased = popper.lease(8, 5).await?;
     run.cluster.kill_broker().await?;
     run.cluster.start_broker().await?;
-    let open: BTreeSet<_> = leased[5..].iter().map(|message| message.body.clone()).collect();
-    let is_java = run.cluster.target.broker() == Server::Java;
-    let mut again = BTreeSet::new();
-    let end = Instant::now() + Duration::from_secs(60);
-    while !again.is_superset(&open) && Instant::now() < end {
-        let (_, leased) = popper.pop("-1", "32", json!({"pollTime": "2000"})).await?;
-        for message in leased {
-            ensure!(popper.ack(&message).await? == SUCCESS, "{message:?}");
-            ensure!(again.insert(message.body.clone()) || is_java, "a second time: {message:?}");
-        }
+    let open = keys(&leased[5..]);
+    if run.cluster.target.broker() == Server::Java {
+        return popper.take_again(&open, true).await.map(drop);
     }
-    if is_java {
-        ensure!(again.is_superset(&open), "{again:?} came back, not all of {open:?}");
-        return Ok(());
-    }
-    ensure!(again == open, "{again:?} came back, not {open:?}");
-    let (_, more) = popper.pop("-1", "32", json!({"pollTime": "3000"})).await?;
-    ensure!(more.is_empty(), "more came back: {more:?}");
-    Ok(())
+    popper.only_these_come_again(&open).await
 }
 
 async fn leases_are_handed_over_to_java_and_back(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();
-    for (number, from, to) in [(0, Server::Java, own), (1, own, Server::Java)] {
-        run.cluster.stop_broker().await?;
-        run.cluster.start_broker_of(from).await?;
+    run.cluster.begin_with(Server::Java).await?;
+    for (number, next) in [own, Server::Java].into_iter().enumerate() {
         let topic = run.topic(&format!("topic-{number}"), 1).await?;
         let producer = run.producer(&format!("producer-{number}")).await?;
         producer.send(Line::send(&topic, "h").with("count", 6)).await?;
         let popper = Popper { run: &run, group: run.name(&format!("group-{number}")), topic };
-        let mut leased = Vec::new();
-        while leased.len() < 6 {
-            leased.extend(popper.pop("-1", "32", json!({})).await?.1);
-        }
-        for message in &leased[..2] {
-            ensure!(popper.ack(message).await? == SUCCESS, "{message:?}");
-        }
+        let leased = popper.lease(6, 2).await?;
         run.cluster.stop_broker().await?;
-        run.cluster.start_broker_of(to).await?;
-        let open: BTreeSet<_> = leased[2..].iter().map(|message| message.body.clone()).collect();
-        let mut again = BTreeSet::new();
-        let end = Instant::now() + Duration::from_secs(60);
-        while again.len() < open.len() && Instant::now() < end {
-            let (_, leased) = popper.pop("-1", "32", json!({"pollTime": "2000"})).await?;
-            for message in leased {
-                ensure!(popper.ack(&message).await? == SUCCESS, "{message:?}");
-                ensure!(again.insert(message.body.clone()), "a second time: {message:?}");
-            }
-        }
-        ensure!(again == open, "from {from:?} to {to:?}: {again:?} came back, not {open:?}");
-        let (_, more) = popper.pop("-1", "32", json!({"pollTime": "3000"})).await?;
-        ensure!(more.is_empty(), "from {from:?} to {to:?}: more came back: {more:?}");
+        run.cluster.start_broker_of(next).await?;
+        popper.only_these_come_again(&keys(&leased[2..])).await.with_context(|| format!("leases go on in {next:?}"))?;
     }
     Ok(())
 }

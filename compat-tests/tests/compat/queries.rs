@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use compat_tests::clients::{Client, Line};
+use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::BROKER;
@@ -10,15 +11,13 @@ use crate::check;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(mqadmin_finds_messages_by_key),
-    scenario!(mqadmin_finds_messages_by_key_after_kill_9).with(&[Client::Mqadmin]).alone().allowing(&KILLED),
+    scenario!(mqadmin_finds_messages_by_key_after_kill_9).with(&[Client::Mqadmin]).alone().allowing(&[logs::KILLED]),
     scenario!(mqadmin_finds_a_message_by_its_unique_key),
     scenario!(mqadmin_prints_what_queues_hold).with(&[Client::Mqadmin]),
     scenario!(mqadmin_shows_the_entries_of_a_queue).with(&[Client::Mqadmin]),
     scenario!(mqadmin_measures_sends).with(&[Client::Mqadmin]),
     scenario!(mqadmin_shows_the_trace_of_a_message).with(&[Client::Mqadmin]),
 ];
-
-const KILLED: [(&str, &str); 1] = [("lost a broker's connection", "the name server tells of the kill")];
 
 /// Sends one message of these keys by mqadmin; its unique id.
 async fn send(run: &Run, topic: &str, keys: &str, body: &str) -> Result<String> {

@@ -22,7 +22,7 @@ async fn queues_move_when_a_consumer_joins_and_leaves(run: Run) -> Result<()> {
     let alone = producer.send(line("alone")).await?;
     check::arrived_once(&alone, &stays.until_received(40).await?)?;
     // Whoever takes over a queue starts at its committed offset.
-    run.until_backlog(&group, 0).await?;
+    run.until_committed(&stays, &group, &topic).await?;
 
     let leaves = run.push("leaves", &group, &topic).await?;
     leaves.until_assignment("get four queues", |queues| queues.len() == 4).await?;

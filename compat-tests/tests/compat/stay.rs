@@ -13,17 +13,15 @@ use compat_tests::target::Server;
 
 use crate::check;
 
-pub(crate) const SCENARIOS: &[Scenario] = &[scenario!(what_waits_in_javas_store_survives_a_stay)
-    .alone_with(Layout { timer: true, ..Layout::SMALL })
-    .with(&[Client::Java55])];
+pub(crate) const SCENARIOS: &[Scenario] =
+    &[scenario!(what_waits_in_javas_store_survives_a_stay).alone_with(Layout::WITH_TIMER).with(&[Client::Java55])];
 
 /// Longer than the stay takes.
 const DELAY_SECONDS: i64 = 30;
 
 async fn what_waits_in_javas_store_survives_a_stay(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker_of(Server::Java).await?;
+    run.cluster.begin_with(Server::Java).await?;
     let (timed, failing) = (run.topic("timed", 1).await?, run.topic("failing", 1).await?);
     let producer = run.producer("producer").await?;
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use compat_tests::clients::{Client, Line};
 use compat_tests::cluster::Layout;
 use compat_tests::events::Received;
+use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::Server;
@@ -16,21 +17,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(timed_messages_arrive_at_their_time),
     scenario!(a_time_that_cannot_be_is_refused).with(&[Client::Java55]),
     scenario!(a_recalled_message_is_not_delivered).with(&[Client::Java55]),
-    scenario!(timed_messages_survive_a_restart).alone_with(WITH_TIMER).with(&[Client::Java55]),
-    scenario!(timed_messages_survive_kill_9).alone_with(WITH_TIMER).with(&[Client::Java55]).allowing(&KILLED),
-    scenario!(timed_messages_are_handed_over_and_back).alone_with(WITH_TIMER).with(&[Client::Java55]),
-    scenario!(timed_messages_are_handed_over_and_back_by_kill_9)
-        .alone_with(WITH_TIMER)
+    scenario!(timed_messages_survive_a_restart).alone_with(Layout::WITH_TIMER).with(&[Client::Java55]),
+    scenario!(timed_messages_survive_kill_9)
+        .alone_with(Layout::WITH_TIMER)
         .with(&[Client::Java55])
-        .allowing(&KILLED),
-];
-
-const WITH_TIMER: Layout = Layout { timer: true, ..Layout::SMALL };
-const KILLED: [(&str, &str); 4] = [
-    ("lost a broker's connection", "the name server tells of the kill"),
-    ("commit log ends in something that is no record", "a record was being written"),
-    ("index file is damaged", "an entry was being written"),
-    ("no message where an index file ends", "its message was cut off with the end of the log"),
+        .allowing(&logs::KILLED_WHILE_WRITING),
+    scenario!(timed_messages_are_handed_over_and_back).alone_with(Layout::WITH_TIMER).with(&[Client::Java55]),
+    scenario!(timed_messages_are_handed_over_and_back_by_kill_9)
+        .alone_with(Layout::WITH_TIMER)
+        .with(&[Client::Java55])
+        .allowing(&logs::KILLED_WHILE_WRITING),
 ];
 
 /// `TIMER_DELAY_MS` and its like; stock clients have setters for them in Java 5.x only.
@@ -152,8 +148,7 @@ async fn timed_messages_are_handed_over_and_back_by_kill_9(run: Run) -> Result<(
 /// Java, ours and Java again, each with messages of those before it and some that it delivers itself.
 async fn handed_over(run: &Run, kill: bool) -> Result<Vec<Received>> {
     let own = run.cluster.target.broker();
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker_of(Server::Java).await?;
+    run.cluster.begin_with(Server::Java).await?;
     let topic = run.topic("topic", 1).await?;
     let producer = run.producer("producer").await?;
     let mut sent = Vec::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use compat_tests::clients::{Client, Line, Producer};
 use compat_tests::events::Received;
+use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::Server;
@@ -16,25 +17,23 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     // Where there have been transactions, Java goes on looking with most of a core, which others would miss.
     scenario!(committed_transactions_arrive_and_rolled_back_ones_do_not).alone().mixed(),
     // What stays in doubt is told in the log, which others would not expect.
-    scenario!(producers_are_asked_about_transactions_in_doubt).alone().mixed().allowing(&NOBODY),
-    scenario!(another_producer_of_the_group_is_asked).alone().allowing(&NOBODY),
-    scenario!(transactions_in_doubt_survive_a_restart).alone().allowing(&NOBODY),
-    scenario!(transactions_in_doubt_survive_kill_9).alone().allowing(&KILLED),
-    scenario!(transactions_in_doubt_are_resolved_by_the_next_broker).alone().allowing(&NOBODY),
-    scenario!(transactions_in_doubt_of_java_4_9_are_resolved).alone().with(&[Client::Java49]).allowing(&OLD_LEAVES),
-    scenario!(given_up_transactions_can_be_resumed).alone().with(&[Client::Java55]).allowing(&GIVEN_UP),
+    scenario!(producers_are_asked_about_transactions_in_doubt).alone().mixed().allowing(&[NOBODY]),
+    scenario!(another_producer_of_the_group_is_asked).alone().allowing(&[NOBODY]),
+    scenario!(transactions_in_doubt_survive_a_restart).alone().allowing(&[NOBODY]),
+    scenario!(transactions_in_doubt_survive_kill_9).alone().allowing(&[NOBODY, logs::KILLED]),
+    scenario!(transactions_in_doubt_are_resolved_by_the_next_broker).alone().allowing(&[NOBODY]),
+    scenario!(transactions_in_doubt_of_java_4_9_are_resolved)
+        .alone()
+        .with(&[Client::Java49])
+        .allowing(&[NOBODY, logs::OLD_LEAVES]),
+    scenario!(given_up_transactions_can_be_resumed).alone().with(&[Client::Java55]).allowing(&[NOBODY, GIVEN_UP]),
 ];
 
-const NOBODY: [(&str, &str); 1] = [("none of their producers is there", "the broker looked while nobody was")];
-const KILLED: [(&str, &str); 2] = [NOBODY[0], ("lost a broker's connection", "the name server tells of the kill")];
-const OLD_LEAVES: [(&str, &str); 2] = [
-    NOBODY[0],
-    ("lost a broker's connection", "Java 4.9 hangs up before it says that it leaves, and the name server tells"),
-];
-const GIVEN_UP: [(&str, &str); 2] = [NOBODY[0], ("given up, as nobody says", "that is what happens here")];
+const NOBODY: (&str, &str) = ("none of their producers is there", "the broker looked while nobody was");
+const GIVEN_UP: (&str, &str) = ("given up, as nobody says", "that is what happens here");
 
 /// Longer than a look of the broker takes to come, and its answer.
-const LOOKS: Duration = Duration::from_secs(5);
+const LOOKS: Duration = Duration::from_secs(4);
 
 fn transactional() -> Line {
     Line::new("with").with("transactional", true)
@@ -183,8 +182,7 @@ async fn transactions_in_doubt_of_java_4_9_are_resolved(run: Run) -> Result<()> 
 
 /// Each broker is left transactions in doubt, which its successor asks about: same files, same name, same address.
 async fn handed_over(run: &Run, makes: &[Server]) -> Result<()> {
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker_of(makes[0]).await?;
+    run.cluster.begin_with(makes[0]).await?;
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer_with("producer", transactional()).await?;
     let mut wanted = BTreeSet::new();
