@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use remoting::header::DecodeHeader;
 use remoting::protocol::offset::{GetMaxOffset, OffsetReply};
 use remoting::protocol::pull::{PullMessage, PullMessageReply, PullSysFlag};
@@ -10,7 +10,7 @@ use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::types::{QueueId, QueueOffset};
 use tokio::task::JoinSet;
 
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Consume {
@@ -38,9 +38,7 @@ impl Consume {
             let queues = (index..self.from.len()).step_by(self.connections).collect();
             connections.spawn(self.clone().connection(queues, goals.clone()));
         }
-        while let Some(done) = connections.join_next().await {
-            done??;
-        }
+        wire::all(connections).await?;
         Ok(begun.elapsed())
     }
 
@@ -66,11 +64,11 @@ impl Consume {
                 let queue = answer.opaque.0 as usize;
                 match answer.response_code() {
                     ResponseCode::SUCCESS | ResponseCode::PULL_NOT_FOUND | ResponseCode::PULL_RETRY_IMMEDIATELY => {}
-                    code => bail!("pull: {code}: {}", answer.remark.unwrap_or_default()),
+                    _ => bail!("pull: {}", wire::refusal(&answer)),
                 }
                 let reply = PullMessageReply::decode(&answer.ext)?;
                 if answer.response_code() == ResponseCode::SUCCESS {
-                    let count = records(&answer.body)?;
+                    let count = wire::records(&answer.body).try_fold(0, |count, record| record.map(|_| count + 1))?;
                     if self.sql.is_none() && next[queue] + count != reply.next_begin_offset.0 {
                         bail!(
                             "queue {queue}: {count} messages from {} end at {}",
@@ -110,20 +108,6 @@ impl Consume {
         };
         wire.push(RequestCode::PULL_MESSAGE, queue, &header, b"");
     }
-}
-
-/// Records in a pull's body; each begins with its length.
-fn records(mut body: &[u8]) -> Result<i64> {
-    let mut count = 0;
-    while !body.is_empty() {
-        let size = body.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize);
-        body = size
-            .filter(|&size| size > 0)
-            .and_then(|size| body.get(size..))
-            .context("a broken record in a pull's body")?;
-        count += 1;
-    }
-    Ok(count)
 }
 
 /// Where each queue of a topic ends now.

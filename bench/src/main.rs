@@ -25,8 +25,11 @@ use crate::target::{Kind, Programs};
 const USAGE: &str = "\
 usage: bench --ferromq BINARY --server-jars DIR --client-path CLASSPATH [--rounds N] [--messages N] [--body BYTES]
              [--connections N] [--in-flight N] [--paced PER_SECOND] [--java-threads N] [--java-messages N]
-             [--flush ASYNC_FLUSH|SYNC_FLUSH] [--store-gib N] [--only java|ferromq]
-             [--suites load,sync-flush,catch-up,storm,recovery,sql92,transactions,delay]";
+             [--flush ASYNC_FLUSH|SYNC_FLUSH] [--store-gib N] [--only java|ferromq] [--suites NAME,NAME]";
+
+fn usage() -> String {
+    format!("{USAGE}\nsuites: {}", Suite::ALL.map(Suite::name).join(","))
+}
 
 fn main() -> Result<()> {
     let (bench, suites) = parse(std::env::args().skip(1))?;
@@ -64,7 +67,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<(Bench, Vec<Suite>)>
         store_gib: 20,
     };
     while let Some(option) = words.next() {
-        let value = words.next().with_context(|| format!("{option} needs a value\n{USAGE}"))?;
+        let value = words.next().with_context(|| format!("{option} needs a value\n{}", usage()))?;
         let number = || value.parse::<usize>().with_context(|| format!("{option} takes a number, not {value:?}"));
         match option.as_str() {
             "--ferromq" => ferromq = Some(PathBuf::from(&value)),
@@ -82,12 +85,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<(Bench, Vec<Suite>)>
             "--store-gib" => load.store_gib = number()?,
             "--suites" => {
                 suites.retain(|suite| value.split(',').any(|name| name == suite.name()));
-                ensure!(suites.len() == value.split(',').count(), "{value:?} names an unknown suite\n{USAGE}");
+                ensure!(suites.len() == value.split(',').count(), "{value:?} names an unknown suite\n{}", usage());
             }
             "--only" => kinds.retain(|kind| kind.name().to_lowercase().starts_with(&value)),
-            _ => bail!("unknown option {option}\n{USAGE}"),
+            _ => bail!("unknown option {option}\n{}", usage()),
         }
     }
-    let programs = Programs { ferromq: ferromq.context(USAGE)?, server_jars: server_jars.context(USAGE)? };
-    Ok((Bench { programs, client_path: client_path.context(USAGE)?, rounds, load, kinds }, suites))
+    let programs = Programs { ferromq: ferromq.with_context(usage)?, server_jars: server_jars.with_context(usage)? };
+    Ok((Bench { programs, client_path: client_path.with_context(usage)?, rounds, load, kinds }, suites))
 }

@@ -9,7 +9,7 @@ use remoting::types::{GroupName, QueueId, Timestamp, TopicName};
 use tokio::task::JoinSet;
 
 use crate::figures::Latencies;
-use crate::wire::Wire;
+use crate::wire::{Wire, all, refusal};
 
 header! {
     /// A send under the one-letter names that stock clients use.
@@ -27,6 +27,29 @@ header! {
         unit_mode: bool = "k",
         max_reconsume_times: Option<i32> = "l",
         batch: bool = "m",
+    }
+}
+
+pub(crate) const GROUP: &str = "bench_producer";
+
+impl Send {
+    /// As stock producers send an ordinary message.
+    pub(crate) fn stock(topic: &str, queue: usize, properties: String) -> Self {
+        Self {
+            producer_group: GROUP.into(),
+            topic: topic.into(),
+            default_topic: "TBW102".into(),
+            default_topic_queue_nums: 4,
+            queue_id: QueueId(queue as i32),
+            sys_flag: 0,
+            born_timestamp: Timestamp(1_700_000_000_000),
+            flag: 0,
+            properties,
+            reconsume_times: 0,
+            unit_mode: false,
+            max_reconsume_times: None,
+            batch: false,
+        }
     }
 }
 
@@ -70,9 +93,7 @@ impl Produce {
             connections.spawn(self.clone().connection(index));
         }
         let mut latencies = Latencies::default();
-        while let Some(part) = connections.join_next().await {
-            latencies.extend(part??);
-        }
+        all(connections).await?.into_iter().for_each(|part| latencies.extend(part));
         Ok(Produced { latencies, elapsed: begun.elapsed() })
     }
 
@@ -128,7 +149,7 @@ impl Produce {
                         answered += 1;
                     }
                     ResponseCode::SYSTEM_BUSY => again.push(number),
-                    code => bail!("send: {code}: {}", answer.remark.unwrap_or_default()),
+                    _ => bail!("send: {}", refusal(&answer)),
                 }
             }
         }
@@ -146,20 +167,6 @@ impl Produce {
             let share = number as f64 / (self.messages / self.connections) as f64;
             properties += &format!("TIMER_DELIVER_MS\u{1}{}\u{2}", first.after(over.mul_f64(share)));
         }
-        Send {
-            producer_group: "bench_producer".into(),
-            topic: self.topic.as_str().into(),
-            default_topic: "TBW102".into(),
-            default_topic_queue_nums: 4,
-            queue_id: QueueId(((connection + number) % self.queues) as i32),
-            sys_flag: 0,
-            born_timestamp: Timestamp(1_700_000_000_000),
-            flag: 0,
-            properties,
-            reconsume_times: 0,
-            unit_mode: false,
-            max_reconsume_times: None,
-            batch: false,
-        }
+        Send::stock(&self.topic, (connection + number) % self.queues, properties)
     }
 }

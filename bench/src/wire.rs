@@ -1,6 +1,6 @@
 //! A pipelined connection of the load generator: frames out, answers matched by opaque in whatever order they come.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use bytes::{Bytes, BytesMut};
 use remoting::frame::{FrameCodec, FrameWriter, HeadFields, RemotingCommand, Serialization};
 use remoting::header::EncodeHeader;
@@ -8,6 +8,7 @@ use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::types::Opaque;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_util::codec::Decoder;
 
 pub(crate) struct Wire {
@@ -84,8 +85,38 @@ impl Wire {
         self.answers(&mut answers).await?;
         let answer = answers.swap_remove(0);
         if answer.response_code() != ResponseCode::SUCCESS {
-            bail!("{code}: {}: {}", answer.response_code(), answer.remark.unwrap_or_default());
+            bail!("{code}: {}", refusal(&answer));
         }
         Ok(answer.body)
     }
+}
+
+/// What an answer that is no success says.
+pub(crate) fn refusal(answer: &RemotingCommand) -> String {
+    format!("{}: {}", answer.response_code(), answer.remark.as_deref().unwrap_or_default())
+}
+
+/// The stored messages in a body; each begins with its length.
+pub(crate) fn records(mut body: &[u8]) -> impl Iterator<Item = Result<&[u8]>> {
+    std::iter::from_fn(move || {
+        if body.is_empty() {
+            return None;
+        }
+        let size = body.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize).filter(|&size| size > 0);
+        let Some((record, rest)) = size.and_then(|size| body.split_at_checked(size)) else {
+            body = &[];
+            return Some(Err(anyhow!("a broken record in an answer's body")));
+        };
+        body = rest;
+        Some(Ok(record))
+    })
+}
+
+/// What all the tasks come to, in the order in which they end; the first failure ends the others.
+pub(crate) async fn all<T: 'static>(mut tasks: JoinSet<Result<T>>) -> Result<Vec<T>> {
+    let mut results = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        results.push(done??);
+    }
+    Ok(results)
 }

@@ -13,7 +13,7 @@ use crate::figures::Latencies;
 use crate::produce::{Due, Produce};
 use crate::report::{Figure, Report};
 use crate::target::{self, BROKER, Kind, Target};
-use crate::wire::Wire;
+use crate::wire::{Wire, records};
 
 const TOPIC: &str = "bench_delay";
 const QUEUES: usize = 8;
@@ -88,25 +88,17 @@ async fn lateness(from: &[QueueOffset], messages: usize) -> Result<Latencies> {
             wire.answers(&mut answers).await?;
             for answer in answers.drain(..) {
                 next = PullMessageReply::decode(&answer.ext)?.next_begin_offset;
-                let mut rest = &answer.body[..];
-                while !rest.is_empty() {
-                    let (record, behind) = record(rest)?;
-                    let (stored, due) = times(record).context("a timed message without its times")?;
+                for record in records(&answer.body) {
+                    let (stored, due) = times(record?).context("a timed message without its times")?;
                     ensure!(stored >= due, "a message due at {due} was delivered at {stored}");
                     found.push(stored.since(due));
-                    (count, rest) = (count + 1, behind);
+                    count += 1;
                 }
             }
         }
     }
     ensure!(count == messages, "{count} messages came instead of {messages}");
     Ok(found)
-}
-
-/// The first record, and what is behind it.
-fn record(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
-    let size = bytes.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize).filter(|size| *size > 0);
-    size.and_then(|size| bytes.split_at_checked(size)).context("a broken record in a pull's body")
 }
 
 /// When a record was stored, and when it was to be.

@@ -1,5 +1,6 @@
 //! What it costs to lease messages and acknowledge each, up to when the broker has worked the leases off.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::{Bench, Load, cpu_per_million, create_topic, first_send, produce};
 use crate::report::{Figure, Report};
 use crate::target::{self, BROKER, Kind, Target};
-use crate::wire::Wire;
+use crate::wire::{Wire, all, records, refusal};
 
 const TOPIC: &str = "bench_pop";
 const GROUP: &str = "bench_pop";
@@ -55,9 +56,7 @@ async fn consume(load: &Load, messages: usize) -> Result<()> {
     for _ in 0..load.connections {
         connections.spawn(connection(Arc::clone(&left)));
     }
-    while let Some(done) = connections.join_next().await {
-        done??;
-    }
+    all(connections).await?;
     let left = left.load(Ordering::Relaxed);
     ensure!(left == 0, "{left} messages are left, though every one is acknowledged in time");
     Ok(())
@@ -117,19 +116,16 @@ fn pop(wire: &mut Wire) {
 fn acknowledge(wire: &mut Wire, answer: &RemotingCommand) -> Result<usize> {
     let reply = PopMessageReply::decode(&answer.ext)?;
     let starts = reply.start_offset_info.context("an answer without the starts of its leases")?;
-    let start_of = |queue: i32| {
-        let items = starts.split(';').map(|item| item.split(' ').collect::<Vec<_>>());
-        let queue = queue.to_string();
-        items.into_iter().find_map(|words| (words.get(1) == Some(&&*queue)).then(|| words[2].to_owned()))
-    };
-    let mut rest = &answer.body[..];
+    // Kind, queue, and where its lease starts.
+    let items = starts.split(';').map(|item| item.split(' ').collect::<Vec<_>>());
+    let starts: HashMap<i32, &str> =
+        items.filter_map(|words| Some((words.get(1)?.parse().ok()?, *words.get(2)?))).collect();
     let mut count = 0;
-    while let Some(size) = rest.first_chunk().map(|size| u32::from_be_bytes(*size) as usize) {
-        let record = rest.get(..size).context("a broken record")?;
-        rest = &rest[size..];
+    for record in records(&answer.body) {
+        let record = record?;
         let queue = i32::from_be_bytes(*record[12..].first_chunk().context("a short record")?);
         let offset = i64::from_be_bytes(*record[20..].first_chunk().context("a short record")?);
-        let start = start_of(queue).context("a queue without a start")?;
+        let start = starts.get(&queue).context("a queue without a start")?;
         let (popped, invisible, revive) = (reply.pop_time, reply.invisible_time, reply.revive_queue);
         let header = AckMessage {
             consumer_group: GROUP.into(),
@@ -142,8 +138,4 @@ fn acknowledge(wire: &mut Wire, answer: &RemotingCommand) -> Result<usize> {
         count += 1;
     }
     Ok(count)
-}
-
-fn refusal(answer: &RemotingCommand) -> String {
-    format!("{}: {}", answer.response_code(), answer.remark.as_deref().unwrap_or_default())
 }

@@ -16,7 +16,7 @@ use super::{Bench, consume, create_topic, first_send, produce};
 use crate::consume::Consume;
 use crate::report::{Figure, Report};
 use crate::target::{self, BROKER, Kind, Target};
-use crate::wire::Wire;
+use crate::wire::{Wire, refusal};
 
 const TOPIC: &str = "bench_storm";
 const BACKLOG: &str = "bench_old";
@@ -97,7 +97,7 @@ async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> {
                     reads.pull(&mut wire, queue, next?);
                 }
                 ResponseCode::PULL_NOT_FOUND | ResponseCode::SYSTEM_BUSY => reads.pull(&mut wire, queue, 0),
-                code => bail!("pull: {code}: {}", answer.remark.unwrap_or_default()),
+                _ => bail!("pull: {}", refusal(&answer)),
             }
         }
     }

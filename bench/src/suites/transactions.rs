@@ -7,17 +7,16 @@ use remoting::frame::RemotingCommand;
 use remoting::protocol::client::Heartbeat;
 use remoting::protocol::transaction::EndTransaction;
 use remoting::protocol::{RequestCode, ResponseCode};
-use remoting::types::{Clock, PhysicalOffset, QueueId, QueueOffset};
+use remoting::types::{Clock, PhysicalOffset, QueueOffset};
 use tokio::task::JoinSet;
 
 use super::{Bench, Load, cpu_per_million, create_topic, first_send};
-use crate::produce::Send;
+use crate::produce::{GROUP, Send};
 use crate::report::{Figure, Report};
 use crate::target::{self, BROKER, Kind, Target};
-use crate::wire::Wire;
+use crate::wire::{Wire, all, refusal};
 
 const TOPIC: &str = "bench_transactions";
-const GROUP: &str = "bench_producer";
 const QUEUES: usize = 8;
 /// Java: `MessageSysFlag.TRANSACTION_PREPARED_TYPE`, `TRANSACTION_COMMIT_TYPE`.
 const PREPARED: i32 = 4;
@@ -76,10 +75,7 @@ async fn transactions(load: &Load, messages: usize, commit: bool) -> Result<()> 
     for index in 0..load.connections {
         connections.spawn(connection(load.clone(), index, messages / load.connections, commit));
     }
-    while let Some(done) = connections.join_next().await {
-        done??;
-    }
-    Ok(())
+    all(connections).await.map(drop)
 }
 
 /// The half message of transaction n is request 2n, its end request 2n + 1.
@@ -107,7 +103,7 @@ async fn connection(load: Load, index: usize, messages: usize, commit: bool) -> 
                 ResponseCode::SUCCESS => ended += 1,
                 // As a stock producer does: a busy broker is asked again.
                 ResponseCode::SYSTEM_BUSY if request.is_multiple_of(2) => again.push(request / 2),
-                code => bail!("transaction: {code}: {}", answer.remark.unwrap_or_default()),
+                _ => bail!("transaction: {}", refusal(&answer)),
             }
         }
     }
@@ -119,19 +115,13 @@ fn half(connection: usize, number: usize) -> Send {
     let properties =
         [("UNIQ_KEY", key.as_str()), ("WAIT", "true"), ("TAGS", "TagA"), ("TRAN_MSG", "true"), ("PGROUP", GROUP)];
     Send {
-        producer_group: GROUP.into(),
-        topic: TOPIC.into(),
-        default_topic: "TBW102".into(),
-        default_topic_queue_nums: 4,
-        queue_id: QueueId(((connection + number) % QUEUES) as i32),
         sys_flag: PREPARED,
         born_timestamp: Clock::system().now(),
-        flag: 0,
-        properties: properties.map(|(name, value)| format!("{name}\u{1}{value}\u{2}")).concat(),
-        reconsume_times: 0,
-        unit_mode: false,
-        max_reconsume_times: None,
-        batch: false,
+        ..Send::stock(
+            TOPIC,
+            (connection + number) % QUEUES,
+            properties.map(|(name, value)| format!("{name}\u{1}{value}\u{2}")).concat(),
+        )
     }
 }
 
