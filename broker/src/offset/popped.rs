@@ -2,11 +2,13 @@
 //!
 //! The file of offsets is a few seconds old when the broker is killed, and by it alone a group would be given again what it
 //! has popped and acknowledged since. But each lease is in the log. So the file also says up to where the log's leases are
-//! in it, as the offsets of a group that nobody else has; after a crash, those behind are read once more.
+//! in it, as the offsets of a group that nobody else has; after a crash, those behind are read once more. What else is known
+//! of leases, the book of ordered pops, is saved before the file says so.
 
 use std::sync::{OnceLock, mpsc};
 
 use parking_lot::{RwLock, RwLockReadGuard};
+use remoting::config::SaveError;
 use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
 
 use super::Offsets;
@@ -24,7 +26,6 @@ pub(crate) struct Noted {
     pub(crate) end: QueueOffset,
 }
 
-#[derive(Debug)]
 pub(super) struct Popped {
     group: GroupName,
     /// Where leases go: those of the timer, and the revive log, which gets the shortest ones directly.
@@ -33,16 +34,29 @@ pub(super) struct Popped {
     leasing: RwLock<()>,
     /// There are pops; brokers without have no such notes. Set once the file has some.
     used: OnceLock<()>,
+    save_book: OnceLock<SaveBook>,
 }
+
+type SaveBook = Box<dyn Fn() -> Result<(), SaveError> + Send + Sync>;
 
 impl Popped {
     pub(super) fn new(identity: &Identity) -> Self {
         let topics = [TIMER_TOPIC.into(), OwnTopics::of(identity).revive];
-        Self { group: NOTES_GROUP.into(), topics, leasing: RwLock::new(()), used: OnceLock::new() }
+        let (used, save_book) = (OnceLock::new(), OnceLock::new());
+        Self { group: NOTES_GROUP.into(), topics, leasing: RwLock::new(()), used, save_book }
+    }
+
+    fn save_book(&self) -> Result<(), SaveError> {
+        self.save_book.get().map_or(Ok(()), |save| save())
     }
 }
 
 impl Offsets {
+    /// Has a book saved along. It must know of a lease before that is stored.
+    pub(crate) fn save_book_first(&self, save: impl Fn() -> Result<(), SaveError> + Send + Sync + 'static) {
+        self.popped.save_book.get_or_init(|| Box::new(save));
+    }
+
     /// To be held from before a lease is stored until the group's offset is committed behind it. The first one ever saves
     /// the table before, as a crash would find no notes.
     pub(crate) fn leasing(&self) -> RwLockReadGuard<'_, ()> {
@@ -91,7 +105,13 @@ impl Offsets {
     }
 
     fn note_lease_ends(&self) {
-        for Noted { topic, queue, end } in self.lease_ends() {
+        let ends = self.lease_ends();
+        if let Err(err) = self.popped.save_book() {
+            // The earlier notes are still true.
+            tracing::error!(%err, "the book of ordered pops is not saved");
+            return;
+        }
+        for Noted { topic, queue, end } in ends {
             // Replaced, not advanced: a queue that was deleted begins anew.
             self.table.progress(&self.popped.group, &topic).commit(queue, end);
         }

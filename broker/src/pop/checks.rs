@@ -39,7 +39,7 @@ impl Pops {
         if header.max_msg_nums > MESSAGES_MAX {
             return Err(PopError::TooManyMessages(ip));
         }
-        if !self.timer_is_on(settings) {
+        if !settings.timer_wheel_enable {
             return Err(PopError::NoTimer(ip));
         }
         let topic = self.check_topic(&header.topic, header.queue_id, &pop.peer)?;

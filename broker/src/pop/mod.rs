@@ -69,7 +69,6 @@ use self::revive::Log;
 use self::take::Patience;
 use self::waiting::Waiting;
 use crate::client::Clients;
-use crate::config::BrokerConfig;
 use crate::context::Context;
 use crate::group::GroupTable;
 use crate::offset::Offsets;
@@ -97,7 +96,7 @@ pub(crate) struct Pops {
     offsets: Arc<Offsets>,
     stats: Arc<Stats>,
     desk: Desk,
-    book: Book,
+    book: Arc<Book>,
     waiting: Waiting,
     batches: Batches,
     /// Places for pops that may wait for the disk.
@@ -139,7 +138,9 @@ impl Pops {
     /// [`LoadError`].
     pub(crate) fn open(parts: Parts, config_dir: &Path) -> Result<Arc<Self>, LoadError> {
         let Parts { ctx, store, topics, groups, clients, offsets, stats, timer } = parts;
-        let book = Book::load(config_dir)?;
+        let book = Arc::new(Book::load(config_dir)?);
+        let saved_with_offsets = Arc::clone(&book);
+        offsets.save_book_first(move || saved_with_offsets.save());
         let desk = Desk::new(&ctx.identity, ctx.settings().timer_slot_ms());
         let revive_queues = ctx.settings().revive_queue_num.max(1);
         let done = |queue: QueueId| offsets.get(REVIVE_GROUP, &desk.revive, queue);
@@ -185,10 +186,6 @@ impl Pops {
 
     fn shared(&self) -> Arc<Self> {
         self.this.upgrade().expect("whoever calls a method holds it")
-    }
-
-    fn timer_is_on(&self, settings: &BrokerConfig) -> bool {
-        settings.timer_wheel_enable
     }
 
     fn timer_delivered(&self) -> Timestamp {

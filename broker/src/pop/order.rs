@@ -4,8 +4,8 @@
 //! free ─ pop ─▶ leased ─ all acknowledged ─▶ free, the offset behind them
 //!                 └─ a message is visible again ─▶ pop: the same messages once more, counted
 //! ```
-//! The book is saved as Java's `config/consumerOrderInfo.json`. As that file is seconds old when the broker is killed, each
-//! change is also a record in the revive log, which Java passes over: `{topic, group, queue, offset, lease}`.
+//! The book is saved as Java's `config/consumerOrderInfo.json`, along with offsets. As that file is seconds old when the broker
+//! is killed, each change is also a record in the revive log, which Java passes over: `{topic, group, queue, offset, lease}`.
 //!
 //! Java: `ConsumerOrderInfoManager`.
 

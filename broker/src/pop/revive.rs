@@ -165,7 +165,7 @@ impl Pops {
                 () = self.ctx.stopping.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if *self.ctx.role.borrow() != Role::Master || !self.timer_is_on(&self.ctx.settings()) {
+            if *self.ctx.role.borrow() != Role::Master || !self.ctx.settings().timer_wheel_enable {
                 continue;
             }
             let this = Arc::clone(&self);
@@ -192,9 +192,6 @@ impl Pops {
             let topic = self.topics.get(topic);
             topic.is_some_and(|topic| queue.0 < topic.read_queue_nums) && self.groups.get(group).is_some()
         });
-        if let Err(err) = self.book.save() {
-            tracing::error!(%err, "the book of ordered pops is not saved");
-        }
     }
 
     fn work_off(&self, log: &mut Log) -> Result<(), PopError> {

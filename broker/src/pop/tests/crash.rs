@@ -69,7 +69,6 @@ impl Life<'_> {
         let alive = self.disk.change().is_ok();
         if alive {
             self.fixture.pops.offsets.save().unwrap();
-            self.fixture.pops.persist().unwrap();
         }
         alive
     }

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use super::handle::Handle;
 use super::names::Kind;
 use super::*;
+use crate::config::BrokerConfig;
 use crate::testing::{Surroundings, command, peer};
 use crate::topic::{AttributeChanges, TIMER_TOPIC};
 
@@ -136,6 +137,11 @@ impl Fixture {
     fn restart(self) -> Self {
         self.pops.offsets.save().unwrap();
         self.pops.persist().unwrap();
+        self.opened_again()
+    }
+
+    /// Opens everything again, a moment later, with no more than is saved.
+    fn opened_again(self) -> Self {
         let (folder, config, now) =
             (Arc::clone(&self.folder), BrokerConfig::clone(&self.config.borrow()), self.clock.now());
         let mut timer = std::mem::take(&mut *self.timer.lock());

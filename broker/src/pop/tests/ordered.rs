@@ -201,3 +201,16 @@ async fn a_reset_outlives_acknowledgements_until_a_pop_takes_it() {
     fixture.ack_in_order(&popped[1]).await;
     assert_eq!(bodies(&fixture.pop(&ordered()).messages), ["a", "b"]);
 }
+
+#[tokio::test]
+async fn a_lease_survives_a_kill_after_offsets_were_saved() {
+    let fixture = Fixture::new();
+    ["a", "b"].iter().for_each(|body| fixture.send(0, body));
+    let popped = fixture.pop(&ordered()).messages;
+    fixture.ack_in_order(&popped[1]).await;
+    fixture.pops.offsets.save().unwrap();
+    let fixture = fixture.opened_again();
+    assert!(fixture.pop(&ordered()).messages.is_empty());
+    fixture.pass(LASTS_MS);
+    assert_eq!(bodies(&fixture.pop(&ordered()).messages), ["a"]);
+}
