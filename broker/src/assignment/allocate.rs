@@ -71,7 +71,7 @@ pub(super) fn unique(mut queues: Vec<MessageQueue>) -> Vec<MessageQueue> {
 }
 
 /// Java's order of queues.
-pub(super) fn order(a: &MessageQueue, b: &MessageQueue) -> std::cmp::Ordering {
+fn order(a: &MessageQueue, b: &MessageQueue) -> std::cmp::Ordering {
     (&a.topic, &a.broker_name, a.queue_id).cmp(&(&b.topic, &b.broker_name, b.queue_id))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use parking_lot::Mutex;
-use remoting::body::{MessageRequestMode, MessageRequestModes, fastjson};
+use remoting::body::{MessageRequestMode, MessageRequestModes, RequestMode, fastjson};
 use remoting::config::SaveError;
 use remoting::header::NoHeader;
 use remoting::protocol::assignment::{GetAllMessageRequestMode, SetMessageRequestMode};
@@ -26,8 +26,11 @@ impl Modes {
         Ok(Self { table, file: TableFile::new(path) })
     }
 
-    pub(super) fn get(&self, topic: &str, group: &str) -> Option<MessageRequestMode> {
-        self.table.lock().message_request_mode_map.get(topic)?.get(group).cloned()
+    /// With the queues that poppers share.
+    pub(super) fn get(&self, topic: &str, group: &str) -> Option<(RequestMode, i32)> {
+        let table = self.table.lock();
+        let set = table.message_request_mode_map.get(topic)?.get(group)?;
+        Some((set.mode, set.pop_share_queue_num))
     }
 
     fn set(&self, mode: MessageRequestMode) -> Result<(), SaveError> {

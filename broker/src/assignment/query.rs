@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use remoting::body::{
-    MessageModel, MessageQueue, MessageQueueAssignment, MessageRequestMode, QueryAssignmentBody,
-    QueryAssignmentReplyBody, RequestMode, fastjson,
+    MessageModel, MessageQueue, MessageQueueAssignment, QueryAssignmentBody, QueryAssignmentReplyBody, RequestMode,
+    fastjson,
 };
 use remoting::header::NoHeader;
 use remoting::protocol::assignment::QueryAssignment;
@@ -22,33 +22,28 @@ impl Handle<QueryAssignment> for Assignments {
     /// Java: `QueryAssignmentProcessor.queryAssignment`.
     async fn handle(&self, call: Call<QueryAssignment>) -> Result<Reply<NoHeader>, AssignmentError> {
         let asked: QueryAssignmentBody = fastjson::read(&call.body)?;
-        let mode = self.mode(&asked);
-        let queues = self.divide(&asked, &mode).await;
-        let assign = |message_queue| MessageQueueAssignment { message_queue, mode: mode.mode };
+        let (mode, share) = self.mode(&asked);
+        let queues = self.divide(&asked, mode, share).await;
+        let assign = |message_queue| MessageQueueAssignment { message_queue, mode };
         let message_queue_assignments = queues.map(|queues| queues.into_iter().map(assign).collect());
         Ok(Reply::done().body(fastjson::write(&QueryAssignmentReplyBody { message_queue_assignments })))
     }
 }
 
 impl Assignments {
-    fn mode(&self, asked: &QueryAssignmentBody) -> MessageRequestMode {
-        let set = self.modes.get(&asked.topic, &asked.consumer_group);
-        set.unwrap_or_else(|| {
+    /// With the queues that poppers share.
+    fn mode(&self, asked: &QueryAssignmentBody) -> (RequestMode, i32) {
+        self.modes.get(&asked.topic, &asked.consumer_group).unwrap_or_else(|| {
             let settings = self.ctx.settings();
             let pops = settings.default_message_request_mode == DefaultRequestMode::Pop;
             // What consumers sent back is only pulled.
             let pops = pops && !asked.topic.starts_with(RETRY_PREFIX);
-            MessageRequestMode {
-                consumer_group: asked.consumer_group.clone(),
-                mode: if pops { RequestMode::Pop } else { RequestMode::Pull },
-                pop_share_queue_num: settings.default_pop_share_queue_num,
-                topic: asked.topic.clone(),
-            }
+            (if pops { RequestMode::Pop } else { RequestMode::Pull }, settings.default_pop_share_queue_num)
         })
     }
 
     /// `None`: the client keeps what it has. Java: `QueryAssignmentProcessor.doLoadBalance`.
-    async fn divide(&self, asked: &QueryAssignmentBody, mode: &MessageRequestMode) -> Option<Vec<MessageQueue>> {
+    async fn divide(&self, asked: &QueryAssignmentBody, mode: RequestMode, share: i32) -> Option<Vec<MessageQueue>> {
         let queues: Arc<Vec<MessageQueue>> = if self.topics.is_light(&asked.topic) {
             // No name server knows it.
             let (topic, broker_name) = (asked.topic.clone(), self.ctx.identity.name.clone());
@@ -70,8 +65,8 @@ impl Assignments {
             tracing::warn!(group = %asked.consumer_group, strategy = asked.strategy_name, "unknown strategy");
             return None;
         };
-        Some(match mode.mode {
-            RequestMode::Pop => strategy.allocate_pop(&asked.client_id, &queues, &clients, mode.pop_share_queue_num),
+        Some(match mode {
+            RequestMode::Pop => strategy.allocate_pop(&asked.client_id, &queues, &clients, share),
             RequestMode::Pull => strategy.allocate(&asked.client_id, &queues, &clients),
         })
     }

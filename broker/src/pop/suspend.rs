@@ -116,7 +116,7 @@ impl Pops {
         let mut look = interval(LOOK_PERIOD);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let alarm = self.waiting.next_alarm().map(|at| self.until(at));
+            let alarm = self.waiting.next_alarm().map(|at| at.since(self.ctx.clock.now()));
             tokio::select! {
                 biased;
                 () = self.ctx.stopping.cancelled() => return self.end_all(),
@@ -128,11 +128,6 @@ impl Pops {
                 self.serve_key(&key);
             }
         }
-    }
-
-    fn until(&self, at: Timestamp) -> Duration {
-        let millis = at.0.saturating_sub(self.ctx.clock.now().0);
-        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
     /// Serves those who wait for the same, as long as there is something.

@@ -172,13 +172,7 @@ impl Pops {
     }
 
     /// Where a group begins that is new to a queue. Java: `PopMessageProcessor.getInitOffset`.
-    pub(super) fn first_offset(
-        &self,
-        topic: &TopicName,
-        queue: QueueId,
-        init_mode: i32,
-        by_memory: bool,
-    ) -> QueueOffset {
+    fn first_offset(&self, topic: &TopicName, queue: QueueId, init_mode: i32, by_memory: bool) -> QueueOffset {
         if init_mode == 0 || topic.starts_with(RETRY_PREFIX) {
             return self.store.min_offset(topic, queue).unwrap_or_default();
         }
