@@ -19,6 +19,9 @@ use crate::transaction::{EndError, ResumeError};
 use remoting::config::UpdateError;
 use store::IllegalMessage;
 
+/// Where some remarks send people. Java: `FAQUrl.suggestTodo`.
+pub(crate) const SEE: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
+
 impl IntoResponse for ClientError {
     fn code(&self) -> ResponseCode {
         match self {

@@ -1,7 +1,5 @@
 //! Answers to pops.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use remoting::connection::{Peer, ReplyTo};
 use remoting::header::NoHeader;
@@ -10,7 +8,7 @@ use remoting::protocol::pop::PopMessageReply;
 use remoting::router::IntoResponse;
 use remoting::types::{Timestamp, TopicName};
 use store::ReadStatus;
-use store::message::properties::{self, name};
+use store::message::properties::{Builder, name};
 use store::message::{MAX_PROPERTIES_BYTES, Message, StoredMessage, encode_at};
 
 use super::PopError;
@@ -53,24 +51,18 @@ pub(super) fn refuse(peer: &Peer, to: ReplyTo, err: &PopError) {
 ///
 /// Java: `PopMessageProcessor.popMsgFromQueue`, where a handle that is there already is left.
 pub(super) fn as_normal(out: &mut Vec<u8>, stored: &StoredMessage<'_>, topic: &TopicName, handle: &str) {
+    let mut properties = Builder::with_capacity(stored.properties.len() + POP_CK.len() + handle.len() + 3);
     // A checksum over the whole record would be wrong.
-    let plain: Cow<'_, str> = if stored.property(name::CRC32).is_some() {
-        properties::remove(stored.properties, name::CRC32).into()
-    } else {
-        stored.properties.into()
-    };
-    let mut text = plain.into_owned();
-    if properties::get(&text, POP_CK).is_none() {
-        text = properties::set(&text, POP_CK, handle);
-    }
-    if text.len() > MAX_PROPERTIES_BYTES {
+    properties.extend_without(stored.properties, &[name::CRC32, POP_CK]);
+    let without_handle = properties.as_str().len();
+    properties.push(POP_CK, stored.property(POP_CK).unwrap_or(handle));
+    let mut properties = properties.finish();
+    if properties.len() > MAX_PROPERTIES_BYTES {
         // The client then makes the handle of what the answer says.
-        text = properties::remove(&text, POP_CK);
+        properties.truncate(without_handle);
     }
-    let message = Message {
-        prepared_transaction_offset: stored.prepared_transaction_offset,
-        ..stored.copy_to(topic, stored.queue_id, &text)
-    };
+    let prepared_transaction_offset = stored.prepared_transaction_offset;
+    let message = Message { prepared_transaction_offset, ..stored.copy_to(topic, stored.queue_id, &properties) };
     encode_at(out, &message, stored.queue_offset, stored.physical_offset, stored.store_timestamp);
 }
 

@@ -9,10 +9,8 @@ use store::{AppendError, IllegalMessage};
 use thiserror::Error;
 
 use crate::filter::FilterError;
+use crate::response::SEE;
 use crate::send::PutError;
-
-/// Java: `FAQUrl.suggestTodo`.
-const SEE: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
 
 #[derive(Debug, Error)]
 pub(crate) enum PopError {

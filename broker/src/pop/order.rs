@@ -219,13 +219,9 @@ impl Book {
         ends.filter(|ends| *ends > now)
     }
 
-    /// Which of `offsets` are not to be handed out, because they were acknowledged before.
-    pub(super) fn acked(&self, place: (&TopicName, &GroupName, QueueId)) -> BTreeSet<i64> {
-        self.leases.lock().get(&owned(place)).map(Lease::acked_offsets).unwrap_or_default()
-    }
-
     /// Leases messages, and writes how often each was leased before. `offsets` are those that were read, `next` is behind
-    /// them.
+    /// them. Also says which of them are to be handed out, as the others were acknowledged before; if all were, there is
+    /// nothing to lease.
     pub(super) fn lease(
         &self,
         place: (&TopicName, &GroupName, QueueId),
@@ -233,10 +229,14 @@ impl Book {
         offsets: &[QueueOffset],
         next: QueueOffset,
         info: &mut String,
-    ) -> Lease {
+    ) -> Option<(Lease, Vec<QueueOffset>)> {
         let mut leases = self.leases.lock();
-        let before = leases.get(&owned(place)).cloned().unwrap_or_default();
-        let mut acked = before.acked_offsets();
+        let before = leases.get(&owned(place));
+        let mut acked = before.map(Lease::acked_offsets).unwrap_or_default();
+        let open: Vec<_> = offsets.iter().copied().filter(|offset| !acked.contains(&offset.0)).collect();
+        if open.is_empty() {
+            return None;
+        }
         let offsets: Vec<_> = offsets.iter().map(|offset| offset.0).collect();
         let mut lease = Lease::new(terms, &offsets);
         for (at, offset) in offsets.iter().enumerate() {
@@ -246,12 +246,14 @@ impl Book {
         }
         acked.retain(|offset| *offset >= next.0);
         lease.acked_ahead = acked;
-        lease.count_attempts(&before);
+        if let Some(before) = before {
+            lease.count_attempts(before);
+        }
         lease.write_attempts(info, Kind::of(place.0), place.2);
         leases.insert(owned(place), lease.clone());
         drop(leases);
         self.file.changed();
-        lease
+        Some((lease, open))
     }
 
     /// Java: `ConsumerOrderInfoManager.commitAndNext`.
@@ -353,12 +355,17 @@ mod tests {
         }
 
         fn lease(&self, attempt: Option<&str>, at: i64, offsets: &[i64]) -> String {
+            self.lease_open(attempt, at, offsets).expect("not all are acknowledged").0
+        }
+
+        /// Also what is to be handed out.
+        fn lease_open(&self, attempt: Option<&str>, at: i64, offsets: &[i64]) -> Option<(String, Vec<i64>)> {
             let terms = Terms { attempt, pop_time: Timestamp(at), invisible_ms: LASTS_MS };
             let offsets: Vec<_> = offsets.iter().map(|offset| QueueOffset(*offset)).collect();
             let mut info = String::new();
             let next = offsets.last().unwrap().after(1);
-            self.book.lease(self.place(), &terms, &offsets, next, &mut info);
-            info
+            let (_, open) = self.book.lease(self.place(), &terms, &offsets, next, &mut info)?;
+            Some((info, open.iter().map(|offset| offset.0).collect()))
         }
 
         fn ack(&self, offset: i64, pop_time: i64) -> Acked {
@@ -411,11 +418,10 @@ mod tests {
         fixture.lease(None, 100, &[5, 6, 7]);
         fixture.ack(6, 100);
         fixture.ack(7, 100);
-        assert_eq!(fixture.book.acked(fixture.place()).into_iter().collect::<Vec<_>>(), [6, 7]);
-        fixture.lease(None, 2000, &[5, 6]);
+        assert_eq!(fixture.lease_open(None, 2000, &[5, 6]).unwrap().1, [5]);
         assert_eq!(fixture.ack(5, 2000), Acked::Next(QueueOffset(7)));
-        assert_eq!(fixture.book.acked(fixture.place()).into_iter().collect::<Vec<_>>(), [5, 6, 7]);
-        fixture.lease(None, 3000, &[7, 8]);
+        assert_eq!(fixture.lease_open(None, 3000, &[5, 6, 7]), None);
+        assert_eq!(fixture.lease_open(None, 3000, &[7, 8]).unwrap().1, [8]);
         assert_eq!(fixture.ack(8, 3000), Acked::Next(QueueOffset(9)));
     }
 

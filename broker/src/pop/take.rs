@@ -305,23 +305,21 @@ impl Round<'_> {
         let (count, bytes) = (outcome.count as u64, outcome.bytes as u64);
         let mut messages = outcome.messages;
         if self.pop.is_ordered() {
-            let acked = self.pops.book.acked(place);
-            if offsets.iter().all(|offset| acked.contains(&offset.0)) {
-                progress.advance(queue, next);
-                self.pops.offsets.changed();
-                self.wait.growth.push((topic.clone(), queue, next));
-                return false;
-            }
             let terms = Terms {
                 attempt: header.attempt_id.as_deref(),
                 pop_time: self.lease.reply.pop_time,
                 invisible_ms: header.invisible_time,
             };
             let info = self.lease.reply.order_count_info.get_or_insert_default();
-            let lease = self.pops.book.lease(place, &terms, &offsets, next, info);
-            if offsets.iter().any(|offset| acked.contains(&offset.0)) {
-                messages = only(topic, &messages, |offset| !acked.contains(&offset.0));
-                offsets.retain(|offset| !acked.contains(&offset.0));
+            let Some((lease, open)) = self.pops.book.lease(place, &terms, &offsets, next, info) else {
+                progress.advance(queue, next);
+                self.pops.offsets.changed();
+                self.wait.growth.push((topic.clone(), queue, next));
+                return false;
+            };
+            if open.len() < offsets.len() {
+                messages = only(topic, &messages, |offset| open.contains(&offset));
+                offsets = open;
             }
             let (topic, group) = (topic.clone(), group.clone());
             self.lease.changes.push(Change { topic, group, queue, offset: start, lease });

@@ -7,9 +7,7 @@ use remoting::types::{GroupName, Host, QueueId, TopicName};
 use thiserror::Error;
 
 use crate::filter::FilterError;
-
-/// Java: `FAQUrl.suggestTodo`.
-const SEE: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
+use crate::response::SEE;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum PullError {

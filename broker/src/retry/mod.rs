@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::context::Context;
 use crate::group::GroupTable;
+use crate::response::SEE;
 use crate::send::{PutError, Writer};
 use crate::stats::Stats;
 use crate::topic::TopicTable;
@@ -35,9 +36,7 @@ pub(crate) struct Retries {
 pub(crate) enum RetryError {
     #[error("no master available along with {ip}")]
     NoMaster { ip: IpAddr },
-    #[error(
-        "subscription group not exist, {group} \nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
-    )]
+    #[error("subscription group not exist, {group} {SEE}")]
     GroupUnknown { group: GroupName },
     #[error("the broker[{ip}] sending message is forbidden")]
     BrokerForbidden { ip: IpAddr },

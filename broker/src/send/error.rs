@@ -11,6 +11,7 @@ use store::{AppendError, Confirmation, IllegalMessage};
 use thiserror::Error;
 
 use crate::delay::TimerRefusal;
+use crate::response::SEE;
 use crate::topic::{NameError, TopicError};
 
 /// A send was refused.
@@ -40,9 +41,7 @@ pub(crate) enum SendError {
     QueueId { queue_id: QueueId, topic: TopicText, producer: Host },
     #[error("topic[{topic}] has no queue to write to")]
     NoQueue { topic: TopicName },
-    #[error(
-        "subscription group not exist, {group} \nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
-    )]
+    #[error("subscription group not exist, {group} {SEE}")]
     GroupUnknown { group: GroupName },
     #[error("Required message key is missing")]
     KeyMissing,

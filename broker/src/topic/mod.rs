@@ -18,6 +18,7 @@ use remoting::config::SaveError;
 use remoting::types::TopicName;
 
 use crate::persist::LoadError;
+use crate::response::SEE;
 
 /// What a topic allows unless somebody says otherwise.
 const READ_WRITE: i32 = TopicConfig::READ | TopicConfig::WRITE;
@@ -27,9 +28,7 @@ const QUEUES_MAX: i32 = 100_000;
 /// Why a topic is not as the caller wants it.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    #[error(
-        "topic[{topic}] not exist, apply first please!\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
-    )]
+    #[error("topic[{topic}] not exist, apply first please!{SEE}")]
     NotExist { topic: TopicName },
     #[error(transparent)]
     Name(#[from] NameError),
