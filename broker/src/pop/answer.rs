@@ -26,7 +26,7 @@ pub(super) fn empty(pop: &Pop, now: Timestamp, revive_queue: i32) -> PopMessageR
         rest_num: 0,
         start_offset_info: Some(String::new()),
         msg_offset_info: Some(String::new()),
-        order_count_info: pop.is_ordered().then(String::new),
+        order_count_info: pop.ordered.then(String::new),
     }
 }
 

@@ -31,8 +31,7 @@ impl Pops {
         if *self.ctx.role.borrow() == Role::Slave {
             return Err(PopError::Slave);
         }
-        let waited = self.ctx.clock.now().0.saturating_sub(pop.born.0);
-        if waited.saturating_sub(header.poll_time) > DELAY_MAX_MS {
+        if self.ctx.clock.now().0.saturating_sub(pop.expires.0) > DELAY_MAX_MS {
             return Err(PopError::TooLate(ip));
         }
         self.check_permission(settings, "pop message")?;

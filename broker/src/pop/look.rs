@@ -30,12 +30,11 @@ impl Pops {
         if available > 0 {
             return tell(&notice, true, false);
         }
-        let expires = notice.expires();
-        if header.poll_time <= 0 || expires <= self.ctx.clock.now() {
+        if header.poll_time <= 0 || notice.expires <= self.ctx.clock.now() {
             return tell(&notice, false, false);
         }
-        let (key, busy) = (notice.key(), notice.peer.busy());
-        let waiter = Waiter { what: notice, expires, busy };
+        let (key, busy) = (notice.key.clone(), notice.peer.busy());
+        let waiter = Waiter { what: notice, busy };
         match self.waiting.add_notice(waiter, bounds(&self.ctx.settings())) {
             Some(refused) => tell(&refused.what, false, true),
             None => self.watch(&key, &wait),
@@ -70,7 +69,7 @@ impl Pops {
         let (group, now) = (&header.consumer_group, self.ctx.clock.now());
         let (mut available, mut wait) = (0, Wait::default());
         for (topic, queue) in self.queues_to_look_at(&header.topic, group, header.queue_id) {
-            if notice.is_ordered() {
+            if notice.ordered {
                 let attempt = header.attempt_id.as_deref();
                 if let Some(until) = self.book.blocked_until(attempt, (&topic, group, queue), 0, now) {
                     wait.until_at_most(until);

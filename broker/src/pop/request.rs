@@ -2,77 +2,88 @@
 
 use remoting::connection::{Peer, ReplyTo};
 use remoting::frame::RemotingCommand;
-use remoting::header::DecodeHeader;
-use remoting::protocol::RequestCode;
+use remoting::header::Request;
 use remoting::protocol::pop::{Notification, PopMessage};
 use remoting::types::{GroupName, QueueId, Timestamp, TopicName};
 use tokio::time::Instant;
 
 use super::PopError;
 
-/// One request, and where its answer goes.
-pub(super) struct Pop {
-    pub(super) header: PopMessage,
+/// One request that may wait, and where its answer goes.
+pub(super) struct Asked<H> {
+    pub(super) header: H,
+    pub(super) key: Key,
+    pub(super) ordered: bool,
     pub(super) peer: Peer,
     pub(super) to: ReplyTo,
-    /// When the client sent it, by its own clock; by ours, if it did not say.
-    pub(super) born: Timestamp,
+    /// When the client's patience ends, by its own clock; by ours, if it did not say when it sent this.
+    pub(super) expires: Timestamp,
     /// When it came, or last stopped waiting.
     pub(super) began: Instant,
 }
 
-impl Pop {
-    pub(super) fn of(command: &RemotingCommand, peer: &Peer, now: Timestamp) -> Result<Self, (ReplyTo, PopError)> {
-        let (code, to) = (RequestCode::POP_MESSAGE, ReplyTo::of(command));
-        let header = PopMessage::decode(&command.ext).map_err(|cause| (to, PopError::Header { code, cause }))?;
-        let born = born(header.born_time, now);
-        Ok(Self { header, peer: peer.clone(), to, born, began: Instant::now() })
-    }
-
-    pub(super) fn is_ordered(&self) -> bool {
-        self.header.order == Some(true)
-    }
-
-    pub(super) fn expires(&self) -> Timestamp {
-        Timestamp(self.born.0.saturating_add(self.header.poll_time))
-    }
-
-    pub(super) fn key(&self) -> Key {
-        Key { topic: self.header.topic.clone(), group: self.header.consumer_group.clone() }
-    }
-}
-
-/// Proxies of a cluster send 0.
-fn born(sent: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    sent.filter(|born| born.0 != 0).unwrap_or(now)
-}
+pub(super) type Pop = Asked<PopMessage>;
 
 /// A notification that is asked for.
-pub(super) struct Notice {
-    pub(super) header: Notification,
-    pub(super) peer: Peer,
-    pub(super) to: ReplyTo,
-    pub(super) born: Timestamp,
+pub(super) type Notice = Asked<Notification>;
+
+/// What both headers say.
+struct Terms<'a> {
+    topic: &'a TopicName,
+    group: &'a GroupName,
+    order: Option<bool>,
+    born: Option<Timestamp>,
+    poll_time: i64,
+}
+
+impl Pop {
+    pub(super) fn of(command: &RemotingCommand, peer: &Peer, now: Timestamp) -> Result<Self, (ReplyTo, PopError)> {
+        Self::read(command, peer, now, |header| Terms {
+            topic: &header.topic,
+            group: &header.consumer_group,
+            order: header.order,
+            born: header.born_time,
+            poll_time: header.poll_time,
+        })
+    }
+
+    /// Pops of any queue and of a certain one are told of different things.
+    pub(super) fn queue(&self) -> QueueId {
+        self.header.queue_id.max(ANY_QUEUE)
+    }
 }
 
 impl Notice {
     pub(super) fn of(command: &RemotingCommand, peer: &Peer, now: Timestamp) -> Result<Self, (ReplyTo, PopError)> {
-        let (code, to) = (RequestCode::NOTIFICATION, ReplyTo::of(command));
-        let header = Notification::decode(&command.ext).map_err(|cause| (to, PopError::Header { code, cause }))?;
-        let born = born(header.born_time, now);
-        Ok(Self { header, peer: peer.clone(), to, born })
+        Self::read(command, peer, now, |header| Terms {
+            topic: &header.topic,
+            group: &header.consumer_group,
+            order: header.order,
+            born: header.born_time,
+            poll_time: header.poll_time,
+        })
+    }
+}
+
+impl<H: Request> Asked<H> {
+    fn read(
+        command: &RemotingCommand,
+        peer: &Peer,
+        now: Timestamp,
+        terms: impl FnOnce(&H) -> Terms<'_>,
+    ) -> Result<Self, (ReplyTo, PopError)> {
+        let to = ReplyTo::of(command);
+        let header = H::decode(&command.ext).map_err(|cause| (to, PopError::Header { code: H::CODE, cause }))?;
+        let Terms { topic, group, order, born, poll_time } = terms(&header);
+        // Proxies of a cluster send 0.
+        let born = born.filter(|born| born.0 != 0).unwrap_or(now);
+        let key = Key { topic: topic.clone(), group: group.clone() };
+        let (ordered, expires) = (order == Some(true), Timestamp(born.0.saturating_add(poll_time)));
+        Ok(Self { header, key, ordered, peer: peer.clone(), to, expires, began: Instant::now() })
     }
 
-    pub(super) fn is_ordered(&self) -> bool {
-        self.header.order == Some(true)
-    }
-
-    pub(super) fn expires(&self) -> Timestamp {
-        Timestamp(self.born.0.saturating_add(self.header.poll_time))
-    }
-
-    pub(super) fn key(&self) -> Key {
-        Key { topic: self.header.topic.clone(), group: self.header.consumer_group.clone() }
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.expires <= now || self.peer.is_closed()
     }
 }
 

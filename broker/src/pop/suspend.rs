@@ -41,7 +41,7 @@ impl Pops {
         };
         match taken {
             Taken::Leased(lease) => {
-                let (rest, key) = (lease.reply.rest_num, pop.key());
+                let (rest, key) = (lease.reply.rest_num, pop.key.clone());
                 self.grant(&pop, lease);
                 if rest > 0 {
                     // There is something for the next, too.
@@ -76,13 +76,12 @@ impl Pops {
 
     fn suspend(&self, pop: Pop, wait: &Wait, reply: &PopMessageReply, settings: &BrokerConfig) -> Served {
         let (peer, to): (Peer, ReplyTo) = (pop.peer.clone(), pop.to);
-        let expires = pop.expires();
-        if pop.header.poll_time <= 0 || expires <= self.ctx.clock.now() || self.ctx.stopping.is_cancelled() {
+        if pop.header.poll_time <= 0 || pop.expires <= self.ctx.clock.now() || self.ctx.stopping.is_cancelled() {
             answer::nothing(&peer, to, ResponseCode::POLLING_TIMEOUT, reply);
             return Served::Done;
         }
-        let (key, busy) = (pop.key(), pop.peer.busy());
-        if self.waiting.add(Waiter { what: pop, expires, busy }, bounds(settings)).is_some() {
+        let (key, busy) = (pop.key.clone(), pop.peer.busy());
+        if self.waiting.add(Waiter { what: pop, busy }, bounds(settings)).is_some() {
             answer::nothing(&peer, to, ResponseCode::POLLING_FULL, reply);
             return Served::Done;
         }
@@ -143,7 +142,7 @@ impl Pops {
     }
 
     fn serve_again(self: &Arc<Self>, waiter: Waiter<Pop>) -> Served {
-        let Waiter { what: mut pop, busy: _until_answered, .. } = waiter;
+        let Waiter { what: mut pop, busy: _until_answered } = waiter;
         pop.began = Instant::now();
         self.serve(pop, Patience::None)
     }

@@ -21,7 +21,7 @@ use super::handle::{self, Handle};
 use super::names::{Kind, ORDER_QUEUE, retry_topics_on};
 use super::order::{Change, Terms};
 use super::record::CheckPoint;
-use super::request::{ANY_QUEUE, Key, Pop};
+use super::request::{Key, Pop};
 use super::{PopError, Pops};
 use crate::config::BrokerConfig;
 use crate::filter::Filter;
@@ -115,7 +115,7 @@ impl Pops {
         patience: Patience,
     ) -> Taken {
         let now = self.ctx.clock.now();
-        let revive_queue = if pop.is_ordered() { ORDER_QUEUE } else { self.next_revive_queue() };
+        let revive_queue = if pop.ordered { ORDER_QUEUE } else { self.next_revive_queue() };
         let lease = Lease {
             reply: answer::empty(pop, now, revive_queue),
             messages: Vec::new(),
@@ -155,7 +155,7 @@ impl Pops {
             QueueId(..0) => all(&header.topic, admitted.topic.read_queue_nums),
             queue => vec![(header.topic.clone(), queue)],
         };
-        if pop.is_ordered() || header.topic.starts_with(RETRY_PREFIX) {
+        if pop.ordered || header.topic.starts_with(RETRY_PREFIX) {
             return own;
         }
         let v2 = settings.enable_retry_topic_v2;
@@ -194,13 +194,14 @@ impl Round<'_> {
         let committed = match progress.begin_pop(queue) {
             Turn::Busy => {
                 let behind = progress.get(queue).map_or(0, |committed| max.0 - committed.0);
-                self.lease.reply.rest_num += if self.pop.is_ordered() { 0 } else { behind };
+                self.lease.reply.rest_num += if self.pop.ordered { 0 } else { behind };
                 self.wait.busy.push((progress, queue));
                 return;
             }
             Turn::Ours { committed } => committed,
         };
-        let turn = OurTurn { pops: Arc::clone(pops), progress: Arc::clone(&progress), queue, key: self.pop.key() };
+        let turn =
+            OurTurn { pops: Arc::clone(pops), progress: Arc::clone(&progress), queue, key: self.pop.key.clone() };
         let reset = progress.begin(queue).reset;
         if let Some(to) = reset {
             tracing::info!(%group, %topic, %queue, %to, "a reset takes effect");
@@ -212,7 +213,7 @@ impl Round<'_> {
             pops.offsets.commit(group, topic, queue, first);
             first
         });
-        if self.pop.is_ordered() {
+        if self.pop.ordered {
             let attempt = header.attempt_id.as_deref();
             if let Some(until) =
                 pops.book.blocked_until(attempt, place, header.invisible_time, self.lease.reply.pop_time)
@@ -304,7 +305,7 @@ impl Round<'_> {
         let mut offsets = offsets_of(topic, &outcome.messages);
         let (count, bytes) = (outcome.count as u64, outcome.bytes as u64);
         let mut messages = outcome.messages;
-        if self.pop.is_ordered() {
+        if self.pop.ordered {
             let terms = Terms {
                 attempt: header.attempt_id.as_deref(),
                 pop_time: self.lease.reply.pop_time,
@@ -376,7 +377,7 @@ impl Round<'_> {
     /// A retry topic may come to be while a pop waits, and the one that was not read this time counts, too.
     fn watch_retry_topics(&mut self) {
         let header = &self.pop.header;
-        if self.pop.is_ordered() {
+        if self.pop.ordered {
             return;
         }
         for topic in retry_topics_on(&header.consumer_group, &header.topic, self.settings) {
@@ -470,11 +471,4 @@ fn only(topic: &str, messages: &[Bytes], keep: impl Fn(QueueOffset) -> bool) -> 
         }
     }
     kept
-}
-
-impl Pop {
-    /// Pops of any queue and of a certain one are told of different things.
-    pub(super) fn queue(&self) -> QueueId {
-        self.header.queue_id.max(ANY_QUEUE)
-    }
 }

@@ -39,7 +39,6 @@ struct Lists {
 /// Something that waits.
 pub(super) struct Waiter<T> {
     pub(super) what: T,
-    pub(super) expires: Timestamp,
     /// The connection owes an answer.
     pub(super) busy: Busy,
 }
@@ -78,35 +77,34 @@ impl Waiting {
 
     /// Lets a pop wait; gives it back if there are too many already.
     pub(super) fn add(&self, waiter: Waiter<Pop>, bounds: Bounds) -> Option<Waiter<Pop>> {
-        let mut table = self.table.lock();
-        let full = table.count >= bounds.all;
-        let list = table.lists.entry(waiter.what.key()).or_default().pops.entry(waiter.what.queue()).or_default();
-        if full || list.len() > bounds.each {
-            return Some(waiter);
-        }
-        list.push_back(waiter);
-        self.added(&mut table);
-        None
+        let (key, queue) = (waiter.what.key.clone(), waiter.what.queue());
+        self.add_to(key, |lists| lists.pops.entry(queue).or_default(), waiter, bounds)
     }
 
     /// As [`Waiting::add`].
     pub(super) fn add_notice(&self, waiter: Waiter<Notice>, bounds: Bounds) -> Option<Waiter<Notice>> {
+        self.add_to(waiter.what.key.clone(), |lists| &mut lists.notices, waiter, bounds)
+    }
+
+    fn add_to<T>(
+        &self,
+        key: Key,
+        list: impl FnOnce(&mut Lists) -> &mut VecDeque<T>,
+        waiter: T,
+        bounds: Bounds,
+    ) -> Option<T> {
         let mut table = self.table.lock();
         let full = table.count >= bounds.all;
-        let list = &mut table.lists.entry(waiter.what.key()).or_default().notices;
+        let list = list(table.lists.entry(key).or_default());
         if full || list.len() > bounds.each {
             return Some(waiter);
         }
         list.push_back(waiter);
-        self.added(&mut table);
-        None
-    }
-
-    fn added(&self, table: &mut Table) {
         table.count += 1;
         if table.count == 1 {
             self.news.notify_one();
         }
+        None
     }
 
     /// Has `key` served when one of the queues grows. To be asked for a report after this.
@@ -170,16 +168,17 @@ impl Waiting {
 
     /// Takes the pop that has waited longest.
     pub(super) fn take(&self, key: &Key, queue: QueueId) -> Option<Waiter<Pop>> {
-        let mut table = self.table.lock();
-        let waiter = table.lists.get_mut(key)?.pops.get_mut(&queue)?.pop_front()?;
-        table.count -= 1;
-        Some(waiter)
+        self.take_from(key, |lists| lists.pops.get_mut(&queue)?.pop_front())
     }
 
     /// Takes the notification that was asked for last, which is the one most likely to be still wanted.
     pub(super) fn take_notice(&self, key: &Key) -> Option<Waiter<Notice>> {
+        self.take_from(key, |lists| lists.notices.pop_back())
+    }
+
+    fn take_from<T>(&self, key: &Key, take: impl FnOnce(&mut Lists) -> Option<T>) -> Option<T> {
         let mut table = self.table.lock();
-        let waiter = table.lists.get_mut(key)?.notices.pop_back()?;
+        let waiter = take(table.lists.get_mut(key)?)?;
         table.count -= 1;
         Some(waiter)
     }
@@ -189,22 +188,11 @@ impl Waiting {
         let mut table = self.table.lock();
         let mut over = Over::default();
         table.lists.retain(|_, lists| {
-            for pops in lists.pops.values_mut() {
-                let is_over = |waiter: &Waiter<Pop>| waiter.expires <= now || waiter.what.peer.is_closed();
-                // Mostly none is over, and then nothing moves.
-                if pops.iter().any(is_over) {
-                    let (ended, kept) = std::mem::take(pops).into_iter().partition(is_over);
-                    *pops = kept;
-                    over.pops.extend::<VecDeque<_>>(ended);
-                }
-            }
-            let is_over = |waiter: &Waiter<Notice>| waiter.expires <= now || waiter.what.peer.is_closed();
-            if lists.notices.iter().any(is_over) {
-                let (ended, kept) = std::mem::take(&mut lists.notices).into_iter().partition(is_over);
-                lists.notices = kept;
-                over.notices.extend::<VecDeque<_>>(ended);
-            }
-            lists.pops.retain(|_, pops| !pops.is_empty());
+            lists.pops.retain(|_, pops| {
+                move_over(pops, &mut over.pops, |pop| pop.is_over(now));
+                !pops.is_empty()
+            });
+            move_over(&mut lists.notices, &mut over.notices, |notice| notice.is_over(now));
             !lists.is_empty()
         });
         table.count -= over.pops.len() + over.notices.len();
@@ -219,5 +207,15 @@ impl Waiting {
     /// Returns when something was asked for since the last time. Cancel-safe.
     pub(super) async fn news(&self) {
         self.news.notified().await;
+    }
+}
+
+fn move_over<T>(list: &mut VecDeque<Waiter<T>>, over: &mut Vec<Waiter<T>>, is_over: impl Fn(&T) -> bool) {
+    // Mostly none is over, and then nothing moves.
+    if list.iter().any(|waiter| is_over(&waiter.what)) {
+        let (ended, kept): (VecDeque<_>, _) =
+            std::mem::take(list).into_iter().partition(|waiter| is_over(&waiter.what));
+        *list = kept;
+        over.extend(ended);
     }
 }
