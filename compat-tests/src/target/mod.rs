@@ -130,6 +130,7 @@ impl Server {
         let config = machine.dir().join("namesrv.conf");
         let mut text = format!("listenPort={port}\n");
         text += &setting("kvConfigPath", machine.dir().join("kvConfig.json").display());
+        text += &setting("orderMessageEnable", true);
         write(&config, &text)?;
         match self {
             Self::Java | Self::OldJava => Ok(java::name_server(stage, machine, &config)),
