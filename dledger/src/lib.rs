@@ -1,5 +1,30 @@
-//! The Raft store: a broker group whose Raft log *is* the commit log.
+//! The Raft store: a group of brokers whose Raft log *is* the commit log.
 //!
-//! Empty until its own issue. openraft will replicate the records of [`store`](../store/index.html)'s commit log, each Raft entry
-//! one control record followed by its messages; what moves the store's `confirmed` watermark then is a majority.
+//! ```text
+//! append ─▶ store (entry written, number given) ─ tell ─▶ openraft ─▶ the other members' stores
+//!                ▲ confirm ◀─ state machine ◀─ agreed on ◀──┘
+//! ```
+//!
+//! openraft decides who leads and what is agreed on; entries live in the [store](store::RaftLog) alone, written once. While a
+//! member leads, its store makes entries of what is appended and gives them their numbers under its own lock, without a hop
+//! to another thread. That is safe because in one reign nobody else makes entries: the reign's first one is agreed on
+//! before the store begins, and openraft hears of the others in the order of the log. Each must come out with the number it
+//! was written with, else the member stops.
+//!
+//! A reign that ends leaves entries nobody agreed on. openraft may not even know of them; they are taken back before
+//! anything else is written in their place.
 #![forbid(unsafe_code)]
+
+mod files;
+mod group;
+mod machine;
+mod membership;
+mod storage;
+mod types;
+
+pub use group::{Group, GroupError, Role, Timing};
+pub use machine::Machine;
+pub use types::{Entry, Member, Types};
+
+#[cfg(test)]
+mod tests;

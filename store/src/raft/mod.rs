@@ -139,6 +139,11 @@ impl RaftLog {
         self.place(index).map(|place| PhysicalOffset(place.end()))
     }
 
+    /// The end of the log.
+    pub fn end(&self) -> PhysicalOffset {
+        PhysicalOffset(self.shared.log.end())
+    }
+
     /// The last entry that was known to be committed when the store was opened.
     pub fn committed_at_open(&self) -> Option<EntryId> {
         self.state().committed_at_open()

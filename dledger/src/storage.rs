@@ -1,0 +1,187 @@
+//! openraft's log storage on the store's commit log.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use store::{Confirmation, EntryId, EntryKind, RaftLog};
+
+use crate::files::Files;
+use crate::membership;
+use crate::types::{Body, Entry, Id, Types, Vote, Written, entry_id, log_id};
+
+/// Bytes of entries in one answer to replication, but one entry at least.
+const READ_BYTES_MAX: usize = 2 << 20;
+
+/// The log as openraft's core writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Storage {
+    log: RaftLog,
+    files: Arc<Files>,
+    /// One behind the last entry that openraft knows of. The leader's store may have written more that is on its way to it.
+    known_end: Arc<AtomicU64>,
+}
+
+impl Storage {
+    pub(crate) fn new(log: RaftLog, files: Arc<Files>) -> Self {
+        let end = log.last().map_or(0, |last| last.index + 1);
+        Self { log, files, known_end: Arc::new(AtomicU64::new(end)) }
+    }
+
+    /// Takes back what openraft does not know of and will not: entries of a reign that is over.
+    fn make_way(&self, index: u64) -> io::Result<()> {
+        match self.log.last() {
+            Some(last) if last.index >= index => {
+                self.log.follow();
+                self.log.truncate(index)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn append_stored(&self, run: &mut Vec<store::RaftEntry>) -> io::Result<()> {
+        let Some(first) = run.first() else { return Ok(()) };
+        self.make_way(first.id.index)?;
+        self.log.append_entries(run).map_err(io::Error::other)?;
+        run.clear();
+        Ok(())
+    }
+
+    fn append_alone(&self, id: EntryId, kind: EntryKind, data: &[u8]) -> io::Result<()> {
+        self.make_way(id.index)?;
+        self.log.append_alone(id, kind, data).map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    fn append_all(&self, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
+        let mut run = Vec::new();
+        let mut end = None;
+        for Entry { id, body } in entries {
+            let entry = entry_id(&id);
+            end = Some(entry.index + 1);
+            match body {
+                Body::Stored(stored) => {
+                    run.push(stored);
+                    continue;
+                }
+                Body::Written(Written(written)) => {
+                    self.append_stored(&mut run)?;
+                    // Nobody else makes entries in a reign, so they come in the order and with the numbers they were written.
+                    if written != entry || self.log.id_of(entry.index) != Some(entry) {
+                        return Err(io::Error::other(format!("{written:?} was to become {entry:?}")));
+                    }
+                }
+                Body::Blank => {
+                    self.append_stored(&mut run)?;
+                    self.append_alone(entry, EntryKind::Blank, &[])?;
+                }
+                Body::Membership(members) => {
+                    self.append_stored(&mut run)?;
+                    self.append_alone(entry, EntryKind::Membership, &membership::encode(&members))?;
+                }
+            }
+        }
+        self.append_stored(&mut run)?;
+        if let Some(end) = end {
+            self.known_end.store(end, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn read(&self, from: u64, to: u64, bytes_max: usize) -> Vec<Entry> {
+        let to = to.min(self.known_end.load(Ordering::Acquire));
+        self.log.read(from, to, bytes_max).into_iter().map(Entry::stored).collect()
+    }
+}
+
+impl RaftLogReader<Types> for Storage {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let from = match range.start_bound() {
+            Bound::Included(from) => *from,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(last) => last + 1,
+            Bound::Excluded(to) => *to,
+            Bound::Unbounded => u64::MAX,
+        };
+        Ok(self.read(from, to, usize::MAX))
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.files.vote())
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        Ok(self.read(start, end, READ_BYTES_MAX))
+    }
+}
+
+impl RaftLogStorage<Types> for Storage {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
+        Ok(LogState { last_purged_log_id: None, last_log_id: self.log.last().map(log_id) })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    /// The vote says that all entries before it are as safe as they ought to be: so they are first.
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        if self.log.is_synchronous() {
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            let told = move |what| {
+                // Nobody waits any more.
+                let _ = sender.send(what);
+            };
+            self.log.when_on_disk(self.log.end(), Box::new(told));
+            on_disk(receiver.await.unwrap_or(Confirmation::Failed))?;
+        }
+        self.files.save_vote(vote)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        self.append_all(entries)?;
+        if self.log.is_synchronous() {
+            let told = move |what| callback.io_completed(on_disk(what));
+            self.log.when_on_disk(self.log.end(), Box::new(told));
+        } else {
+            callback.io_completed(Ok(()));
+        }
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<Id>) -> Result<(), io::Error> {
+        let end = last.map_or(0, |last| last.index + 1);
+        self.log.follow();
+        self.log.truncate(end)?;
+        self.known_end.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Not asked for: what may go is not decided here yet.
+    async fn purge(&mut self, id: Id) -> Result<(), io::Error> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("the log is kept whole; asked to forget it up to {id}")))
+    }
+}
+
+fn on_disk(what: Confirmation) -> io::Result<()> {
+    match what {
+        Confirmation::Confirmed => Ok(()),
+        Confirmation::FlushTimeout | Confirmation::Failed => Err(io::Error::other("the log could not be flushed")),
+    }
+}

@@ -1,0 +1,393 @@
+//! Groups of members in one process, on real stores, over a network that can be cut.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, RaftNetworkFactory};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::{AnyError, RaftNetworkV2, Snapshot};
+use parking_lot::Mutex;
+use remoting::types::{Clock, Host, PhysicalOffset, QueueId, QueueOffset, TopicName};
+use store::message::{Message, StoredMessage};
+use store::{Confirmation, Everything, FlushMode, ReadRequest, Store, StoreConfig};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::types::{Leader, Raft, Vote};
+
+const FILE_BYTES: u64 = 64 << 10;
+/// Longest wait for what has to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who is reached by whom.
+#[derive(Clone, Default)]
+struct Network {
+    members: Arc<Mutex<BTreeMap<u64, Raft>>>,
+    /// From, to.
+    cuts: Arc<Mutex<HashSet<(u64, u64)>>>,
+}
+
+/// The way from one member to another.
+struct Way {
+    network: Network,
+    from: u64,
+    to: u64,
+}
+
+impl Way {
+    fn peer(&self) -> Result<Raft, Unreachable<Types>> {
+        let is_cut = self.network.cuts.lock().contains(&(self.from, self.to));
+        let peer = self.network.members.lock().get(&self.to).filter(|_| !is_cut).cloned();
+        peer.ok_or_else(|| Unreachable::new(&AnyError::error("cut off")))
+    }
+
+    /// An answer that comes back only if its way is open, too.
+    fn answer<T>(&self, answer: T) -> Result<T, RPCError<Types>> {
+        let is_cut = self.network.cuts.lock().contains(&(self.to, self.from));
+        if is_cut { Err(gone(AnyError::error("cut off"))) } else { Ok(answer) }
+    }
+}
+
+fn gone(error: AnyError) -> RPCError<Types> {
+    RPCError::Unreachable(Unreachable::new(&error))
+}
+
+impl RaftNetworkV2<Types> for Way {
+    type SnapshotData = ();
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        _: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let answer = self.peer()?.append_entries(request).await.map_err(|error| gone(AnyError::new(&error)))?;
+        self.answer(answer)
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let answer = self.peer()?.vote(request).await.map_err(|error| gone(AnyError::new(&error)))?;
+        self.answer(answer)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let answer = self.peer()?.pre_vote(request).await.map_err(|error| gone(AnyError::new(&error)))?;
+        self.answer(answer)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        _: Vote,
+        _: Snapshot<Leader, u64, Member, ()>,
+        _: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("there are no snapshots"))))
+    }
+}
+
+/// The ways from one member.
+struct Ways {
+    network: Network,
+    from: u64,
+}
+
+impl RaftNetworkFactory<Types> for Ways {
+    type Network = Way;
+
+    async fn new_client(&mut self, to: u64, _: &Member) -> Way {
+        Way { network: self.network.clone(), from: self.from, to }
+    }
+}
+
+struct Running {
+    group: Group,
+    store: Arc<Store>,
+}
+
+/// Three members, some of which run.
+struct Three {
+    flush: FlushMode,
+    network: Network,
+    folders: BTreeMap<u64, TempDir>,
+    running: BTreeMap<u64, Running>,
+}
+
+impl Three {
+    async fn found(flush: FlushMode) -> Self {
+        let folders = (1..=3).map(|number| (number, tempfile::tempdir().unwrap())).collect();
+        let mut three = Self { flush, network: Network::default(), folders, running: BTreeMap::new() };
+        for number in 1..=3 {
+            three.start(number).await;
+        }
+        let member = |number: u64| (number, Member { address: format!("member-{number}") });
+        three.running[&1].group.found((1..=3).map(member).collect()).await.unwrap();
+        three
+    }
+
+    async fn start(&mut self, number: u64) {
+        let root = self.folders[&number].path();
+        let (store, log, _) = Store::open_raft(config(root, self.flush), Clock::system()).unwrap();
+        let timing = Timing {
+            heartbeat: Duration::from_millis(50),
+            election_min: Duration::from_millis(200),
+            election_max: Duration::from_millis(400),
+        };
+        let ways = Ways { network: self.network.clone(), from: number };
+        let group = Group::start(number, &root.join("raft"), log, timing, ways).await.unwrap();
+        self.network.members.lock().insert(number, group.raft().clone());
+        self.running.insert(number, Running { group, store });
+    }
+
+    async fn stop(&mut self, number: u64) {
+        self.network.members.lock().remove(&number);
+        let Running { group, store } = self.running.remove(&number).unwrap();
+        group.stop().await;
+        store.close().unwrap();
+    }
+
+    /// Cuts a member off from the others, both ways.
+    fn cut_off(&self, number: u64) {
+        let others = (1..=3).filter(|other| *other != number);
+        self.network.cuts.lock().extend(others.flat_map(|other| [(number, other), (other, number)]));
+    }
+
+    fn heal(&self) {
+        self.network.cuts.lock().clear();
+    }
+
+    /// Who leads, of those who can be reached.
+    async fn leader(&self) -> u64 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for (number, running) in &self.running {
+                let is_alone = self.network.cuts.lock().iter().any(|(from, _)| from == number)
+                    && self.network.cuts.lock().iter().filter(|(from, _)| from == number).count() == 2;
+                if !is_alone && matches!(*running.group.role().borrow(), Role::Leader { .. }) {
+                    return *number;
+                }
+            }
+            assert!(Instant::now() < deadline, "nobody leads");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sends through a member; whether the group has agreed on it.
+    async fn send(&self, number: u64, body: &str) -> bool {
+        let store = &self.running[&number].store;
+        let mut batch = store.batch();
+        batch.push(&Message::new(&topic(), QueueId(0), body.as_bytes(), host())).unwrap();
+        match store.append_and_confirm(&mut batch).await {
+            Ok((_, confirmation)) => confirmation == Confirmation::Confirmed,
+            Err(_) => false,
+        }
+    }
+
+    /// Returns once all members have agreed on the same log; that, and what readers see of it.
+    async fn converge(&self) -> (Vec<u8>, Vec<String>) {
+        let leader = self.leader().await;
+        let deadline = Instant::now() + PATIENCE;
+        let ends = |of: fn(&Store) -> PhysicalOffset| -> HashSet<_> {
+            self.running.values().map(|running| of(&running.store)).collect()
+        };
+        loop {
+            let (ends, confirmed) = (ends(Store::max_physical_offset), ends(Store::confirmed));
+            if ends.len() == 1 && ends == confirmed {
+                break;
+            }
+            assert!(Instant::now() < deadline, "ends {ends:?}, confirmed {confirmed:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+        let of = |number: &u64| {
+            (bytes(self.folders[number].path(), &self.running[number].store), seen(&self.running[number].store))
+        };
+        let leaders = of(&leader);
+        for number in self.running.keys() {
+            let members = of(number);
+            assert!(members.0 == leaders.0, "the bytes of member {number} are others");
+            assert_eq!(members.1, leaders.1, "member {number}");
+        }
+        leaders
+    }
+
+    async fn end(mut self) {
+        for number in self.running.keys().copied().collect::<Vec<_>>() {
+            self.stop(number).await;
+        }
+    }
+}
+
+fn config(root: &Path, flush: FlushMode) -> StoreConfig {
+    let mut config = StoreConfig::new(root);
+    config.commit_log_file_bytes = FILE_BYTES;
+    config.consume_queue_file_bytes = 2000;
+    (config.index.slots, config.index.entries) = (100, 200);
+    config.flush = flush;
+    config.sync_flush_timeout = Duration::from_secs(2);
+    config
+}
+
+fn topic() -> TopicName {
+    TopicName::new("T")
+}
+
+fn host() -> Host {
+    Host { ip: [127, 0, 0, 1].into(), port: 1 }
+}
+
+fn bytes(root: &Path, store: &Store) -> Vec<u8> {
+    let end = store.max_physical_offset().0 as u64;
+    let file = |start: u64| std::fs::read(root.join(format!("commitlog/{start:020}"))).unwrap();
+    let mut bytes: Vec<u8> = (0..end).step_by(FILE_BYTES as usize).flat_map(file).collect();
+    bytes.truncate(end as usize);
+    bytes
+}
+
+fn seen(store: &Store) -> Vec<String> {
+    let topic = topic();
+    let mut bodies = Vec::new();
+    loop {
+        let offset = QueueOffset(bodies.len() as i64);
+        let request = ReadRequest { topic: &topic, queue_id: QueueId(0), offset, max_messages: 32, max_bytes: 1 << 20 };
+        let outcome = store.read(&request, &Everything);
+        if outcome.count == 0 {
+            return bodies;
+        }
+        for chunk in outcome.messages {
+            let mut rest = &chunk[..];
+            while let Ok(message) = StoredMessage::parse(rest) {
+                assert_eq!(message.queue_offset.0, bodies.len() as i64, "without gaps");
+                bodies.push(String::from_utf8(message.body.to_vec()).unwrap());
+                rest = &rest[message.size..];
+            }
+        }
+    }
+}
+
+/// Whether all of `wanted` are in `found`, in this order.
+fn holds(found: &[String], wanted: &[String]) -> bool {
+    let mut found = found.iter();
+    wanted.iter().all(|wanted| found.any(|found| found == wanted))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_members_have_one_log() {
+    for flush in [FlushMode::Async, FlushMode::Sync] {
+        let three = Three::found(flush).await;
+        let leader = three.leader().await;
+        let sent: Vec<String> = (0..200).map(|number| format!("{number}-{}", "x".repeat(number * 5))).collect();
+        for body in &sent {
+            assert!(three.send(leader, body).await, "{body}");
+        }
+        for follower in (1..=3).filter(|number| *number != leader) {
+            assert!(!three.send(follower, "no").await, "only the leader's store takes messages");
+        }
+        let (log, seen) = three.converge().await;
+        assert!(log.len() > FILE_BYTES as usize, "several files");
+        assert_eq!(seen, sent);
+        three.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_cut_off_confirms_nothing_and_takes_back_what_it_wrote_alone() {
+    let three = Three::found(FlushMode::Async).await;
+    let old = three.leader().await;
+    assert!(three.send(old, "before").await);
+    three.cut_off(old);
+    assert!(!three.send(old, "alone").await, "without the others it cannot be agreed on");
+    let new = three.leader().await;
+    assert_ne!(new, old);
+    assert!(three.send(new, "after").await);
+    assert!(!three.send(old, "alone again").await);
+    three.heal();
+    let (_, seen) = three.converge().await;
+    assert_eq!(seen, ["before", "after"]);
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_were_stopped_go_on_where_they_were() {
+    let mut three = Three::found(FlushMode::Async).await;
+    let mut sent = Vec::new();
+    for round in 0..4 {
+        let leader = three.leader().await;
+        for number in 0..20 {
+            let body = format!("{round}-{number}");
+            assert!(three.send(leader, &body).await);
+            sent.push(body);
+        }
+        three.stop(leader).await;
+        let next = three.leader().await;
+        sent.push(format!("{round}-two"));
+        assert!(three.send(next, &sent[sent.len() - 1]).await, "two are a majority");
+        three.start(leader).await;
+    }
+    // All at once.
+    for number in 1..=3 {
+        three.stop(number).await;
+    }
+    for number in 1..=3 {
+        three.start(number).await;
+    }
+    let (_, seen) = three.converge().await;
+    assert_eq!(seen, sent);
+    three.end().await;
+}
+
+/// Cuts and stops, as chance has it, while somebody sends: what was confirmed is there, in its order, on all members.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_confirmed_is_lost() {
+    let seed = std::env::var("RAFT_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("RAFT_SEED={seed}");
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut three = Three::found(FlushMode::Async).await;
+    let mut confirmed = Vec::new();
+    for round in 0..15 {
+        let leader = three.leader().await;
+        for number in 0..chance.usize(1..20) {
+            let body = format!("{round}-{number}-{}", "x".repeat(chance.usize(0..3000)));
+            if !three.send(leader, &body).await {
+                break;
+            }
+            confirmed.push(body);
+        }
+        let one = chance.u64(1..=3);
+        match chance.u8(0..4) {
+            0 => three.cut_off(one),
+            1 => {
+                three.stop(one).await;
+                three.start(one).await;
+            }
+            2 => {
+                let other = (1..=3).find(|other| *other != one).unwrap();
+                three.network.cuts.lock().insert((one, other));
+            }
+            _ => three.heal(),
+        }
+        // Somebody sends to whoever led, who may not know yet that that is over.
+        let body = format!("{round}-late");
+        if three.send(leader, &body).await {
+            confirmed.push(body);
+        }
+        if chance.bool() {
+            three.heal();
+        }
+    }
+    three.heal();
+    let (_, seen) = three.converge().await;
+    assert!(holds(&seen, &confirmed), "seed {seed}: {} confirmed, {} seen", confirmed.len(), seen.len());
+    assert!(confirmed.len() > 15, "seed {seed}: only {} were confirmed", confirmed.len());
+    three.end().await;
+}
