@@ -171,7 +171,7 @@ async fn follow_role(
         }
         let term = vote.leader_id().term;
         let leads = state == ServerState::Leader && vote.is_committed();
-        if reign.is_some_and(|begun| !leads || begun != term) {
+        if reign.is_some_and(|begun| !leads || begun != term || !log.leads()) {
             log.follow();
             reign = None;
         }
@@ -183,12 +183,14 @@ async fn follow_role(
                 // It ends with the member.
                 let _ = written.send(entry);
             };
-            match log.last().map(|last| log.lead(last, term, node, to_group)) {
+            let own = log.last().filter(|last| (last.term, last.node) == (term, node));
+            match own.map(|own| log.lead(own, term, node, to_group)) {
                 Some(Ok(())) => {
                     info!(term, "leads the group");
                     reign = Some(term);
                 }
-                other => error!(term, ?other, "the log was written to before the reign began"),
+                // The next change of the log is looked at again.
+                other => error!(term, ?other, "the log ends with something else than an entry of this reign"),
             }
         }
         let role = match reign {

@@ -19,11 +19,13 @@ mod files;
 mod group;
 mod machine;
 mod membership;
+mod net;
 mod storage;
 mod types;
 
 pub use group::{Group, GroupError, Role, Timing};
 pub use machine::Machine;
+pub use net::{Network, serve};
 pub use types::{Entry, Member, Types};
 
 #[cfg(test)]

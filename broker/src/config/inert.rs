@@ -174,7 +174,55 @@ pub(super) const INERT: &[Inert] = &[
     },
     Inert { reason: "slaves and failover are not there yet", keys: REPLICATION },
     Inert { reason: "half messages are counted in no file of their own", keys: &["transactionMetricFlushInterval"] },
-    Inert { reason: "leases are kept in the log and need no buffer or service beside it", keys: POP },
+    Inert {
+        reason: "acknowledgements and leases go to the log, many in one append, without a buffer in memory before it",
+        keys: &[
+            "appendAckAsync",
+            "appendCkAsync",
+            "enablePopBatchAck",
+            "enablePopBufferMerge",
+            "popCkMaxBufferSize",
+            "popCkOffsetMaxQueueSize",
+            "popCkStayBufferTime",
+            "popCkStayBufferTimeOut",
+        ],
+    },
+    Inert {
+        reason: "leases are in the log, not in a key-value store beside it",
+        keys: &[
+            "popConsumerFSServiceInit",
+            "popConsumerKVServiceEnable",
+            "popConsumerKVServiceInit",
+            "popReviveMaxAttemptTimes",
+            "popReviveMaxReturnSizePerRead",
+        ],
+    },
+    Inert {
+        reason: "the revive log is read in the order in which leases end, each record once: no scan is limited, none skipped",
+        keys: &[
+            "enableSkipLongAwaitingAck",
+            "reviveAckWaitMs",
+            "reviveMaxSlow",
+            "reviveScanTime",
+            "skipWhenCKRePutReachMaxTimes",
+        ],
+    },
+    Inert {
+        reason: "those who wait are bounded by `popPollingSize` and `maxPopPollingSize`, and forgotten when their wait is over",
+        keys: &["popPollingMapExpireTimeSeconds", "popPollingMapSize"],
+    },
+    Inert {
+        reason: "those who wait are woken by what they wait for, always",
+        keys: &["enableNotifyAfterPopOrderLockRelease", "popLongPollingForceNotifyInterval"],
+    },
+    Inert {
+        reason: "the figures of what waits are counted as it comes and goes, and nobody is woken for them",
+        keys: &["enableNotifyBeforePopCalculateLag"],
+    },
+    Inert {
+        reason: "messages under lease are not limited yet",
+        keys: &["enablePopMessageThreshold", "popInflightMessageThreshold"],
+    },
     Inert { reason: "one task serves the timer, and it gives no message up", keys: TIMER },
     Inert {
         reason: "the figures of what waits are counted as it comes and goes",
@@ -285,34 +333,6 @@ const REPLICATION: &[&str] = &[
     "syncFromLastFile",
     "syncMasterFlushOffsetWhenStartup",
     "totalReplicas",
-];
-
-const POP: &[&str] = &[
-    "appendAckAsync",
-    "appendCkAsync",
-    "enableNotifyAfterPopOrderLockRelease",
-    "enableNotifyBeforePopCalculateLag",
-    "enablePopBatchAck",
-    "enablePopBufferMerge",
-    "enablePopMessageThreshold",
-    "enableSkipLongAwaitingAck",
-    "popCkMaxBufferSize",
-    "popCkOffsetMaxQueueSize",
-    "popCkStayBufferTime",
-    "popCkStayBufferTimeOut",
-    "popConsumerFSServiceInit",
-    "popConsumerKVServiceEnable",
-    "popConsumerKVServiceInit",
-    "popInflightMessageThreshold",
-    "popLongPollingForceNotifyInterval",
-    "popPollingMapExpireTimeSeconds",
-    "popPollingMapSize",
-    "popReviveMaxAttemptTimes",
-    "popReviveMaxReturnSizePerRead",
-    "reviveAckWaitMs",
-    "reviveMaxSlow",
-    "reviveScanTime",
-    "skipWhenCKRePutReachMaxTimes",
 ];
 
 const TIMER: &[&str] = &[

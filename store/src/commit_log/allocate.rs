@@ -42,11 +42,12 @@ impl Allocator {
 
     /// One turn of the background thread: makes the file that was asked for.
     pub(crate) fn work(&self) {
+        let mut ready = self.ready.lock();
         let start = self.wanted.swap(-1, Ordering::AcqRel);
         if start < 0 {
             return;
         }
-        if let Err(error) = self.make(start) {
+        if let Err(error) = self.fill(&mut ready, start) {
             // The append tries again and reports what it meets.
             warn!(start, %error, "make the next commit log file");
         }
@@ -54,7 +55,10 @@ impl Allocator {
 
     /// Makes the file that starts at `start`, unless an append was faster and has made it itself.
     pub(crate) fn make(&self, start: i64) -> io::Result<()> {
-        let mut ready = self.ready.lock();
+        self.fill(&mut self.ready.lock(), start)
+    }
+
+    fn fill(&self, ready: &mut Option<Writer>, start: i64) -> io::Result<()> {
         if ready.is_none() && !segments::path_of(&self.dir, start).exists() {
             *ready = Some(self.create(start)?);
         }
@@ -65,13 +69,19 @@ impl Allocator {
     pub(crate) fn take(&self, start: i64) -> io::Result<Writer> {
         let mut ready = self.ready.lock();
         match ready.take() {
-            Some(writer) if writer.file().start() == start => Ok(writer),
-            _ => self.create(start),
+            Some(writer) if writer.file().start() == start => return Ok(writer),
+            // Made for a log that was cut since.
+            Some(other) => self.disk.remove_file(other.file().path())?,
+            None => {}
         }
+        self.create(start)
     }
 
+    /// The file that is ready, if there is one; none is on its way either then.
     pub(crate) fn take_ready(&self) -> Option<Writer> {
-        self.ready.lock().take()
+        let mut ready = self.ready.lock();
+        self.wanted.store(-1, Ordering::Release);
+        ready.take()
     }
 
     fn create(&self, start: i64) -> io::Result<Writer> {

@@ -140,14 +140,15 @@ impl RaftState {
         self.record_crc
     }
 
-    /// Notes entries that were written, under the append lock.
+    /// Notes entries of the group that were written, under the append lock. A reign ends with them: it has not made them, and what
+    /// it made next would not be the entries that the group expects.
     pub(crate) fn note(&self, made: &[(Place, bool)]) {
         let mut places = self.places.write();
         for (place, starts_file) in made {
             places.push(*place, *starts_file);
         }
         if let Some((place, _)) = made.last() {
-            self.head.lock().last = Some(place.id);
+            *self.head.lock() = Head { last: Some(place.id), reign: None };
         }
     }
 

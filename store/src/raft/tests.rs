@@ -158,6 +158,12 @@ fn only_the_leader_takes_messages_and_who_waits_hears_of_its_end() {
     member.log.follow();
     assert_eq!(answers.recv(), Ok(Confirmation::Failed));
     assert!(matches!(member.send(&[1]), Err(AppendError::NotLeader)));
+    // What the group adds itself ends a reign, too.
+    member.lead(2, 1);
+    member.send(&[1]).unwrap();
+    let id = EntryId { index: member.last_index() + 1, term: 3, node: 1 };
+    member.log.append_alone(id, EntryKind::Blank, &[]).unwrap();
+    assert!(!member.log.leads() && matches!(member.send(&[1]), Err(AppendError::NotLeader)));
     let last = member.log.last().unwrap();
     let other = EntryId { index: last.index - 1, ..last };
     assert_eq!(member.log.lead(other, 2, 1, |_| ()), Err(Some(last)), "the log went on since");
