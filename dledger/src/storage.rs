@@ -139,13 +139,7 @@ impl RaftLogStorage<Types> for Storage {
     /// The vote says that all entries before it are as safe as they ought to be: so they are first.
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         if self.log.is_synchronous() {
-            let (sender, receiver) = tokio::sync::oneshot::channel();
-            let told = move |what| {
-                // Nobody waits any more.
-                let _ = sender.send(what);
-            };
-            self.log.when_on_disk(self.log.end(), Box::new(told));
-            on_disk(receiver.await.unwrap_or(Confirmation::Failed))?;
+            on_disk(self.log.on_disk(self.log.end()).await)?;
         }
         self.files.save_vote(vote)
     }

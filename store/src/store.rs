@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use remoting::types::{Clock, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
-use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::arrivals::Arrivals;
@@ -277,13 +276,7 @@ impl Store {
 
     /// [`Self::when_confirmed`] for those who wait. It is asked for at once, and does not keep the store open.
     pub fn confirmation(&self, end: PhysicalOffset) -> impl Future<Output = Confirmation> + Send + use<> {
-        let (sender, receiver) = oneshot::channel();
-        let answer = move |what| {
-            // Nobody waits any more.
-            let _ = sender.send(what);
-        };
-        self.when_confirmed(end, Box::new(answer));
-        async move { receiver.await.unwrap_or(Confirmation::Failed) }
+        self.shared.watermark.confirmation(end.0)
     }
 
     /// Appends and waits until that is confirmed or will not be. For writers of single messages.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use remoting::types::PhysicalOffset;
+use tokio::sync::oneshot;
 
 /// What became of a message that was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,17 @@ impl Watermark {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         drop(waiters);
         then(at_once);
+    }
+
+    /// [`Self::when_confirmed`] for those who wait. It is asked for at once.
+    pub(crate) fn confirmation(&self, end: i64) -> impl Future<Output = Confirmation> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let answer = move |what| {
+            // Nobody waits any more.
+            let _ = sender.send(what);
+        };
+        self.when_confirmed(end, Box::new(answer));
+        async move { receiver.await.unwrap_or(Confirmation::Failed) }
     }
 
     /// Moves the watermark; it never goes back.

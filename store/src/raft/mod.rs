@@ -275,6 +275,11 @@ impl RaftLog {
         self.shared.log.on_disk().when_confirmed(end.0, then);
     }
 
+    /// [`Self::when_on_disk`] for those who wait.
+    pub fn on_disk(&self, end: PhysicalOffset) -> impl Future<Output = Confirmation> + Send + use<> {
+        self.shared.log.on_disk().confirmation(end.0)
+    }
+
     /// Whether entries count only once they are on disk.
     pub fn is_synchronous(&self) -> bool {
         self.shared.config.flush == FlushMode::Sync
@@ -302,7 +307,7 @@ fn stamped(entry: &Entry) -> Result<Stamped<'_>, StampedError> {
         within += record.size;
         records.push(record);
     }
-    let place = Place { id: control.id, kind: control.kind, at, bytes: entry.bytes.len() };
+    let place = Place::with(&message, &control);
     Ok(Stamped { place, bytes: &entry.bytes, stored: message.store_timestamp, records })
 }
 

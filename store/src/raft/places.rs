@@ -38,8 +38,18 @@ impl Place {
         if message.physical_offset.0 != at {
             return None;
         }
-        let control = Control::of(&message)?.ok()?;
-        Some(Self { id: control.id, kind: control.kind, at, bytes: message.size + control.payload })
+        Self::of(&message)
+    }
+
+    /// The entry that begins with this record, if one does.
+    pub(crate) fn of(message: &StoredMessage<'_>) -> Option<Self> {
+        Some(Self::with(message, &Control::of(message)?.ok()?))
+    }
+
+    /// The entry that begins with this control record.
+    pub(crate) fn with(message: &StoredMessage<'_>, control: &Control<'_>) -> Self {
+        let (at, bytes) = (message.physical_offset.0, message.size + control.payload);
+        Self { id: control.id, kind: control.kind, at, bytes }
     }
 }
 
@@ -63,6 +73,11 @@ impl Places {
             self.recent.pop_front();
         }
         self.recent.push_back(place);
+    }
+
+    /// As [`Self::push`], for entries that were written one behind the other.
+    pub(crate) fn push_all(&mut self, made: &[(Place, bool)]) {
+        made.iter().for_each(|(place, starts_file)| self.push(*place, *starts_file));
     }
 
     /// Notes an entry of which those behind it are not known yet.

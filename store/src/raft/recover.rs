@@ -25,7 +25,7 @@ impl<'a> EntryWalk<'a> {
     pub(crate) fn new(log: &'a [Arc<MappedFile>], first: usize, committed: i64) -> Self {
         let mut places = Places::default();
         for file in &log[..first.min(log.len())] {
-            let place = StoredMessage::parse(file.readable()).ok().and_then(|message| place_of(&message));
+            let place = StoredMessage::parse(file.readable()).ok().and_then(|message| Place::of(&message));
             if let Some(place) = place {
                 places.mark(&place);
             }
@@ -66,8 +66,7 @@ impl<'a> EntryWalk<'a> {
             warn!(at, ?last, found = ?control.id, "the Raft log ends in an entry out of order: cut off");
             return Ok(ControlFlow::Break(()));
         }
-        let bytes = message.size + control.payload;
-        let place = Place { id: control.id, kind: control.kind, at, bytes };
+        let place = Place::with(message, &control);
         self.places.push(place, self.starts_file(at));
         self.current = Some(place);
         Ok(ControlFlow::Continue(()))
@@ -99,12 +98,6 @@ impl<'a> EntryWalk<'a> {
         let within = usize::try_from(at - file.start()).ok()? + control;
         file.readable().get(within..)?.get(..len)
     }
-}
-
-fn place_of(message: &StoredMessage<'_>) -> Option<Place> {
-    let control = Control::of(message)?.ok()?;
-    let bytes = message.size + control.payload;
-    Some(Place { id: control.id, kind: control.kind, at: message.physical_offset.0, bytes })
 }
 
 /// The last entry that is known to be committed.

@@ -143,10 +143,7 @@ impl RaftState {
     /// Notes entries of the group that were written, under the append lock. A reign ends with them: it has not made them, and what
     /// it made next would not be the entries that the group expects.
     pub(crate) fn note(&self, made: &[(Place, bool)]) {
-        let mut places = self.places.write();
-        for (place, starts_file) in made {
-            places.push(*place, *starts_file);
-        }
+        self.places.write().push_all(made);
         if let Some((place, _)) = made.last() {
             *self.head.lock() = Head { last: Some(place.id), reign: None };
         }
@@ -224,12 +221,8 @@ impl Sealing<'_> {
 
     /// They are written: notes them, and tells.
     pub(crate) fn publish(mut self) {
-        let mut places = self.state.places.write();
-        for (place, starts_file) in &self.made {
-            places.push(*place, *starts_file);
-            self.head.last = Some(place.id);
-        }
-        drop(places);
+        self.state.places.write().push_all(&self.made);
+        self.head.last = self.made.last().map(|(place, _)| place.id).or(self.head.last);
         let reign = self.head.reign.as_ref().expect("only who leads seals");
         for (place, _) in &self.made {
             (reign.tell)(place.id);
