@@ -12,11 +12,12 @@ use openraft::{Config, ConfigError, ServerState, SnapshotPolicy};
 use store::{EntryId, RaftLog};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{error, info};
 
 use crate::files::Files;
 use crate::machine::Machine;
+use crate::state::State;
 use crate::storage::Storage;
 use crate::types::{Leader, Member, Raft, Types, Written};
 
@@ -75,8 +76,15 @@ impl Group {
     /// [founded](Self::found) or takes it in.
     ///
     /// # Errors
-    /// The files cannot be used, or the timing makes no sense.
-    pub async fn start<N>(number: u64, dir: &Path, log: RaftLog, timing: Timing, network: N) -> Result<Self, GroupError>
+    /// The files cannot be used, the state cannot be brought to where the log is, or the timing makes no sense.
+    pub async fn start<N>(
+        number: u64,
+        dir: &Path,
+        log: RaftLog,
+        timing: Timing,
+        network: N,
+        state: Arc<dyn State>,
+    ) -> Result<Self, GroupError>
     where
         N: RaftNetworkFactory<Types>,
         N::Network: NetSnapshot<Types, SnapshotData = ()>,
@@ -95,10 +103,17 @@ impl Group {
             max_in_snapshot_log_to_keep: u64::MAX,
             ..Config::default()
         };
-        let files = Arc::new(Files::open(dir)?);
-        let storage = Storage::new(log.clone(), Arc::clone(&files));
-        let machine = Machine::open(log.clone(), files)?;
-        let raft = Raft::new(number, Arc::new(config.validate()?), network, storage, machine).await;
+        let config = Arc::new(config.validate()?);
+        let (storage, machine) = {
+            let (dir, log) = (dir.to_owned(), log.clone());
+            // The state may have to read much of the log.
+            let open = move || -> io::Result<(Storage, Machine)> {
+                let files = Arc::new(Files::open(&dir)?);
+                Ok((Storage::new(log.clone(), Arc::clone(&files)), Machine::open(log, files, state)?))
+            };
+            spawn_blocking(open).await.map_err(io::Error::from)??
+        };
+        let raft = Raft::new(number, config, network, storage, machine).await;
         let raft = raft.map_err(|fatal| GroupError::Raft(fatal.to_string()))?;
         let (written, from_store) = mpsc::unbounded_channel();
         let (tell, role) = watch::channel(Role::Follower { leader: None });
@@ -164,9 +179,10 @@ async fn follow_role(
     loop {
         let (running, state, vote, leader, applied) = {
             let now = metrics.borrow_and_update();
-            (now.running_state.is_ok(), now.state, now.vote, now.current_leader, now.last_applied)
+            (now.running_state.clone(), now.state, now.vote, now.current_leader, now.last_applied)
         };
-        if !running {
+        if let Err(fatal) = running {
+            error!(%fatal, "the member takes no more part in its group");
             break;
         }
         let term = vote.leader_id().term;

@@ -11,6 +11,8 @@
 //! before the store begins, and openraft hears of the others in the order of the log. Each must come out with the number it
 //! was written with, else the member stops.
 //!
+//! What a broker keeps beside the messages is a [state](State) that changes by entries of the same log.
+//!
 //! A reign that ends leaves entries nobody agreed on. openraft may not even know of them; they are taken back before
 //! anything else is written in their place.
 #![forbid(unsafe_code)]
@@ -20,12 +22,14 @@ mod group;
 mod machine;
 mod membership;
 mod net;
+mod state;
 mod storage;
 mod types;
 
 pub use group::{Group, GroupError, Role, Timing};
 pub use machine::Machine;
 pub use net::{Network, serve};
+pub use state::State;
 pub use types::{Entry, Member, Types};
 
 #[cfg(test)]

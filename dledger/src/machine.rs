@@ -1,4 +1,4 @@
-//! openraft's state machine: what the group has agreed on, readers may see.
+//! openraft's state machine: what the group has agreed on changes the state, and readers may see it.
 
 use std::io;
 use std::sync::Arc;
@@ -7,31 +7,68 @@ use futures_util::{Stream, TryStreamExt};
 use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
-use store::RaftLog;
+use store::{EntryKind, RaftLog};
 
 use crate::files::{Files, nobody};
-use crate::types::{Entry, Id, Leader, Member, StoredMembers, Types, log_id};
+use crate::state::State;
+use crate::types::{Body, Entry, Id, Leader, Member, StoredMembers, Types, log_id};
+
+/// Bytes of entries that are looked at together when the state catches up with the log.
+const READ_BYTES_MAX: usize = 2 << 20;
 
 /// Confirms entries, and notes the members.
-#[derive(Debug)]
 pub struct Machine {
     log: RaftLog,
     files: Arc<Files>,
+    state: Arc<dyn State>,
+    /// Changes before this one are in the state.
+    next_change: u64,
     applied: Option<Id>,
     members: StoredMembers,
 }
 
 impl Machine {
+    /// Brings the state to where the log is known to be agreed on.
+    ///
     /// # Errors
-    /// The file of members cannot be read.
-    pub(crate) fn open(log: RaftLog, files: Arc<Files>) -> io::Result<Self> {
+    /// The file of members cannot be read, or the state cannot be brought there.
+    pub(crate) fn open(log: RaftLog, files: Arc<Files>, state: Arc<dyn State>) -> io::Result<Self> {
         let members = files.members()?.unwrap_or_else(nobody);
         // What the queues showed was agreed on, and so were the members.
         let applied = log.committed_at_open().map(log_id).max(*members.log_id());
+        let next_change = state.next();
+        let mut machine = Self { log, files, state, next_change, applied, members };
         if let Some(applied) = applied {
-            log.confirm(applied.index);
+            machine.replay(applied.index + 1)?;
+            machine.log.confirm(applied.index);
         }
-        Ok(Self { log, files, applied, members })
+        Ok(machine)
+    }
+
+    /// Hands the state what it lacks of the entries before `end`.
+    fn replay(&mut self, end: u64) -> io::Result<()> {
+        while self.next_change < end {
+            let entries = self.log.read(self.next_change, end, READ_BYTES_MAX);
+            if entries.is_empty() {
+                let (next, first) = (self.next_change, self.log.first_index());
+                let why = format!("the state lacks changes from entry {next} on, and the log begins with {first:?}");
+                return Err(io::Error::other(why));
+            }
+            entries.iter().try_for_each(|entry| self.change(entry))?;
+        }
+        Ok(())
+    }
+
+    /// Hands the state its change, if it is one and lacking.
+    fn change(&mut self, entry: &store::RaftEntry) -> io::Result<()> {
+        if entry.id.index < self.next_change {
+            return Ok(());
+        }
+        if entry.kind == EntryKind::State {
+            self.state.apply(entry.id.index, &entry.data())?;
+        }
+        self.next_change = entry.id.index + 1;
+        Ok(())
     }
 }
 
@@ -49,12 +86,16 @@ impl RaftStateMachine<Types> for Machine {
     {
         let mut responders = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
-            let Entry { id, .. } = entry;
+            let Entry { id, body } = &entry;
+            let Body::Stored(stored) = body else {
+                return Err(io::Error::other(format!("{entry} was agreed on, but not read from the log")));
+            };
+            self.change(stored)?;
             if let Some(members) = entry.get_membership() {
-                self.files.save_members(&id, &members)?;
-                self.members = StoredMembers::new(Some(id), members);
+                self.files.save_members(id, &members)?;
+                self.members = StoredMembers::new(Some(*id), members);
             }
-            self.applied = Some(id);
+            self.applied = Some(*id);
             responders.extend(responder);
         }
         if let Some(applied) = self.applied {

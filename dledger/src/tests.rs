@@ -1,6 +1,7 @@
 //! Groups of members in one process, on real stores, over a network that can be cut.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use openraft::{AnyError, RaftNetworkV2, Snapshot};
 use parking_lot::Mutex;
 use remoting::types::{Clock, Host, PhysicalOffset, QueueId, QueueOffset, TopicName};
 use store::message::{Message, StoredMessage};
-use store::{Confirmation, Everything, FlushMode, ReadRequest, Store, StoreConfig};
+use store::{AppendError, Confirmation, Everything, FlushMode, RaftLog, ReadRequest, Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -115,9 +116,37 @@ impl RaftNetworkFactory<Types> for Ways {
     }
 }
 
+/// State as it is tried here: the last change of each name.
+#[derive(Default)]
+struct Map(Mutex<Changed>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Changed {
+    next: u64,
+    values: BTreeMap<String, String>,
+}
+
+impl State for Map {
+    fn next(&self) -> u64 {
+        self.0.lock().next
+    }
+
+    fn apply(&self, index: u64, change: &[u8]) -> io::Result<()> {
+        let mut changed = self.0.lock();
+        assert!(index >= changed.next, "change {index} comes again, or late");
+        let text = std::str::from_utf8(change).unwrap();
+        let (name, value) = text.split_once('=').ok_or_else(|| io::Error::other("no change"))?;
+        changed.next = index + 1;
+        changed.values.insert(name.into(), value.into());
+        Ok(())
+    }
+}
+
 struct Running {
     group: Group,
     store: Arc<Store>,
+    log: RaftLog,
+    state: Arc<Map>,
     /// Answers the others, where they ask by TCP.
     server: Option<(CancellationToken, JoinHandle<()>)>,
 }
@@ -134,13 +163,16 @@ struct Three {
     wires: Wires,
     network: Network,
     folders: BTreeMap<u64, TempDir>,
+    /// What members that do not run have kept of the state.
+    states: BTreeMap<u64, Arc<Map>>,
     running: BTreeMap<u64, Running>,
 }
 
 impl Three {
     async fn found(flush: FlushMode, wires: Wires) -> Self {
         let folders = (1..=3).map(|number| (number, tempfile::tempdir().unwrap())).collect();
-        let mut three = Self { flush, wires, network: Network::default(), folders, running: BTreeMap::new() };
+        let network = Network::default();
+        let mut three = Self { flush, wires, network, folders, states: BTreeMap::new(), running: BTreeMap::new() };
         for number in 1..=3 {
             three.start(number).await;
         }
@@ -164,28 +196,30 @@ impl Three {
             election_max: Duration::from_millis(400),
         };
         let dir = root.join("raft");
+        let state = self.states.remove(&number).unwrap_or_default();
+        let told = Arc::clone(&state);
         let (group, server) = match &self.wires {
             Wires::Process => {
                 let ways = Ways { network: self.network.clone(), from: number };
-                let group = Group::start(number, &dir, log, timing, ways).await.unwrap();
+                let group = Group::start(number, &dir, log.clone(), timing, ways, told).await.unwrap();
                 self.network.members.lock().insert(number, group.raft().clone());
                 (group, None)
             }
             Wires::Tcp(addresses) => {
                 let network = crate::Network { group: "g".into(), number };
-                let group = Group::start(number, &dir, log, timing, network).await.unwrap();
+                let group = Group::start(number, &dir, log.clone(), timing, network, told).await.unwrap();
                 let listener = TcpListener::bind(addresses[&number]).await.unwrap();
                 let stopping = CancellationToken::new();
                 let serving = serve(listener, group.raft().clone(), "g".into(), stopping.clone());
                 (group, Some((stopping, tokio::spawn(serving))))
             }
         };
-        self.running.insert(number, Running { group, store, server });
+        self.running.insert(number, Running { group, store, log, state, server });
     }
 
     async fn stop(&mut self, number: u64) {
         self.network.members.lock().remove(&number);
-        let Running { group, store, server } = self.running.remove(&number).unwrap();
+        let Running { group, store, server, .. } = self.running.remove(&number).unwrap();
         if let Some((stopping, serving)) = server {
             stopping.cancel();
             serving.await.unwrap();
@@ -229,6 +263,24 @@ impl Three {
             Ok((_, confirmation)) => confirmation == Confirmation::Confirmed,
             Err(_) => false,
         }
+    }
+
+    /// Changes the state through a member; whether the group has agreed on it.
+    async fn change(&self, number: u64, change: &str) -> bool {
+        let log = &self.running[&number].log;
+        match log.append_state(change.as_bytes()) {
+            Ok(end) => log.agreed(end).await == Confirmation::Confirmed,
+            Err(_) => false,
+        }
+    }
+
+    /// The state, once all members have agreed on the same log.
+    async fn state(&self) -> BTreeMap<String, String> {
+        self.converge().await;
+        let of = |running: &Running| running.state.0.lock().clone();
+        let leaders = of(&self.running[&self.leader().await]);
+        self.running.values().for_each(|running| assert_eq!(of(running), leaders));
+        leaders.values
     }
 
     /// Returns once all members have agreed on the same log; that, and what readers see of it.
@@ -400,6 +452,78 @@ async fn stops(wires: Wires) {
     three.end().await;
 }
 
+fn map<const N: usize>(values: [(&str, &str); N]) -> BTreeMap<String, String> {
+    values.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_changes_on_all_members_by_what_was_agreed_on_alone() {
+    let three = Three::found(FlushMode::Async, Wires::Process).await;
+    let old = three.leader().await;
+    for number in 0..20 {
+        assert!(three.send(old, &format!("{number}-{}", "x".repeat(number * 300))).await);
+        assert!(three.change(old, &format!("count={number}")).await);
+        let value = three.running[&old].state.0.lock().values["count"].clone();
+        assert_eq!(value, number.to_string(), "it was changed before anybody heard that it was agreed on");
+    }
+    let follower = (1..=3).find(|number| *number != old).unwrap();
+    let refused = three.running[&follower].log.append_state(b"count=no");
+    assert!(matches!(refused, Err(AppendError::NotLeader)));
+    assert_eq!(three.state().await, map([("count", "19")]));
+    three.cut_off(old);
+    assert!(!three.change(old, "count=alone").await, "without the others it cannot be agreed on");
+    assert_eq!(three.running[&old].state.0.lock().values, map([("count", "19")]));
+    let new = three.leader().await;
+    assert!(three.change(new, "who=new").await);
+    three.heal();
+    assert_eq!(three.state().await, map([("count", "19"), ("who", "new")]));
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_starts_takes_the_changes_that_its_state_lacks() {
+    let mut three = Three::found(FlushMode::Async, Wires::Process).await;
+    for round in 0..4 {
+        let leader = three.leader().await;
+        assert!(three.change(leader, &format!("round={round}")).await);
+        assert!(three.send(leader, &format!("{round}-{}", "x".repeat(2000))).await);
+        assert!(three.change(leader, &format!("{round}={round}")).await);
+        // In some rounds the state outlives the member.
+        if round % 2 == 0 {
+            three.states.insert(leader, Arc::clone(&three.running[&leader].state));
+        }
+        three.stop(leader).await;
+        let next = three.leader().await;
+        assert!(three.change(next, &format!("next={round}")).await, "two are a majority");
+        three.start(leader).await;
+    }
+    let expected = map([("round", "3"), ("next", "3"), ("0", "0"), ("1", "1"), ("2", "2"), ("3", "3")]);
+    assert_eq!(three.state().await, expected);
+    // All at once: nothing of the state is left but what the log holds.
+    for number in 1..=3 {
+        three.stop(number).await;
+    }
+    for number in 1..=3 {
+        three.start(number).await;
+        let values = three.running[&number].state.0.lock().values.clone();
+        assert_eq!(values["round"], "3", "what lies before messages that readers see is there before the group is");
+    }
+    assert_eq!(three.state().await, expected);
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_state_cannot_take_a_change_stops() {
+    let three = Three::found(FlushMode::Async, Wires::Process).await;
+    let leader = three.leader().await;
+    assert!(!three.change(leader, "nothing").await);
+    let mut role = three.running[&leader].group.role();
+    while role.changed().await.is_ok() {}
+    assert!(matches!(*role.borrow(), Role::Follower { leader: None }));
+    assert!(!three.send(leader, "late").await);
+    three.end().await;
+}
+
 /// Cuts and stops, as chance has it, while somebody sends: what was confirmed is there, in its order, on all members.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_confirmed_is_lost() {
@@ -407,7 +531,7 @@ async fn nothing_that_was_confirmed_is_lost() {
     eprintln!("RAFT_SEED={seed}");
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut three = Three::found(FlushMode::Async, Wires::Process).await;
-    let mut confirmed = Vec::new();
+    let (mut confirmed, mut changed) = (Vec::new(), BTreeMap::new());
     for round in 0..15 {
         let leader = three.leader().await;
         for number in 0..chance.usize(1..20) {
@@ -416,6 +540,10 @@ async fn nothing_that_was_confirmed_is_lost() {
                 break;
             }
             confirmed.push(body);
+            let change = format!("{round}={number}");
+            if three.change(leader, &change).await {
+                changed.insert(round.to_string(), number);
+            }
         }
         // One thing at a time: there is always a majority that can agree.
         three.heal();
@@ -444,6 +572,12 @@ async fn nothing_that_was_confirmed_is_lost() {
     three.heal();
     let (_, seen) = three.converge().await;
     assert!(holds(&seen, &confirmed), "seed {seed}: {} confirmed, {} seen", confirmed.len(), seen.len());
+    let state = three.state().await;
+    for (round, number) in changed {
+        let found = state.get(&round).and_then(|found| found.parse::<usize>().ok());
+        // The last change of a round may be there without that anybody was told so.
+        assert!(found.is_some_and(|found| found >= number), "seed {seed}: {round} is {found:?}, and was {number}");
+    }
     assert!(confirmed.len() > 15, "seed {seed}: only {} were confirmed", confirmed.len());
     three.end().await;
 }

@@ -8,12 +8,13 @@ use std::sync::atomic::Ordering;
 use remoting::types::{Clock, PhysicalOffset, QueueId, Timestamp};
 
 use super::{CommitLog, Tail};
+use crate::config::StoreConfig;
 use crate::consume_queue::{Queue, Queues};
 use crate::dispatch::{Dispatch, QueueEntry};
 use crate::error::AppendError;
 use crate::message::{BLANK_BYTES, Record, StoredMessage};
 use crate::mmap::Writer;
-use crate::raft::{Control, EntryId, Place, RaftState, StampedError};
+use crate::raft::{Control, EntryId, EntryKind, Place, RaftState, StampedError};
 
 /// An entry as it lies in the log of whoever made it.
 pub(crate) struct Stamped<'a> {
@@ -69,38 +70,37 @@ impl CommitLog {
         let mut tail = self.tail.lock();
         may_write()?;
         tail.clear(self)?;
-        let last = raft.last();
-        check_order(last, control.id)?;
-        let bytes = raft.control_bytes() + control.data.len();
-        let file_bytes = self.allocator.file_bytes() as u64;
-        if bytes + BLANK_BYTES > file_bytes as usize {
-            return Err(AppendError::TooLargeForFile { bytes, file_bytes }.into());
-        }
-        let mut before = Vec::new();
+        check_order(raft.last(), control.id)?;
         let now = clock.now();
-        let mut write = || -> io::Result<(Place, bool)> {
-            if bytes + BLANK_BYTES > tail.writer.left() {
-                before.push(tail.roll(self)?);
-            }
-            let at = tail.writer.end();
-            let mut record = Vec::with_capacity(bytes);
-            control.encode(&mut record, PhysicalOffset(at), now, raft.record_crc());
-            let starts_file = tail.writer.position() == 0;
-            tail.writer.write(&*self.files, &record)?;
-            Ok((Place { id: control.id, kind: control.kind, at, bytes: record.len() }, starts_file))
-        };
-        match write() {
-            Ok(made) => {
-                tail.publish(self, before);
-                self.moved(&mut tail, now);
-                raft.note(&[made]);
-                Ok(tail.writer.end())
-            }
-            Err(error) => {
-                tail.take_back(self, before, bytes)?;
-                Err(error.into())
-            }
-        }
+        let made = tail.write_alone(self, control, raft, now)?;
+        self.moved(&mut tail, now);
+        raft.note(&[made]);
+        Ok(tail.writer.end())
+    }
+
+    /// Writes a change of state as the next entry of the reign; how far the log reaches then.
+    ///
+    /// # Errors
+    /// This broker does not lead, or the entry cannot be written; nothing has changed.
+    pub(crate) fn append_state(
+        &self,
+        change: &[u8],
+        raft: &RaftState,
+        config: &StoreConfig,
+        clock: &Clock,
+        may_write: impl FnOnce() -> Result<(), AppendError>,
+    ) -> Result<i64, AppendError> {
+        let mut tail = self.lock_to_append(config.append_patience)?;
+        may_write()?;
+        let mut sealing = raft.seal()?;
+        tail.clear(self)?;
+        let now = clock.now();
+        let control = Control::alone(sealing.next_id(), EntryKind::State, change);
+        let made = tail.write_alone(self, &control, raft, now)?;
+        self.moved(&mut tail, now);
+        sealing.add(made);
+        sealing.publish();
+        Ok(tail.writer.end())
     }
 
     /// Takes back the records from `at` on, which belong to the entries from `index` on. None of them was confirmed.
@@ -168,6 +168,45 @@ impl CommitLog {
             queues.get(&topic, QueueId(queue_id)).map(|queue| (queue, next))
         };
         nexts.into_iter().filter_map(find).collect()
+    }
+}
+
+impl Tail {
+    /// Writes an entry without messages and shows it to readers; its place, and whether it starts a file.
+    fn write_alone(
+        &mut self,
+        log: &CommitLog,
+        control: &Control<'_>,
+        raft: &RaftState,
+        now: Timestamp,
+    ) -> Result<(Place, bool), AppendError> {
+        let bytes = raft.control_bytes() + control.data.len();
+        let file_bytes = log.allocator.file_bytes() as u64;
+        if bytes + BLANK_BYTES > file_bytes as usize {
+            return Err(AppendError::TooLargeForFile { bytes, file_bytes });
+        }
+        let mut before = Vec::new();
+        let mut write = || -> io::Result<(Place, bool)> {
+            if bytes + BLANK_BYTES > self.writer.left() {
+                before.push(self.roll(log)?);
+            }
+            let at = self.writer.end();
+            let mut record = Vec::with_capacity(bytes);
+            control.encode(&mut record, PhysicalOffset(at), now, raft.record_crc());
+            let starts_file = self.writer.position() == 0;
+            self.writer.write(&*log.files, &record)?;
+            Ok((Place { id: control.id, kind: control.kind, at, bytes: record.len() }, starts_file))
+        };
+        match write() {
+            Ok(made) => {
+                self.publish(log, before);
+                Ok(made)
+            }
+            Err(error) => {
+                self.take_back(log, before, bytes)?;
+                Err(error.into())
+            }
+        }
     }
 }
 

@@ -216,6 +216,19 @@ impl RaftLog {
         Ok(PhysicalOffset(end))
     }
 
+    /// Makes an entry of a change of state, and tells the group of it as of messages; its end in the log.
+    ///
+    /// # Errors
+    /// [`AppendError::NotLeader`], or it cannot be written; nothing has changed.
+    pub fn append_state(&self, change: &[u8]) -> Result<PhysicalOffset, AppendError> {
+        let shared = &*self.shared;
+        let may_write = || shared.may_write();
+        let end = shared.log.append_state(change, self.state(), &shared.config, &shared.clock, may_write);
+        let end = end.map_err(|error| shared.note_refusal(error))?;
+        self.ask_for_flush();
+        Ok(PhysicalOffset(end))
+    }
+
     /// Writes entries of another broker behind the last one; the end of the log then.
     ///
     /// # Errors
@@ -278,6 +291,16 @@ impl RaftLog {
     /// [`Self::when_on_disk`] for those who wait.
     pub fn on_disk(&self, end: PhysicalOffset) -> impl Future<Output = Confirmation> + Send + use<> {
         self.shared.log.on_disk().confirmation(end.0)
+    }
+
+    /// Calls `then` once the group has agreed on the log up to `end`, or will not: from the thread that confirms, or at once.
+    pub fn when_agreed(&self, end: PhysicalOffset, then: Box<dyn FnOnce(Confirmation) + Send>) {
+        self.shared.watermark.when_confirmed(end.0, then);
+    }
+
+    /// [`Self::when_agreed`] for those who wait.
+    pub fn agreed(&self, end: PhysicalOffset) -> impl Future<Output = Confirmation> + Send + use<> {
+        self.shared.watermark.confirmation(end.0)
     }
 
     /// Whether entries count only once they are on disk.

@@ -191,7 +191,7 @@ impl RaftState {
     }
 }
 
-/// Entries being made of one batch.
+/// Entries being made of one batch, or of a change of state.
 pub(crate) struct Sealing<'a> {
     state: &'a RaftState,
     head: MutexGuard<'a, Head>,
@@ -206,12 +206,21 @@ impl Sealing<'_> {
         self.state.control_bytes()
     }
 
-    /// The control record of an entry with these records, which lies at `at`.
-    pub(crate) fn seal(&mut self, at: i64, records: &[u8], count: usize, now: Timestamp, starts_file: bool) -> &[u8] {
+    /// What the next entry is called.
+    pub(crate) fn next_id(&self) -> EntryId {
         let reign = self.head.reign.as_ref().expect("only who leads seals");
         let before = self.made.last().map(|(place, _)| place.id).or(self.head.last);
-        let index = before.map_or(0, |last| last.index + 1);
-        let id = EntryId { index, term: reign.term, node: reign.node };
+        EntryId { index: before.map_or(0, |last| last.index + 1), term: reign.term, node: reign.node }
+    }
+
+    /// Takes an entry that was written under the [next name](Self::next_id), and whether it starts a file.
+    pub(crate) fn add(&mut self, made: (Place, bool)) {
+        self.made.push(made);
+    }
+
+    /// The control record of an entry with these records, which lies at `at`.
+    pub(crate) fn seal(&mut self, at: i64, records: &[u8], count: usize, now: Timestamp, starts_file: bool) -> &[u8] {
+        let id = self.next_id();
         self.control.clear();
         Control::before(id, records, count).encode(&mut self.control, PhysicalOffset(at), now, self.state.record_crc);
         let bytes = self.control.len() + records.len();

@@ -170,6 +170,39 @@ fn only_the_leader_takes_messages_and_who_waits_hears_of_its_end() {
 }
 
 #[test]
+fn changes_of_state_are_entries_among_the_messages() {
+    let (leader, follower) = (Member::new(), Member::new());
+    assert!(matches!(leader.log.append_state(b"early"), Err(AppendError::NotLeader)));
+    leader.lead(1, 1);
+    let change = |number: usize| vec![number as u8; 100 * number];
+    for number in 0..12 {
+        leader.send(&[300, 40]).unwrap();
+        let end = leader.log.append_state(&change(number)).unwrap();
+        assert_eq!(end, leader.store.max_physical_offset());
+    }
+    assert!(leader.store.max_physical_offset().0 > 2 * FILE_BYTES as i64, "several files");
+    assert_eq!(leader.told.lock().iter().map(|id| id.index).collect::<Vec<_>>(), (1..=24).collect::<Vec<_>>());
+    let entries = leader.log.read(0, 100, usize::MAX);
+    let changes = entries.iter().filter(|entry| entry.kind == EntryKind::State).map(|entry| entry.data().to_vec());
+    assert_eq!(changes.collect::<Vec<_>>(), (0..12).map(change).collect::<Vec<_>>());
+    let large = leader.log.append_state(&[0; FILE_BYTES as usize]);
+    assert!(matches!(large, Err(AppendError::TooLargeForFile { .. })), "{large:?}");
+    assert_eq!(leader.last_index(), 24);
+    let (sender, answers) = mpsc::channel();
+    leader.log.when_agreed(leader.log.end(), Box::new(move |what| sender.send(what).unwrap()));
+    leader.log.confirm(23);
+    assert!(answers.try_recv().is_err());
+    leader.log.confirm(24);
+    assert_eq!(answers.recv(), Ok(Confirmation::Confirmed));
+    follower.copy(&leader, 24);
+    follower.log.confirm(24);
+    assert_eq!((follower.bytes(), follower.seen()), (leader.bytes(), leader.seen()));
+    let (log, bytes) = (leader.log.last(), leader.bytes());
+    let leader = leader.reopen();
+    assert_eq!((leader.log.last(), leader.bytes(), leader.seen()["T"].len()), (log, bytes, 12));
+}
+
+#[test]
 fn what_was_not_agreed_on_is_taken_back() {
     let (old, new) = (Member::new(), Member::new());
     old.lead(1, 1);
