@@ -1,4 +1,4 @@
-//! A member of a group: its role, and the way of its messages into the log of all.
+//! A member of a group.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,20 +6,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
-use openraft::{Config, ConfigError, ServerState, SnapshotPolicy};
-use store::{EntryId, RaftLog};
+use openraft::{Config, ConfigError, SnapshotPolicy};
+use store::RaftLog;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
-use tracing::{error, info};
+use tracing::error;
 
 use crate::files::Files;
 use crate::machine::Machine;
+use crate::reign;
 use crate::state::State;
 use crate::storage::Storage;
-use crate::types::{Leader, Member, Raft, Types, Written};
+use crate::types::{Member, Raft, Types};
 
 /// How soon a leader is missed.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,8 @@ impl Default for Timing {
 pub enum Role {
     /// Its store takes messages, and shows all that was agreed on before.
     Leader { term: u64 },
+    /// Also a leader that most of the others have not answered for as long as it takes to elect another one. It leads again
+    /// when they do, if they have not elected one.
     Follower {
         /// As far as is known.
         leader: Option<u64>,
@@ -113,13 +115,14 @@ impl Group {
             };
             spawn_blocking(open).await.map_err(io::Error::from)??
         };
+        let known = storage.clone();
         let raft = Raft::new(number, config, network, storage, machine).await;
         let raft = raft.map_err(|fatal| GroupError::Raft(fatal.to_string()))?;
         let (written, from_store) = mpsc::unbounded_channel();
         let (tell, role) = watch::channel(Role::Follower { leader: None });
         let mut tasks = JoinSet::new();
-        tasks.spawn(propose(raft.clone(), from_store));
-        tasks.spawn(follow_role(raft.clone(), log, node, written, tell));
+        tasks.spawn(reign::propose(raft.clone(), known, timing, from_store));
+        tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, tell));
         Ok(Self { raft, role, tasks })
     }
 
@@ -153,74 +156,4 @@ impl Group {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Has the group agree on what the store has written, in that order.
-async fn propose(raft: Raft, mut from_store: mpsc::UnboundedReceiver<EntryId>) {
-    while let Some(entry) = from_store.recv().await {
-        let leader = Leader { term: entry.term, node_id: entry.node.into() };
-        // Once the reign is over this is turned away, and the entry taken back.
-        if raft.write(Written(entry)).with_leader(leader).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Has the store take messages while this member leads, and shows everything that was agreed on before.
-async fn follow_role(
-    raft: Raft,
-    log: RaftLog,
-    node: u32,
-    written: mpsc::UnboundedSender<EntryId>,
-    tell: watch::Sender<Role>,
-) {
-    let mut metrics = raft.metrics();
-    let mut reign = None;
-    loop {
-        let (running, state, vote, leader, applied) = {
-            let now = metrics.borrow_and_update();
-            (now.running_state.clone(), now.state, now.vote, now.current_leader, now.last_applied)
-        };
-        if let Err(fatal) = running {
-            error!(%fatal, "the member takes no more part in its group");
-            break;
-        }
-        let term = vote.leader_id().term;
-        let leads = state == ServerState::Leader && vote.is_committed();
-        if reign.is_some_and(|begun| !leads || begun != term || !log.leads()) {
-            log.follow();
-            reign = None;
-        }
-        // The first entry of a reign is its own, so all before it is agreed on, too.
-        let is_own = |id: &crate::types::Id| id.leader_id == Leader { term, node_id: node.into() };
-        if leads && reign.is_none() && applied.as_ref().is_some_and(is_own) {
-            let written = written.clone();
-            let to_group = move |entry| {
-                // It ends with the member.
-                let _ = written.send(entry);
-            };
-            let own = log.last().filter(|last| (last.term, last.node) == (term, node));
-            match own.map(|own| log.lead(own, term, node, to_group)) {
-                Some(Ok(())) => {
-                    info!(term, "leads the group");
-                    reign = Some(term);
-                }
-                // The next change of the log is looked at again.
-                other => error!(term, ?other, "the log ends with something else than an entry of this reign"),
-            }
-        }
-        let role = match reign {
-            Some(term) => Role::Leader { term },
-            None => Role::Follower { leader: leader.filter(|_| !leads) },
-        };
-        tell.send_if_modified(|told| std::mem::replace(told, role) != role);
-        if metrics.changed().await.is_err() {
-            break;
-        }
-    }
-    log.follow();
-    tell.send_if_modified(|told| {
-        let role = Role::Follower { leader: None };
-        std::mem::replace(told, role) != role
-    });
 }

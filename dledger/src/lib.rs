@@ -8,8 +8,7 @@
 //! openraft decides who leads and what is agreed on; entries live in the [store](store::RaftLog) alone, written once. While a
 //! member leads, its store makes entries of what is appended and gives them their numbers under its own lock, without a hop
 //! to another thread. That is safe because in one reign nobody else makes entries: the reign's first one is agreed on
-//! before the store begins, and openraft hears of the others in the order of the log. Each must come out with the number it
-//! was written with, else the member stops.
+//! before the store begins, and openraft counts the others in the order of the log.
 //!
 //! What a broker keeps beside the messages is a [state](State) that changes by entries of the same log.
 //!
@@ -22,6 +21,7 @@ mod group;
 mod machine;
 mod membership;
 mod net;
+mod reign;
 mod state;
 mod storage;
 mod types;

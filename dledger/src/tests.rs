@@ -160,6 +160,7 @@ enum Wires {
 /// Three members, some of which run.
 struct Three {
     flush: FlushMode,
+    timing: Timing,
     wires: Wires,
     network: Network,
     folders: BTreeMap<u64, TempDir>,
@@ -170,9 +171,14 @@ struct Three {
 
 impl Three {
     async fn found(flush: FlushMode, wires: Wires) -> Self {
+        Self::found_with(flush, timing(200), wires).await
+    }
+
+    async fn found_with(flush: FlushMode, timing: Timing, wires: Wires) -> Self {
         let folders = (1..=3).map(|number| (number, tempfile::tempdir().unwrap())).collect();
         let network = Network::default();
-        let mut three = Self { flush, wires, network, folders, states: BTreeMap::new(), running: BTreeMap::new() };
+        let mut three =
+            Self { flush, timing, wires, network, folders, states: BTreeMap::new(), running: BTreeMap::new() };
         for number in 1..=3 {
             three.start(number).await;
         }
@@ -190,11 +196,7 @@ impl Three {
     async fn start(&mut self, number: u64) {
         let root = self.folders[&number].path();
         let (store, log, _) = Store::open_raft(config(root, self.flush), Clock::system()).unwrap();
-        let timing = Timing {
-            heartbeat: Duration::from_millis(50),
-            election_min: Duration::from_millis(200),
-            election_max: Duration::from_millis(400),
-        };
+        let timing = self.timing;
         let dir = root.join("raft");
         let state = self.states.remove(&number).unwrap_or_default();
         let told = Arc::clone(&state);
@@ -317,6 +319,26 @@ impl Three {
     }
 }
 
+fn timing(election_ms: u64) -> Timing {
+    Timing {
+        heartbeat: Duration::from_millis(50),
+        election_min: Duration::from_millis(election_ms),
+        election_max: Duration::from_millis(2 * election_ms),
+    }
+}
+
+/// Addresses of members that nobody else listens at.
+async fn addresses() -> BTreeMap<u64, SocketAddr> {
+    let mut addresses = BTreeMap::new();
+    let mut listeners = Vec::new();
+    for number in 1..=3 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        addresses.insert(number, listener.local_addr().unwrap());
+        listeners.push(listener);
+    }
+    addresses
+}
+
 fn config(root: &Path, flush: FlushMode) -> StoreConfig {
     let mut config = StoreConfig::new(root);
     config.commit_log_file_bytes = FILE_BYTES;
@@ -413,15 +435,43 @@ async fn members_that_were_stopped_go_on_where_they_were() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_reach_each_other_by_tcp_do_as_well() {
-    let mut addresses = BTreeMap::new();
-    let mut listeners = Vec::new();
-    for number in 1..=3 {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        addresses.insert(number, listener.local_addr().unwrap());
-        listeners.push(listener);
+    stops(Wires::Tcp(addresses().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_nobody_answers_does_not_lead_until_they_do() {
+    let three = Three::found_with(FlushMode::Async, timing(1500), Wires::Process).await;
+    let leader = three.leader().await;
+    let mut role = three.running[&leader].group.role();
+    let Role::Leader { term } = *role.borrow_and_update() else { panic!("it leads") };
+    assert!(three.send(leader, "before").await);
+    // It is heard, so nobody else is elected, but hears nothing.
+    let others = (1..=3).filter(|other| *other != leader);
+    three.network.cuts.lock().extend(others.map(|other| (other, leader)));
+    // One after the other, so that some are written when openraft takes nothing any more, and this member does not know yet.
+    sleep(three.timing.election_max - Duration::from_millis(150)).await;
+    let store = Arc::clone(&three.running[&leader].store);
+    let mut written = 0;
+    loop {
+        let mut batch = store.batch();
+        let body = format!("alone-{written}");
+        batch.push(&Message::new(&topic(), QueueId(0), body.as_bytes(), host())).unwrap();
+        match store.append(&mut batch) {
+            Ok(_) => written += 1,
+            Err(AppendError::NotLeader) => break,
+            Err(other) => panic!("{other}"),
+        }
+        tokio::task::yield_now().await;
     }
-    drop(listeners);
-    stops(Wires::Tcp(addresses)).await;
+    role.wait_for(|role| *role == Role::Follower { leader: None }).await.unwrap();
+    three.heal();
+    let leads = |role: &Role| !matches!(role, Role::Follower { leader: None });
+    assert_eq!(*role.wait_for(leads).await.unwrap(), Role::Leader { term }, "in the same term");
+    assert!(three.send(leader, "after").await);
+    let alone = (0..written).map(|number| format!("alone-{number}"));
+    let expected: Vec<String> = ["before".into()].into_iter().chain(alone).chain(["after".into()]).collect();
+    assert_eq!(three.converge().await.1, expected);
+    three.end().await;
 }
 
 async fn stops(wires: Wires) {

@@ -35,13 +35,16 @@ pub struct Member {
     pub address: String,
 }
 
-/// An entry that the leader's store has written already: the group only has to agree on it.
+/// That the leader's store has written one entry more: the group only has to agree on it.
+///
+/// It does not say which. Nobody else makes entries of messages in a reign, so the next one that openraft does not know of
+/// is meant, and one that was turned away is made up for by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written(pub(crate) EntryId);
+pub struct Written;
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        f.write_str("written")
     }
 }
 
@@ -50,7 +53,7 @@ impl fmt::Display for Written {
 pub enum Body {
     Blank,
     Membership(Members),
-    Written(Written),
+    Written,
     /// As it lies in a log: this one, or the leader's.
     Stored(store::RaftEntry),
 }
@@ -60,7 +63,7 @@ impl fmt::Display for Body {
         match self {
             Self::Blank => f.write_str("blank"),
             Self::Membership(members) => write!(f, "{members}"),
-            Self::Written(written) => write!(f, "written {written}"),
+            Self::Written => write!(f, "{Written}"),
             Self::Stored(entry) => write!(f, "{:?} of {} bytes", entry.kind, entry.bytes.len()),
         }
     }
@@ -75,8 +78,8 @@ impl RaftPayload for Body {
         Self::Blank
     }
 
-    fn with_normal(self, data: Written) -> Self {
-        Self::Written(data)
+    fn with_normal(self, _: Written) -> Self {
+        Self::Written
     }
 
     fn with_membership(self, members: Members) -> Self {
@@ -87,7 +90,7 @@ impl RaftPayload for Body {
         match self {
             Self::Membership(members) => Some(members.clone()),
             Self::Stored(entry) if entry.kind == EntryKind::Membership => membership::decode(&entry.data()).ok(),
-            Self::Blank | Self::Written(_) | Self::Stored(_) => None,
+            Self::Blank | Self::Written | Self::Stored(_) => None,
         }
     }
 }
