@@ -439,6 +439,27 @@ async fn members_that_reach_each_other_by_tcp_do_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_process_ends_is_missed_at_once() {
+    // Longer than the test may take: nobody is elected because of a time that is over.
+    let timing = timing(600_000);
+    let mut three = Three::found_with(FlushMode::Async, timing, Wires::Tcp(addresses().await)).await;
+    let mut sent = Vec::new();
+    for round in 0..3 {
+        let leader = three.leader().await;
+        sent.push(format!("{round}-three"));
+        assert!(three.send(leader, &sent[sent.len() - 1]).await);
+        three.converge().await;
+        three.stop(leader).await;
+        let next = three.leader().await;
+        sent.push(format!("{round}-two"));
+        assert!(three.send(next, &sent[sent.len() - 1]).await);
+        three.start(leader).await;
+    }
+    assert_eq!(three.converge().await.1, sent);
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_nobody_answers_does_not_lead_until_they_do() {
     let three = Three::found_with(FlushMode::Async, timing(1500), Wires::Process).await;
     let leader = three.leader().await;

@@ -91,6 +91,13 @@ impl Link {
     }
 }
 
+/// Asks once, on a connection of its own.
+pub(super) async fn ask(address: &str, hello: &Hello, request: &Request) -> io::Result<Answer> {
+    let mut link = Link::open(address, hello).await?;
+    link.send(request).await?;
+    link.answer().await
+}
+
 impl Way {
     /// Asks, on the connection that there is, or a new one.
     async fn call(&mut self, request: &Request, option: &RPCOption) -> Result<Answer, RPCError<Types>> {

@@ -11,19 +11,23 @@ use openraft::raft::TransferLeaderError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::wire::{Answer, HELLO_BYTES, Hello, Request, Use};
+use super::lost::Survivor;
+use super::wire::{Answer, HELLO_BYTES, Hello, Request, Stand, Use};
 use crate::types::Raft;
 
 /// Largest frame: the entries of one request, which are more than 2 MiB only if there is but one of them.
 const FRAME_BYTES_MAX: usize = 128 << 20;
 /// Connections at a time; a group has few members, each with a handful.
 const CONNECTIONS_MAX: usize = 256;
+/// Ends of connections that are not looked into yet.
+const LOSSES_MAX: usize = 16;
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn codec() -> LengthDelimitedCodec {
@@ -35,15 +39,21 @@ pub(super) fn codec() -> LengthDelimitedCodec {
 struct Host {
     raft: Raft,
     group: String,
+    /// Members whose connection has ended.
+    ended: mpsc::Sender<u64>,
 }
 
 /// Answers the other members of `group` until `stopping`; then closes all connections.
 pub async fn serve(listener: TcpListener, raft: Raft, group: String, stopping: CancellationToken) {
-    let host = Host { raft, group };
+    let (ended, losses) = mpsc::channel(LOSSES_MAX);
+    let survivor = Survivor { raft: raft.clone(), group: group.clone() };
+    let mut survivor = pin!(survivor.run(losses));
+    let host = Host { raft, group, ended };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stopping.cancelled() => break,
+            () = &mut survivor => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((socket, from)) => {
@@ -61,6 +71,8 @@ pub async fn serve(listener: TcpListener, raft: Raft, group: String, stopping: C
             }
         }
     }
+    // Those whose connections end now find nobody here.
+    drop(listener);
     connections.shutdown().await;
 }
 
@@ -76,10 +88,13 @@ impl Host {
         let (read, write) = socket.into_split();
         let read = FramedRead::new(read, codec());
         let write = BufWriter::new(write);
-        match hello.purpose {
+        let done = match hello.purpose {
             Use::Calls => self.calls(read, write).await,
             Use::Entries => self.entries(read, write).await,
-        }
+        };
+        // If there is no room, the same is about to be looked into.
+        let _ = self.ended.try_send(hello.from);
+        done
     }
 
     async fn calls(
@@ -95,6 +110,7 @@ impl Host {
                 }
                 Request::Vote(request) => Answer::Vote(raft.vote(request).await.map_err(io::Error::other)?),
                 Request::PreVote(request) => Answer::Vote(raft.pre_vote(request).await.map_err(io::Error::other)?),
+                Request::Stand => Answer::Stand(stand(raft).await?),
                 Request::Transfer(request) => {
                     match raft.handle_transfer_leader(request).await.map_err(io::Error::other)? {
                         Ok(()) => Answer::Transfer(None),
@@ -134,6 +150,12 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// How far this member is.
+pub(super) async fn stand(raft: &Raft) -> io::Result<Stand> {
+    let stand = raft.with_raft_state(|state| Stand { vote: *state.vote_ref(), last: state.log_ids.last().copied() });
+    stand.await.map_err(io::Error::other)
 }
 
 async fn hello(socket: &mut TcpStream) -> io::Result<Hello> {

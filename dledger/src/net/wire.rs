@@ -46,6 +46,15 @@ pub(super) enum Request {
     Vote(VoteRequest<Types>),
     PreVote(VoteRequest<Types>),
     Transfer(TransferLeaderRequest<Types>),
+    /// How far the member is.
+    Stand,
+}
+
+/// How far a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stand {
+    pub(super) vote: Vote,
+    pub(super) last: Option<Id>,
 }
 
 #[derive(Debug)]
@@ -56,6 +65,7 @@ pub(super) enum Answer {
     Vote(VoteResponse<Types>),
     /// The vote that the member has given meanwhile, if that keeps it from going along.
     Transfer(Option<Vote>),
+    Stand(Stand),
 }
 
 impl Hello {
@@ -132,6 +142,7 @@ impl Request {
                 out.put_u64(*transfer.to_node_id());
                 put_id(&mut out, transfer.last_log_id());
             }
+            Self::Stand => out.put_u8(4),
         }
         vec![out.freeze()]
     }
@@ -162,6 +173,7 @@ impl Request {
                 if kind == 1 { Self::Vote(vote) } else { Self::PreVote(vote) }
             }
             3 => Self::Transfer(TransferLeaderRequest::new(reader.vote()?, reader.long()?, reader.id()?)),
+            4 => Self::Stand,
             other => return Err(bad(&format!("request {other} is not known"))),
         };
         reader.end().map(|()| request)
@@ -206,6 +218,11 @@ impl Answer {
                 out.put_u8(9);
                 put_vote(&mut out, vote);
             }
+            Self::Stand(stand) => {
+                out.put_u8(10);
+                put_vote(&mut out, &stand.vote);
+                put_id(&mut out, stand.last.as_ref());
+            }
         }
         out.freeze()
     }
@@ -231,6 +248,7 @@ impl Answer {
             }
             8 => Self::Transfer(None),
             9 => Self::Transfer(Some(reader.vote()?)),
+            10 => Self::Stand(Stand { vote: reader.vote()?, last: reader.id()? }),
             other => return Err(bad(&format!("answer {other} is not known"))),
         };
         reader.end().map(|()| answer)
@@ -326,6 +344,7 @@ mod tests {
             Request::PreVote(vote(false)),
             Request::Transfer(transfer),
             Request::Append(append),
+            Request::Stand,
         ];
         for request in requests {
             let bytes = frame(&request);
@@ -351,6 +370,7 @@ mod tests {
             Answer::Vote(VoteResponse::new(Vote::new(1, 1), Some(id(1, 0)), true)),
             Answer::Transfer(None),
             Answer::Transfer(Some(Vote::new(3, 3))),
+            Answer::Stand(Stand { vote: Vote::new_committed(3, 3), last: Some(id(3, 4)) }),
         ];
         for answer in answers {
             let bytes = answer.encode();
