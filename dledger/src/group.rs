@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
 use openraft::{Config, ConfigError, SnapshotPolicy};
 use store::RaftLog;
@@ -62,14 +64,28 @@ pub enum GroupError {
     Files(#[from] io::Error),
     #[error("timing of the group: {0}")]
     Timing(#[from] ConfigError),
+    #[error("this member does not lead; as far as it knows, {leader:?} does")]
+    NotLeader { leader: Option<u64> },
+    #[error("the group has no {what} {number}")]
+    Unknown { what: &'static str, number: u64 },
+    #[error("member {number} is found at {address} already")]
+    OtherAddress { number: u64, address: String },
+    #[error("member {number} lacks {entries} entries: let it catch up first")]
+    Behind { number: u64, entries: u64 },
+    #[error("member {number} did not take the lead in time")]
+    NotTaken { number: u64 },
     #[error("the group: {0}")]
     Raft(String),
 }
 
 /// A running member.
 pub struct Group {
-    raft: Raft,
+    pub(crate) raft: Raft,
     role: watch::Receiver<Role>,
+    pub(crate) timing: Timing,
+    /// Whether the store takes no messages though this member leads, as it gives that up.
+    pub(crate) yields: watch::Sender<bool>,
+    pub(crate) elections: Arc<AtomicU64>,
     tasks: JoinSet<()>,
 }
 
@@ -121,9 +137,12 @@ impl Group {
         let (written, from_store) = mpsc::unbounded_channel();
         let (tell, role) = watch::channel(Role::Follower { leader: None });
         let mut tasks = JoinSet::new();
-        tasks.spawn(reign::propose(raft.clone(), known, timing, from_store));
-        tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, tell));
-        Ok(Self { raft, role, tasks })
+        let (yields, to_leader) = watch::channel(false);
+        tasks.spawn(reign::propose(raft.clone(), log.clone(), known, timing, from_store));
+        tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, to_leader, tell));
+        let elections = Arc::new(AtomicU64::new(0));
+        tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
+        Ok(Self { raft, role, timing, yields, elections, tasks })
     }
 
     /// Makes these the members of a new group. Asked of one of them, or of all with the same members.
@@ -149,8 +168,23 @@ impl Group {
         if self.raft.shutdown().await.is_err() {
             error!("the task of the group had panicked");
         }
+        drop(self.yields);
         // Their channels are closed now.
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn count_leaders(raft: Raft, count: Arc<AtomicU64>) {
+    let mut metrics = raft.server_metrics();
+    let mut seen = None;
+    loop {
+        let vote = metrics.borrow_and_update().vote;
+        if vote.is_committed() && seen.replace(*vote.leader_id()) != Some(*vote.leader_id()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if metrics.changed().await.is_err() {
+            return;
+        }
     }
 }
 

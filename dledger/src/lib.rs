@@ -19,6 +19,7 @@
 mod files;
 mod group;
 mod machine;
+mod members;
 mod membership;
 mod net;
 mod reign;
@@ -28,6 +29,7 @@ mod types;
 
 pub use group::{Group, GroupError, Role, Timing};
 pub use machine::Machine;
+pub use members::{Figures, Standing};
 pub use net::{Network, serve};
 pub use state::State;
 pub use types::{Entry, Member, Types};

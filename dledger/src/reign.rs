@@ -8,13 +8,16 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
 use openraft::metrics::RaftMetrics;
 use store::{EntryId, RaftLog};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::group::{Role, Timing};
 use crate::storage::Storage;
-use crate::types::{Id, Leader, Raft, Types, Written};
+use crate::types::{Leader, Raft, Types, Written};
+
+/// Between two looks at whether openraft has taken everything.
+const SETTLING: Duration = Duration::from_millis(1);
 
 /// Until when a leader may be sure that nobody else is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,26 +55,47 @@ impl Lease {
     }
 }
 
+/// What is to be proposed.
+pub(crate) enum Told {
+    /// The store has written one more.
+    Written(EntryId),
+    /// Nothing: but has openraft taken all that the store has written in this reign, and nothing else? A reign begins or goes on
+    /// only then, as the two count apart from each other.
+    Settle(Leader, oneshot::Sender<bool>),
+}
+
 /// Has the group agree on what the store has written, in that order.
 pub(crate) async fn propose(
     raft: Raft,
+    log: RaftLog,
     storage: Storage,
     timing: Timing,
-    mut from_store: mpsc::UnboundedReceiver<EntryId>,
+    mut from_store: mpsc::UnboundedReceiver<Told>,
 ) {
-    let mut proposed: Option<EntryId> = None;
+    let mut last: Option<EntryId> = None;
     let mut ticks = interval(timing.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let done = tokio::select! {
-            entry = from_store.recv() => {
-                let Some(entry) = entry else { return };
-                proposed = Some(entry);
-                // Once the reign is over this is turned away, and the entry taken back.
-                raft.write(Written).with_leader(leader_of(&entry)).await
-            }
-            _ = ticks.tick() => match proposed {
-                Some(last) if last.index >= storage.known_end() => propose_again(&raft, &last, timing).await,
+            told = from_store.recv() => match told {
+                Some(Told::Written(entry)) => {
+                    last = Some(entry);
+                    // Once the reign is over this is turned away, and the entry taken back.
+                    raft.write(Written).with_leader(leader_of(&entry)).await
+                }
+                Some(Told::Settle(leader, answer)) => {
+                    last = None;
+                    settle(&raft, log.last(), leader, timing).await.map(|settled| {
+                        // Who asked may be gone.
+                        let _ = answer.send(settled);
+                    })
+                }
+                None => return,
+            },
+            _ = ticks.tick() => match last {
+                Some(entry) if entry.index >= storage.known_end() => {
+                    settle(&raft, last, leader_of(&entry), timing).await.map(|_| ())
+                }
                 _ => Ok(()),
             },
         };
@@ -81,26 +105,26 @@ pub(crate) async fn propose(
     }
 }
 
-/// Proposes what was turned away, if this reign goes on: openraft takes nothing while most of the others do not answer, but
-/// the store may have written it already.
-async fn propose_again(raft: &Raft, last: &EntryId, timing: Timing) -> Result<(), Fatal<Types>> {
+/// Whether openraft has taken all up to `last`, which is of this reign, and nothing else. What it has turned away is proposed again: it takes
+/// nothing while most of the others do not answer, but the store may have written it already.
+async fn settle(raft: &Raft, last: Option<EntryId>, leader: Leader, timing: Timing) -> Result<bool, Fatal<Types>> {
+    let Some(last) = last.filter(|last| leader_of(last) == leader) else { return Ok(false) };
     if !Lease::of(&raft.metrics().borrow_watched(), timing.election_max).holds() {
-        return Ok(());
+        return Ok(false);
     }
-    let leader = leader_of(last);
     // Answered behind all that was proposed so far.
     let known = raft.with_raft_state(move |state| {
         let vote = state.vote_ref();
         (vote.is_committed() && *vote.leader_id() == leader).then(|| state.log_ids.last().map_or(0, |id| id.index + 1))
     });
-    let Some(known) = known.await? else { return Ok(()) };
+    let Some(known) = known.await? else { return Ok(false) };
     if known <= last.index {
         warn!(from = known, to = last.index, "messages that were turned away for a while are proposed again");
     }
     for _ in known..=last.index {
         raft.write(Written).with_leader(leader).await?;
     }
-    Ok(())
+    Ok(known == last.index + 1)
 }
 
 fn leader_of(entry: &EntryId) -> Leader {
@@ -113,7 +137,8 @@ pub(crate) async fn follow_role(
     log: RaftLog,
     node: u32,
     timing: Timing,
-    written: mpsc::UnboundedSender<EntryId>,
+    written: mpsc::UnboundedSender<Told>,
+    mut yields: watch::Receiver<bool>,
     tell: watch::Sender<Role>,
 ) {
     let mut metrics = raft.metrics();
@@ -130,33 +155,22 @@ pub(crate) async fn follow_role(
         }
         let term = vote.leader_id().term;
         let is_leader = state == ServerState::Leader && vote.is_committed();
-        let leads = is_leader && lease.holds();
+        let leads = is_leader && lease.holds() && !*yields.borrow_and_update();
         if let Some(begun) = reign
             && (!leads || begun != term || !log.leads())
         {
-            if is_leader && !leads {
+            if is_leader && !lease.holds() {
                 warn!(term, "most of the others do not answer: takes no messages until they do");
             }
             log.follow();
             reign = None;
         }
         // The first entry of a reign is its own, so all before it is agreed on, too.
-        let is_own = |id: &Id| id.leader_id == Leader { term, node_id: node.into() };
-        if leads && reign.is_none() && applied.as_ref().is_some_and(is_own) {
-            let written = written.clone();
-            let to_group = move |entry| {
-                // It ends with the member.
-                let _ = written.send(entry);
-            };
-            let own = log.last().filter(|last| (last.term, last.node) == (term, node));
-            match own.map(|own| log.lead(own, term, node, to_group)) {
-                Some(Ok(())) => {
-                    info!(term, "leads the group");
-                    reign = Some(term);
-                }
-                // The next change of the log is looked at again.
-                other => error!(term, ?other, "the log ends with something else than an entry of this reign"),
-            }
+        let own = Leader { term, node_id: node.into() };
+        let may_begin = leads && reign.is_none() && applied.is_some_and(|id| id.leader_id == own);
+        if may_begin && is_settled(&written, own).await && begin(&log, term, node, &written) {
+            info!(term, "leads the group");
+            reign = Some(term);
         }
         let role = match reign {
             Some(term) => Role::Leader { term },
@@ -167,7 +181,11 @@ pub(crate) async fn follow_role(
             changed = metrics.changed() => if changed.is_err() {
                 break;
             },
+            changed = yields.changed() => if changed.is_err() {
+                break;
+            },
             () = lease.end(), if reign.is_some() => {}
+            () = sleep(SETTLING), if may_begin && reign.is_none() => {}
         }
     }
     log.follow();
@@ -175,4 +193,21 @@ pub(crate) async fn follow_role(
         let role = Role::Follower { leader: None };
         std::mem::replace(told, role) != role
     });
+}
+
+async fn is_settled(proposer: &mpsc::UnboundedSender<Told>, leader: Leader) -> bool {
+    let (answer, settled) = oneshot::channel();
+    proposer.send(Told::Settle(leader, answer)).is_ok() && settled.await.unwrap_or(false)
+}
+
+/// Has the store take messages behind the last entry, which is of this reign.
+fn begin(log: &RaftLog, term: u64, node: u32, written: &mpsc::UnboundedSender<Told>) -> bool {
+    let written = written.clone();
+    let to_group = move |entry| {
+        // It ends with the member.
+        let _ = written.send(Told::Written(entry));
+    };
+    let last = log.last().filter(|last| (last.term, last.node) == (term, node));
+    // If it has become another one meanwhile, it is looked at again.
+    last.is_some_and(|last| log.lead(last, term, node, to_group).is_ok())
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
 use openraft::{AnyError, RaftNetworkV2, Snapshot};
 use parking_lot::Mutex;
 use remoting::types::{Clock, Host, PhysicalOffset, QueueId, QueueOffset, TopicName};
@@ -88,6 +91,15 @@ impl RaftNetworkV2<Types> for Way {
         _: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let answer = self.peer()?.pre_vote(request).await.map_err(|error| gone(AnyError::new(&error)))?;
+        self.answer(answer)
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        _: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let answer = self.peer()?.handle_transfer_leader(request).await.map_err(|error| gone(AnyError::new(&error)))?;
         self.answer(answer)
     }
 
@@ -395,7 +407,8 @@ fn holds(found: &[String], wanted: &[String]) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_members_have_one_log() {
     for flush in [FlushMode::Async, FlushMode::Sync] {
-        let three = Three::found(flush, Wires::Process).await;
+        // A disk that takes its time does not cost the lead.
+        let three = Three::found_with(flush, timing(3000), Wires::Process).await;
         let leader = three.leader().await;
         let sent: Vec<String> = (0..200).map(|number| format!("{number}-{}", "x".repeat(number * 5))).collect();
         for body in &sent {
@@ -592,6 +605,109 @@ async fn a_member_whose_state_cannot_take_a_change_stops() {
     while role.changed().await.is_ok() {}
     assert!(matches!(*role.borrow(), Role::Follower { leader: None }));
     assert!(!three.send(leader, "late").await);
+    three.end().await;
+}
+
+/// Sends through a store while it takes messages; what the group has agreed on, once `stopping` is.
+async fn send_on(store: Arc<Store>, stopping: CancellationToken) -> Vec<String> {
+    let mut confirmed = Vec::new();
+    let mut number = 0;
+    while !stopping.is_cancelled() {
+        let body = format!("{number}-{}", "x".repeat(number % 500));
+        let mut batch = store.batch();
+        batch.push(&Message::new(&topic(), QueueId(0), body.as_bytes(), host())).unwrap();
+        match store.append_and_confirm(&mut batch).await {
+            Ok((_, Confirmation::Confirmed)) => confirmed.push(body),
+            _ => sleep(Duration::from_millis(1)).await,
+        }
+        number += 1;
+    }
+    confirmed
+}
+
+/// Returns once the group has agreed on 100 entries more.
+async fn goes_on(group: &Group) {
+    let (before, deadline) = (group.figures().agreed, Instant::now() + PATIENCE);
+    while group.figures().agreed < before + 100 {
+        assert!(Instant::now() < deadline, "nothing is agreed on any more: {:?}", group.figures());
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_come_and_go_while_messages_are_sent() {
+    let mut three = Three::found(FlushMode::Async, Wires::Process).await;
+    let leader = three.leader().await;
+    let stopping = CancellationToken::new();
+    let store = Arc::clone(&three.running[&leader].store);
+    // Many at a time, so that some are always on their way when a change of members comes between them.
+    let senders: Vec<_> = (0..8).map(|_| tokio::spawn(send_on(Arc::clone(&store), stopping.clone()))).collect();
+    three.folders.insert(4, tempfile::tempdir().unwrap());
+    three.start(4).await;
+    let of_leader = &three.running[&leader].group;
+    goes_on(of_leader).await;
+    let unknown = of_leader.promote(4).await;
+    assert!(matches!(unknown, Err(GroupError::Unknown { number: 4, .. })), "{unknown:?}");
+    of_leader.add_learner(4, "d:4").await.unwrap();
+    let other = of_leader.add_learner(4, "e:5").await;
+    assert!(matches!(other, Err(GroupError::OtherAddress { number: 4, .. })), "{other:?}");
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = of_leader.promote(4).await {
+        assert!(matches!(error, GroupError::Behind { .. }) && Instant::now() < deadline, "{error}");
+        sleep(Duration::from_millis(10)).await;
+    }
+    let voters = |group: &Group| -> Vec<u64> {
+        group.members().into_iter().filter(|member| member.is_voter).map(|member| member.number).collect()
+    };
+    assert_eq!(voters(of_leader), [1, 2, 3, 4]);
+    goes_on(of_leader).await;
+    let gone = (1..=3).find(|number| *number != leader).unwrap();
+    let refused = three.running[&gone].group.remove(4).await;
+    assert!(matches!(refused, Err(GroupError::NotLeader { leader: Some(knows) }) if knows == leader), "{refused:?}");
+    of_leader.remove(gone).await.unwrap();
+    goes_on(of_leader).await;
+    assert_eq!(voters(of_leader), (1..=4).filter(|number| *number != gone).collect::<Vec<_>>());
+    let figures = of_leader.figures();
+    assert!(
+        figures.applied <= figures.agreed && figures.agreed <= figures.entries && figures.agreed > 0,
+        "{figures:?}"
+    );
+    stopping.cancel();
+    three.stop(gone).await;
+    let (_, seen) = three.converge().await;
+    for sender in senders {
+        let confirmed = sender.await.unwrap();
+        assert!(confirmed.len() > 10, "{} confirmed", confirmed.len());
+        assert!(holds(&seen, &confirmed));
+    }
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_hands_over_while_messages_are_sent() {
+    // Nobody is elected but by being handed the lead.
+    let three = Three::found_with(FlushMode::Async, timing(600_000), Wires::Process).await;
+    let mut leader = three.leader().await;
+    let mut confirmed = Vec::new();
+    for _ in 0..4 {
+        let next = leader % 3 + 1;
+        let stopping = CancellationToken::new();
+        let sender = tokio::spawn(send_on(Arc::clone(&three.running[&leader].store), stopping.clone()));
+        sleep(Duration::from_millis(50)).await;
+        three.running[&leader].group.transfer(next).await.unwrap();
+        stopping.cancel();
+        confirmed.push(sender.await.unwrap());
+        assert_eq!(three.leader().await, next);
+        assert!(three.send(next, "first").await);
+        leader = next;
+    }
+    assert_eq!(three.running[&leader].group.figures().elections, 5);
+    let nobody = three.running[&leader].group.transfer(7).await;
+    assert!(matches!(nobody, Err(GroupError::Unknown { number: 7, .. })), "{nobody:?}");
+    let (_, seen) = three.converge().await;
+    for confirmed in confirmed {
+        assert!(!confirmed.is_empty() && holds(&seen, &confirmed));
+    }
     three.end().await;
 }
 

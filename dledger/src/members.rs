@@ -1,0 +1,191 @@
+//! Who belongs to the group, and how far everybody is: to look at, and to change.
+//!
+//! A new member is a learner until it has caught up: it gets the log, but does not count. Changes are asked of the leader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openraft::ChangeMembers;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::metrics::RaftMetrics;
+use tokio::time::{sleep, timeout};
+
+use crate::group::{Group, GroupError};
+use crate::types::{Member, Types};
+
+/// A learner may lack so many entries when it becomes a voter.
+const BEHIND_MAX: u64 = 1000;
+/// Between two looks at how far somebody is.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// A member, as the group knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub number: u64,
+    pub address: String,
+    /// It counts for a majority, and may be elected.
+    pub is_voter: bool,
+    /// Entries that it is known to have, counted from the first of the log; the leader alone knows.
+    pub entries: Option<u64>,
+}
+
+/// How far a member is. Entries are counted from the first of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub term: u64,
+    /// In its log.
+    pub entries: u64,
+    /// Agreed on, as far as it knows.
+    pub agreed: u64,
+    /// Applied: shown to readers.
+    pub applied: u64,
+    /// Leaders it has seen since its start.
+    pub elections: u64,
+}
+
+impl Group {
+    /// All members, by number.
+    pub fn members(&self) -> Vec<Standing> {
+        let metrics = self.now();
+        let members = &metrics.membership_config;
+        let voters: BTreeSet<u64> = members.voter_ids().collect();
+        let standing = |(number, member): (&u64, &Member)| Standing {
+            number: *number,
+            address: member.address.clone(),
+            is_voter: voters.contains(number),
+            entries: metrics
+                .replication
+                .as_ref()
+                .and_then(|all| all.get(number))
+                .map(|id| count(id.map(|id| id.index))),
+        };
+        members.nodes().map(standing).collect()
+    }
+
+    pub fn figures(&self) -> Figures {
+        let metrics = self.now();
+        Figures {
+            term: metrics.current_term,
+            entries: count(metrics.last_log_index),
+            agreed: count(metrics.local_committed.map(|id| id.index)),
+            applied: count(metrics.last_applied.map(|id| id.index)),
+            elections: self.elections.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes in a new member, which gets the log from now on; returns once the group has agreed on that. A number is used
+    /// once: it must not be that of a member that has lost its files.
+    ///
+    /// # Errors
+    /// [`GroupError::NotLeader`], or the number is taken.
+    pub async fn add_learner(&self, number: u64, address: &str) -> Result<(), GroupError> {
+        if u32::try_from(number).is_err() {
+            return Err(GroupError::Number(number));
+        }
+        match self.members().into_iter().find(|member| member.number == number) {
+            Some(member) if member.address == address => return Ok(()),
+            Some(Standing { address, .. }) => return Err(GroupError::OtherAddress { number, address }),
+            None => {}
+        }
+        let member = Member { address: address.into() };
+        self.change(ChangeMembers::AddNodes(BTreeMap::from([(number, member)]))).await
+    }
+
+    /// Lets a learner count from now on; returns once the group has agreed on that.
+    ///
+    /// # Errors
+    /// [`GroupError::NotLeader`], or it is none, or lacks too much of the log.
+    pub async fn promote(&self, number: u64) -> Result<(), GroupError> {
+        let standing = self.member(number)?;
+        if standing.is_voter {
+            return Ok(());
+        }
+        let entries = self.figures().entries.saturating_sub(standing.entries.unwrap_or(0));
+        if entries > BEHIND_MAX {
+            return Err(GroupError::Behind { number, entries });
+        }
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::from([number]))).await
+    }
+
+    /// Lets a member go; returns once the group has agreed on that. The leader itself leads on until then.
+    ///
+    /// # Errors
+    /// [`GroupError::NotLeader`], or there is no such member, or it is the last one.
+    pub async fn remove(&self, number: u64) -> Result<(), GroupError> {
+        let numbers = BTreeSet::from([number]);
+        let change = match self.member(number)?.is_voter {
+            true => ChangeMembers::RemoveVoters(numbers),
+            false => ChangeMembers::RemoveNodes(numbers),
+        };
+        self.change(change).await
+    }
+
+    /// Gives the lead to another voter, for which the store takes no messages until that has happened; returns then.
+    ///
+    /// # Errors
+    /// [`GroupError::NotLeader`], there is no such voter, or it does not take the lead in time: this member leads on then, or
+    /// whoever is elected.
+    pub async fn transfer(&self, to: u64) -> Result<(), GroupError> {
+        if !self.member(to)?.is_voter {
+            return Err(GroupError::Unknown { what: "voter", number: to });
+        }
+        if self.leader()? == to {
+            return Ok(());
+        }
+        self.yields.send_replace(true);
+        let patience = self.timing.election_max * 2;
+        let done = timeout(patience, self.hand_over(to)).await;
+        self.yields.send_replace(false);
+        done.unwrap_or(Err(GroupError::NotTaken { number: to }))
+    }
+
+    /// Once it has everything, it need not wait for anybody.
+    async fn hand_over(&self, to: u64) -> Result<(), GroupError> {
+        while self.member(to)?.entries.is_none_or(|entries| entries < self.figures().entries) || self.role_leads() {
+            self.leader()?;
+            sleep(LOOK).await;
+        }
+        self.raft.trigger().transfer_leader(to).await.map_err(|fatal| GroupError::Raft(fatal.to_string()))?;
+        while self.now().current_leader != Some(to) {
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    fn role_leads(&self) -> bool {
+        matches!(*self.role().borrow(), crate::Role::Leader { .. })
+    }
+
+    /// This member.
+    fn leader(&self) -> Result<u64, GroupError> {
+        let leader = self.now().current_leader;
+        leader.filter(|leader| leader == self.raft.node_id()).ok_or(GroupError::NotLeader { leader })
+    }
+
+    fn member(&self, number: u64) -> Result<Standing, GroupError> {
+        self.leader()?;
+        let found = self.members().into_iter().find(|member| member.number == number);
+        found.ok_or(GroupError::Unknown { what: "member", number })
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), GroupError> {
+        match self.raft.change_membership(change, false).await {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
+                Err(GroupError::NotLeader { leader: to.leader_id })
+            }
+            Err(other) => Err(GroupError::Raft(other.to_string())),
+        }
+    }
+
+    fn now(&self) -> RaftMetrics<Types> {
+        self.raft.metrics().borrow_watched().clone()
+    }
+}
+
+/// Entries up to this one.
+fn count(index: Option<u64>) -> u64 {
+    index.map_or(0, |index| index + 1)
+}
