@@ -6,27 +6,26 @@
 //!
 //! `KILL_ROUNDS` asks for more than the usual few rounds.
 
+mod common;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use remoting::client::{Client, ClientConfig};
+use common::{Process, client, pull_message, send_message, update_topic};
+use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{QueryConsumerOffset, UpdateConsumerOffset};
-use remoting::protocol::pull::{PullMessage, PullSysFlag};
-use remoting::protocol::send::SendMessage;
-use remoting::protocol::topic::UpdateTopic;
-use remoting::router::Router;
-use remoting::types::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};
+use remoting::protocol::pull::PullMessage;
+use remoting::types::{QueueId, QueueOffset};
 use store::message::StoredMessage;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 const TOPIC: &str = "killed";
 const GROUP: &str = "follower";
@@ -34,16 +33,6 @@ const QUEUES: i32 = 4;
 const PRODUCERS: usize = 3;
 const IN_FLIGHT: usize = 16;
 const ANSWER_MAX: Duration = Duration::from_secs(20);
-
-/// Ends the process with the test.
-struct Broker(Child);
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// What the clients know.
 #[derive(Default)]
@@ -63,7 +52,7 @@ struct Field {
 }
 
 impl Field {
-    fn start(&self) -> Broker {
+    fn start(&self) -> Process {
         let settings = format!(
             "brokerName=victim\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\nflushDiskType={}\n\
              mappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=65536\nflushConsumerOffsetInterval=100\n",
@@ -76,7 +65,7 @@ impl Field {
         let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
         command.arg("broker").arg("-c").arg(file).env("RUST_LOG", "warn");
-        Broker(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the broker"))
+        Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the broker"))
     }
 
     fn store(&self) -> PathBuf {
@@ -92,24 +81,9 @@ impl Field {
     }
 }
 
-fn client() -> Client {
-    Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new())
-}
-
 /// Creates the topic, as often as it takes for the broker to be up.
 async fn until_up(client: &Client, field: &Field) {
-    let header = UpdateTopic {
-        topic: TOPIC.into(),
-        default_topic: "TBW102".into(),
-        read_queue_nums: QUEUES,
-        write_queue_nums: QUEUES,
-        perm: 6,
-        topic_filter_type: "SINGLE_TAG".to_owned(),
-        topic_sys_flag: Some(0),
-        order: Some(false),
-        attributes: None,
-        force: None,
-    };
+    let header = update_topic(TOPIC, QUEUES);
     let since = Instant::now();
     loop {
         match client.call(&field.addr(), &header, Bytes::new(), ANSWER_MAX).await {
@@ -144,21 +118,7 @@ async fn produce(addr: String, known: Arc<Mutex<Known>>) {
 
 /// False: the broker did not answer.
 async fn send(client: &Client, addr: &str, number: u64, known: &Mutex<Known>) -> bool {
-    let header = SendMessage {
-        producer_group: "producers".into(),
-        topic: TOPIC.into(),
-        default_topic: "TBW102".into(),
-        default_topic_queue_nums: QUEUES,
-        queue_id: QueueId((number % QUEUES as u64) as i32),
-        sys_flag: 0,
-        born_timestamp: Timestamp(1),
-        flag: 0,
-        properties: Some(format!("UNIQ_KEY\u{1}{number}\u{2}WAIT\u{1}true\u{2}")),
-        reconsume_times: Some(0),
-        unit_mode: Some(false),
-        max_reconsume_times: None,
-        batch: Some(false),
-    };
+    let header = send_message(TOPIC, QUEUES, number);
     let mut body = number.to_string().into_bytes();
     // Some are large, so that files of the log end now and then.
     body.resize(body.len().max(if number.is_multiple_of(50) { 20_000 } else { 300 }), b' ');
@@ -195,22 +155,7 @@ async fn follow(addr: String, queue: i32, known: Arc<Mutex<Known>>) {
 }
 
 fn pull(queue: i32, from: QueueOffset, patience: i64) -> PullMessage {
-    PullMessage {
-        consumer_group: GroupName::from(GROUP),
-        topic: TopicName::from(TOPIC),
-        queue_id: QueueId(queue),
-        queue_offset: from,
-        max_msg_nums: 32,
-        sys_flag: PullSysFlag::SUSPEND | PullSysFlag::SUBSCRIPTION,
-        commit_offset: QueueOffset(0),
-        suspend_timeout_millis: patience,
-        subscription: Some("*".to_owned()),
-        sub_version: 0,
-        expression_type: Some("TAG".to_owned()),
-        max_msg_bytes: None,
-        request_source: None,
-        proxy_forward_client_id: None,
-    }
+    pull_message(TOPIC, GROUP, queue, from, patience)
 }
 
 /// Reads everything from `checked` on and compares it with what is known.
@@ -302,8 +247,7 @@ async fn rounds(flush: &'static str) {
         // From hardly begun to several files.
         tokio::time::sleep(Duration::from_millis(u64::from(round * 131 % 600))).await;
         saved = saved_offsets(&field.store());
-        broker.0.kill().expect("killed");
-        broker.0.wait().expect("ended");
+        broker.kill();
         while let Some(ended) = load.join_next().await {
             ended.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", field.log()));
         }

@@ -1,17 +1,22 @@
 //! Tables kept in small JSON files that are replaced as a whole: `config/topics.json` and its like.
 //!
-//! A crash leaves the old or the new file, never a part. Java: `ConfigManager`, `MixAll.string2File`.
+//! A crash leaves the old or the new file, never a part. A broker that belongs to a Raft group keeps the same tables in the
+//! group ([`GroupState`]): they are saved once a majority has them. Java: `ConfigManager`, `MixAll.string2File`.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use remoting::body::fastjson;
 use remoting::config::{SaveError, save_text};
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::replica::GroupState;
 
 /// A file that exists but cannot be used, and neither can its backup.
 ///
@@ -62,9 +67,83 @@ fn backup(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Where the tables are: in a folder, or in the group.
+#[derive(Clone)]
+pub(crate) enum Home {
+    Folder(PathBuf),
+    Group {
+        state: Arc<GroupState>,
+        /// The reign in which this broker changes them; a follower does not.
+        term: Option<u64>,
+    },
+}
+
+impl From<&Path> for Home {
+    fn from(folder: &Path) -> Self {
+        Self::Folder(folder.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Home {
+    fn from(folder: &PathBuf) -> Self {
+        Self::Folder(folder.clone())
+    }
+}
+
+impl From<&Home> for Home {
+    fn from(home: &Home) -> Self {
+        home.clone()
+    }
+}
+
+impl Home {
+    /// The table of that name; `None` if there is none: the first start.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn load<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, LoadError> {
+        match self {
+            Self::Folder(folder) => load(&folder.join(name)),
+            Self::Group { state, .. } => match state.text(name) {
+                Some(text) => fastjson::read(text.as_bytes())
+                    .map(Some)
+                    .map_err(|cause| LoadError::Damaged { path: name.into(), cause }),
+                // From before it belonged to a group.
+                None => load(&state.folder().join(name)),
+            },
+        }
+    }
+
+    /// The file that the table of that name is saved to.
+    pub(crate) fn file(&self, name: &str) -> TableFile {
+        let place = match self {
+            Self::Folder(folder) => Place::Path(folder.join(name)),
+            Self::Group { state, term: Some(term) } => {
+                Place::Group { state: Arc::clone(state), term: *term, name: name.to_owned() }
+            }
+            Self::Group { term: None, .. } => Place::Nowhere,
+        };
+        TableFile { place, changes: AtomicU64::new(0), saved: Mutex::new(0) }
+    }
+}
+
+/// Longest time that changes which nobody waits for are kept from a group: what a failover may forget.
+const GROUP_PACE: Duration = Duration::from_millis(100);
+
+enum Place {
+    Path(PathBuf),
+    Group {
+        state: Arc<GroupState>,
+        term: u64,
+        name: String,
+    },
+    /// A follower's tables are the leader's, who saves them.
+    Nowhere,
+}
+
 /// The file of one table. Whoever saves writes the changes of all who wait, so many changes at once cost few writes.
 pub(crate) struct TableFile {
-    path: PathBuf,
+    place: Place,
     /// Changes of the table since the start.
     changes: AtomicU64,
     /// Of these, how many the file holds; the lock is held while the file is written.
@@ -72,8 +151,12 @@ pub(crate) struct TableFile {
 }
 
 impl TableFile {
-    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), changes: AtomicU64::new(0), saved: Mutex::new(0) }
+    /// Time between two saves of changes that nobody waits for, if `interval` is wanted of a disk.
+    pub(crate) fn pace(&self, interval: Duration) -> Duration {
+        match self.place {
+            Place::Path(_) | Place::Nowhere => interval,
+            Place::Group { .. } => interval.min(GROUP_PACE),
+        }
     }
 
     /// Notes that the table was changed. The change must be visible to `encode` of [`TableFile::save`] before.
@@ -81,9 +164,10 @@ impl TableFile {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// Writes the table if it was changed since it was written; returns once all changes noted before are on disk.
+    /// Writes the table if it was changed since it was written; returns once all changes noted before are on disk, or the
+    /// group has agreed on them.
     ///
-    /// Blocks for as long as the disk takes, without keeping an async worker from its other tasks.
+    /// Blocks for as long as that takes, without keeping an async worker from its other tasks.
     ///
     /// # Errors
     /// [`SaveError`]; the changes stay noted, so the next call tries again.
@@ -98,7 +182,11 @@ impl TableFile {
                 return Ok(());
             }
             let version = self.changes.load(Ordering::Acquire);
-            save_text(&self.path, &encode())?;
+            match &self.place {
+                Place::Path(path) => save_text(path, &encode())?,
+                Place::Group { state, term, name } => state.put(*term, name, &encode())?,
+                Place::Nowhere => {}
+            }
             *saved = version;
             Ok(())
         })
@@ -154,12 +242,12 @@ mod tests {
     #[test]
     fn only_changes_are_written() {
         let folder = tempfile::tempdir().unwrap();
-        let file = TableFile::new(folder.path().join("config/t.json"));
+        let file = Home::from(&folder.path().join("config")).file("t.json");
         file.save(|| unreachable!("nothing changed")).unwrap();
         file.changed();
         file.save(|| "{\"a\":1}".into()).unwrap();
         file.save(|| unreachable!("nothing changed since")).unwrap();
-        assert_eq!(fs::read_to_string(&file.path).unwrap(), "{\"a\":1}");
+        assert_eq!(fs::read_to_string(folder.path().join("config/t.json")).unwrap(), "{\"a\":1}");
     }
 
     #[test]
@@ -167,7 +255,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.json");
         fs::create_dir(&path).unwrap();
-        let file = TableFile::new(&path);
+        let file = Home::from(folder.path()).file("t.json");
         file.changed();
         assert!(file.save(|| "{}".into()).is_err());
         fs::remove_dir(&path).unwrap();
@@ -178,16 +266,17 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn changes_at_once_share_writes_and_none_is_lost() {
         let folder = tempfile::tempdir().unwrap();
-        let file = std::sync::Arc::new(TableFile::new(folder.path().join("t.json")));
-        let table = std::sync::Arc::new(Mutex::new(Table::new()));
+        let home = Home::from(folder.path());
+        let file = Arc::new(home.file("t.json"));
+        let table = Arc::new(Mutex::new(Table::new()));
         let tasks: Vec<_> = (0..100)
             .map(|number| {
-                let (file, table) = (file.clone(), table.clone());
+                let (home, file, table) = (home.clone(), file.clone(), table.clone());
                 tokio::spawn(async move {
                     table.lock().insert(number.to_string(), number);
                     file.changed();
                     file.save(|| serde_json::to_string(&*table.lock()).unwrap()).unwrap();
-                    let saved: Table = load(&file.path).unwrap().unwrap();
+                    let saved: Table = home.load("t.json").unwrap().unwrap();
                     assert_eq!(saved[&number.to_string()], number);
                 })
             })

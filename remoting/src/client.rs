@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::connection::{CallError, Connection, ConnectionLimits, Peer, Response};
 use crate::header::Request;
-use crate::router::Router;
+use crate::router::{Router, Routes};
 
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -31,7 +31,7 @@ impl Default for ClientConfig {
 /// Calls other processes by `host:port`, and answers what they ask over the same connections.
 pub struct Client {
     config: ClientConfig,
-    router: Arc<Router>,
+    router: Routes,
     peers: DashMap<String, Arc<Mutex<Option<Peer>>>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -40,7 +40,7 @@ pub struct Client {
 impl Client {
     /// `router` answers requests that the other end sends.
     pub fn new(config: ClientConfig, router: Arc<Router>, stopping: CancellationToken) -> Self {
-        Self { config, router, peers: DashMap::new(), tasks: TaskTracker::new(), stopping }
+        Self { config, router: router.into(), peers: DashMap::new(), tasks: TaskTracker::new(), stopping }
     }
 
     /// Sends a request and waits for its answer; connecting counts towards `within`.
@@ -96,7 +96,7 @@ impl Client {
             .await
             .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
             .map_err(|cause| CallError::Connect { addr: addr.to_owned(), cause })?;
-        let (router, tasks, limits) = (Arc::clone(&self.router), self.tasks.clone(), self.config.limits.clone());
+        let (router, tasks, limits) = (self.router.clone(), self.tasks.clone(), self.config.limits.clone());
         let connection = Connection { stream, peer: peer.clone(), router, limits, tasks };
         self.tasks.spawn(connection.run(Arc::new(())));
         *slot = Some(peer.clone());

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::sync::WaitForCancellationFuture;
@@ -165,6 +166,27 @@ pub struct Router {
     unsupported: Unsupported,
 }
 
+/// The router of a listener, which another may replace while connections are served. Cheap to clone; clones change together.
+#[derive(Clone)]
+pub struct Routes(Arc<ArcSwap<Router>>);
+
+impl Routes {
+    /// What is read from now on is answered by `router`; what is under way ends where it began.
+    pub fn replace(&self, router: Arc<Router>) {
+        self.0.store(router);
+    }
+
+    pub(crate) fn dispatch(&self, commands: &mut Vec<RemotingCommand>, peer: &Peer, tasks: &TaskTracker) {
+        self.0.load().dispatch(commands, peer, tasks);
+    }
+}
+
+impl From<Arc<Router>> for Routes {
+    fn from(router: Arc<Router>) -> Self {
+        Self(Arc::new(ArcSwap::new(router)))
+    }
+}
+
 #[derive(Clone)]
 struct Route {
     handler: Handler,
@@ -214,6 +236,14 @@ impl Router {
     pub fn without(&self, codes: &[RequestCode]) -> Self {
         let routes = self.routes.iter().filter(|(code, _)| !codes.contains(code));
         Self { routes: routes.map(|(code, route)| (*code, route.clone())).collect(), ..Self::default() }
+    }
+
+    /// Has `handler` answer these codes, whoever did before.
+    pub fn instead<H: HandleBatch>(&mut self, codes: &[RequestCode], handler: &Arc<H>) -> &mut Self {
+        for code in codes {
+            self.routes.remove(code);
+        }
+        self.on_batch(codes, handler)
     }
 
     /// Codes that have a handler, in order.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{Connection, ConnectionEvents, ConnectionLimits, Peer};
-use crate::router::Router;
+use crate::router::Routes;
 
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -57,7 +57,8 @@ impl Server {
     }
 
     /// Accepts until `stopping`, then waits until the connections have written their last answers and closed.
-    pub async fn run(self, router: Arc<Router>, events: Arc<dyn ConnectionEvents>, stopping: CancellationToken) {
+    pub async fn run(self, router: impl Into<Routes>, events: Arc<dyn ConnectionEvents>, stopping: CancellationToken) {
+        let router = router.into();
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(self.config.connections_max));
         while let Some((stream, place)) = self.next(&places, &stopping).await {
@@ -107,13 +108,13 @@ impl Server {
     fn connection(
         &self,
         stream: TcpStream,
-        router: &Arc<Router>,
+        router: &Routes,
         tasks: &TaskTracker,
         stopping: &CancellationToken,
     ) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
         let peer = Peer::new(stream.peer_addr()?, stream.local_addr()?, stopping.child_token());
-        let (router, tasks, limits) = (Arc::clone(router), tasks.clone(), self.config.limits.clone());
+        let (router, tasks, limits) = (router.clone(), tasks.clone(), self.config.limits.clone());
         Ok(Connection { stream, peer, router, limits, tasks })
     }
 }

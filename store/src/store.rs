@@ -398,12 +398,17 @@ impl Store {
 
     /// Forgets the queues of a topic; its records stay in the log until that is cleaned. Says whether there were any.
     ///
+    /// A store that is a Raft log keeps them: members must agree on the next offset of each queue at every place in the log.
+    ///
     /// Blocks while files are removed.
     ///
     /// # Errors
     /// The topic is gone, but its files could not be removed.
     pub fn delete_topic(&self, topic: &str) -> Result<bool, StoreError> {
         let queues = &self.shared.queues;
+        if self.shared.raft.is_some() {
+            return Ok(false);
+        }
         let trash = {
             let _folders = queues.hold_folders();
             let appends = self.shared.log.lock();
@@ -418,7 +423,7 @@ impl Store {
     }
 
     /// Forgets the queues of a topic whose messages are all gone from the log; the next message of such a queue gets offset
-    /// 0 again. Says which they were.
+    /// 0 again. Says which they were; none, if the store is a Raft log ([`Self::delete_topic`]).
     ///
     /// Blocks while files are removed.
     ///
@@ -430,6 +435,9 @@ impl Store {
         let queues = &self.shared.queues;
         let log_min = self.shared.log.min();
         let mut deleted = Vec::new();
+        if self.shared.raft.is_some() {
+            return Ok(deleted);
+        }
         for id in queues.of_topic(topic) {
             let trash = {
                 let _folders = queues.hold_folders();

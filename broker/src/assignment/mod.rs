@@ -12,7 +12,6 @@ mod modes;
 mod query;
 mod routes;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use remoting::config::SaveError;
@@ -26,7 +25,7 @@ use self::routes::Routes;
 use crate::client::Clients;
 use crate::context::Context;
 use crate::group::GroupTable;
-use crate::persist::LoadError;
+use crate::persist::{Home, LoadError};
 use crate::register::Registrar;
 use crate::topic::TopicTable;
 
@@ -61,19 +60,19 @@ pub(crate) fn routes(assignments: &Arc<Assignments>, router: &mut Router) {
 }
 
 impl Assignments {
-    /// Loads `<config_dir>/messageRequestMode.json`.
+    /// Loads `messageRequestMode.json`.
     ///
     /// # Errors
     /// [`LoadError`].
     pub(crate) fn open(
         ctx: Context,
-        config_dir: &Path,
+        home: impl Into<Home>,
         topics: Arc<TopicTable>,
         groups: Arc<GroupTable>,
         clients: Arc<Clients>,
         registrar: Arc<Registrar>,
     ) -> Result<Arc<Self>, LoadError> {
-        let modes = Modes::load(config_dir)?;
+        let modes = Modes::load(&home.into())?;
         Ok(Arc::new(Self { ctx, topics, groups, clients, modes, routes: Routes::new(registrar) }))
     }
 }

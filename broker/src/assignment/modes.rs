@@ -1,7 +1,5 @@
 //! How groups get the messages of topics.
 
-use std::path::Path;
-
 use parking_lot::Mutex;
 use remoting::body::{MessageRequestMode, MessageRequestModes, RequestMode, fastjson};
 use remoting::config::SaveError;
@@ -10,8 +8,10 @@ use remoting::protocol::assignment::{GetAllMessageRequestMode, SetMessageRequest
 use remoting::router::{Call, Handle, Reply};
 
 use super::{AssignmentError, Assignments};
-use crate::persist::{self, LoadError, TableFile};
+use crate::persist::{Home, LoadError, TableFile};
 use crate::topic::validate::RETRY_PREFIX;
+
+const FILE: &str = "messageRequestMode.json";
 
 /// Bounded by the topics and groups there are, as nothing else is taken.
 pub(super) struct Modes {
@@ -20,10 +20,9 @@ pub(super) struct Modes {
 }
 
 impl Modes {
-    pub(super) fn load(config_dir: &Path) -> Result<Self, LoadError> {
-        let path = config_dir.join("messageRequestMode.json");
-        let table = Mutex::new(persist::load(&path)?.unwrap_or_default());
-        Ok(Self { table, file: TableFile::new(path) })
+    pub(super) fn load(home: &Home) -> Result<Self, LoadError> {
+        let table = Mutex::new(home.load(FILE)?.unwrap_or_default());
+        Ok(Self { table, file: home.file(FILE) })
     }
 
     /// With the queues that poppers share.

@@ -5,7 +5,6 @@
 //! start nobody else gets their queues. Java forgets its locks, and two clients may consume one queue for a while.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -17,7 +16,9 @@ use remoting::types::{ClientId, GroupName};
 use tokio::time::{Duration, Instant};
 
 use super::ClientError;
-use crate::persist::{self, TableFile};
+use crate::persist::{Home, TableFile};
+
+const FILE: &str = "queueLocks.json";
 
 /// Locks by group and queue. Java: `RebalanceLockManager`.
 #[derive(Default)]
@@ -59,14 +60,15 @@ pub(crate) fn routes(locks: &Arc<Locks>, router: &mut Router) {
 
 impl Locks {
     /// With the holders of the last run. A file that is damaged is as good as none: it would only hold others back.
-    pub(crate) fn open(config_dir: &Path) -> Arc<Self> {
-        let path = config_dir.join("queueLocks.json");
-        let saved: Saved = persist::load(&path)
+    pub(crate) fn open(home: impl Into<Home>) -> Arc<Self> {
+        let home = home.into();
+        let saved: Saved = home
+            .load(FILE)
             .inspect_err(|err| tracing::warn!(%err, "the queue locks of the last run are not known"))
             .ok()
             .flatten()
             .unwrap_or_default();
-        let locks = Self { groups: DashMap::new(), file: Some(TableFile::new(path)) };
+        let locks = Self { groups: DashMap::new(), file: Some(home.file(FILE)) };
         for (group, holders) in saved {
             let held = holders.iter().flat_map(|(holder, queues)| queues.iter().map(move |queue| (queue, holder)));
             let held =

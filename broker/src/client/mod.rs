@@ -17,7 +17,6 @@ mod member;
 mod notify;
 mod producers;
 
-use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use consumer_group::ConsumerGroup;
@@ -36,7 +35,7 @@ use self::notify::Notifier;
 use crate::context::Context;
 use crate::filter::{FilterError, Filters};
 use crate::group::GroupTable;
-use crate::persist::LoadError;
+use crate::persist::{Home, LoadError};
 use crate::topic::TopicTable;
 
 /// Everything the broker knows of its clients. Told of closed connections as their `ConnectionEvents`.
@@ -45,11 +44,18 @@ pub(crate) struct Clients {
     topics: Arc<TopicTable>,
     groups: Arc<GroupTable>,
     locks: Arc<Locks>,
-    pub(crate) consumers: Consumers,
-    pub(crate) producers: Producers,
+    pub(crate) consumers: Arc<Consumers>,
+    pub(crate) producers: Arc<Producers>,
     /// The expressions that groups choose messages by.
     pub(crate) filters: Arc<Filters>,
     notifier: Notifier,
+}
+
+/// Who is connected and with which groups: facts about connections, which outlive any change of role.
+#[derive(Clone, Default)]
+pub(crate) struct Connected {
+    consumers: Arc<Consumers>,
+    producers: Arc<Producers>,
 }
 
 /// Time between two looks for clients whose heartbeats stopped. Java: `ClientHousekeepingService`.
@@ -75,25 +81,41 @@ pub(crate) fn routes(clients: &Arc<Clients>, router: &mut Router) {
 }
 
 impl Clients {
-    /// Loads the filters of groups from `config_dir`.
+    /// Loads the filters of groups; nobody is connected yet.
     ///
     /// # Errors
     /// [`LoadError`].
+    #[cfg(test)]
     pub(crate) fn open(
         ctx: Context,
-        config_dir: &Path,
+        home: impl Into<Home>,
         topics: Arc<TopicTable>,
         groups: Arc<GroupTable>,
         locks: Arc<Locks>,
     ) -> Result<Arc<Self>, LoadError> {
+        Self::open_with(ctx, home, topics, groups, locks, Connected::default())
+    }
+
+    /// Loads the filters of groups.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn open_with(
+        ctx: Context,
+        home: impl Into<Home>,
+        topics: Arc<TopicTable>,
+        groups: Arc<GroupTable>,
+        locks: Arc<Locks>,
+        Connected { consumers, producers }: Connected,
+    ) -> Result<Arc<Self>, LoadError> {
         Ok(Arc::new(Self {
-            filters: Filters::open(ctx.clone(), config_dir)?,
+            filters: Filters::open(ctx.clone(), &home.into())?,
             ctx,
             topics,
             groups,
             locks,
-            consumers: Consumers::default(),
-            producers: Producers::default(),
+            consumers,
+            producers,
             notifier: Notifier::default(),
         }))
     }

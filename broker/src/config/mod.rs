@@ -5,6 +5,7 @@
 
 mod inert;
 mod machine;
+mod peers;
 mod settings;
 mod store_config;
 
@@ -14,6 +15,7 @@ use remoting::config::{Config, Inert, Missing, Unfit};
 use remoting::types::{BrokerId, Host};
 use store::timer::WINDOW_SLOTS;
 
+pub(crate) use peers::Peers;
 pub use settings::{BrokerConfig, BrokerRole, DefaultRequestMode, FlushDiskType};
 
 impl BrokerConfig {
@@ -126,6 +128,7 @@ impl Config for BrokerConfig {
             "expectConsumerNumUseFilter",
             "is not between 1 and 1000000",
         )?;
+        self.peers()?;
         require(self.timer_max_delay_sec > 0, "timerMaxDelaySec", "is not above 0")?;
         self.check_store()
     }

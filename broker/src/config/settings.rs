@@ -57,6 +57,20 @@ remoting::config! {
         /// Keys that cannot be changed at run time, separated by `;`.
         config_black_list: String = "configBlackList;brokerConfigPath".to_owned(), "configBlackList";
 
+        // The Raft group it may belong to.
+
+        /// Belong to a Raft group, whose log is the commit log.
+        enable_dleger_commit_log: bool = false, "enableDLegerCommitLog", important, restart;
+        /// Name of the group, the same for all members.
+        dleger_group: Option<String> = None, "dLegerGroup", important, restart;
+        /// The members that found the group, `n0-host:port;n1-host:port;n2-host:port`: where they reach each other, which is
+        /// none of the ports for clients.
+        dleger_peers: Option<String> = None, "dLegerPeers", important, restart;
+        /// Which of them this is, such as `n0`; a follower has the number behind the letter, plus one, as its broker id.
+        dleger_self_id: Option<String> = None, "dLegerSelfId", important, restart;
+        /// Let followers serve reads, and send readers there that are far behind.
+        slave_read_enable: bool = false, "slaveReadEnable";
+
         // Where it is.
 
         /// Port for clients; the fast port is two below it.

@@ -65,7 +65,6 @@ fn addresses_are_checked_before_anything_starts() {
 fn what_is_not_there_yet_is_refused() {
     let refused = |text: &str| load(text).unwrap_err().contains("not there yet");
     assert!(refused("brokerRole=SLAVE"));
-    assert!(refused("enableDLegerCommitLog=true"));
     assert!(refused("authenticationEnabled=true"));
     assert!(refused("storePathCommitLog=/a,/b"));
     assert_eq!(load("brokerRole=SYNC_MASTER\nbrokerId=3").unwrap().id(), BrokerId::MASTER);

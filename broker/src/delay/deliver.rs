@@ -47,7 +47,9 @@ impl Delays {
         }
         levels.close();
         while !self.ctx.stopping.is_cancelled() {
-            let period = Duration::from(self.ctx.settings().flush_delay_offset_interval).min(SAVE_PERIOD_MAX);
+            let period = self
+                .progress
+                .pace(Duration::from(self.ctx.settings().flush_delay_offset_interval).min(SAVE_PERIOD_MAX));
             tokio::select! {
                 () = self.ctx.stopping.cancelled() => {}
                 () = sleep(period) => self.save(),

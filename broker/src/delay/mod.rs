@@ -19,7 +19,6 @@ mod query;
 mod timer;
 mod waits;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use remoting::config::SaveError;
@@ -38,7 +37,7 @@ pub(crate) use self::timer::{
 };
 pub(crate) use self::waits::{Until, Waits};
 use crate::context::Context;
-use crate::persist::LoadError;
+use crate::persist::{Home, LoadError};
 use crate::stats::Stats;
 
 /// Delivers delayed messages when they are due.
@@ -64,18 +63,18 @@ pub(crate) fn routes(delays: &Arc<Delays>, router: &mut Router) {
 }
 
 impl Delays {
-    /// Loads `<config_dir>/delayOffset.json`.
+    /// Loads `delayOffset.json`.
     ///
     /// # Errors
     /// [`DelayError::Load`].
     pub(crate) fn open(
         ctx: Context,
-        config_dir: &Path,
+        home: impl Into<Home>,
         store: Arc<Store>,
         stats: Arc<Stats>,
         levels: Arc<Levels>,
     ) -> Result<Arc<Self>, DelayError> {
-        let progress = Progress::load(config_dir, ctx.clock.now())?;
+        let progress = Progress::load(&home.into(), ctx.clock.now())?;
         let delays = Self { ctx, store, stats, levels, progress };
         delays.levels.all().for_each(|level| delays.correct(level));
         Ok(Arc::new(delays))

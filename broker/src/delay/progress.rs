@@ -1,14 +1,16 @@
 //! How far each level is, and its file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use remoting::body::{DataVersion, DelayOffsets, fastjson};
 use remoting::config::SaveError;
 use remoting::types::{QueueOffset, Timestamp};
 
-use crate::persist::{self, LoadError, TableFile};
+use crate::persist::{Home, LoadError, TableFile};
+
+const FILE: &str = "delayOffset.json";
 
 /// `config/delayOffset.json` in memory. Java: `ScheduleMessageService.offsetTable`.
 pub(super) struct Progress {
@@ -25,12 +27,12 @@ struct Table {
 }
 
 impl Progress {
-    pub(super) fn load(config_dir: &Path, now: Timestamp) -> Result<Self, LoadError> {
-        let path = config_dir.join("delayOffset.json");
-        let saved: DelayOffsets = persist::load(&path)?
+    pub(super) fn load(home: &Home, now: Timestamp) -> Result<Self, LoadError> {
+        let saved: DelayOffsets = home
+            .load(FILE)?
             .unwrap_or_else(|| DelayOffsets { data_version: DataVersion::new(now), ..DelayOffsets::default() });
         let table = Table { offsets: saved.offset_table, version: saved.data_version, deliveries: 0 };
-        Ok(Self { table: Mutex::new(table), file: TableFile::new(path) })
+        Ok(Self { table: Mutex::new(table), file: home.file(FILE) })
     }
 
     /// `None`: the level never delivered anything.
@@ -68,6 +70,11 @@ impl Progress {
         fastjson::write(&DelayOffsets { data_version: table.version, offset_table: table.offsets.clone() })
     }
 
+    /// Time between two saves, if `interval` is wanted of a disk.
+    pub(super) fn pace(&self, interval: Duration) -> Duration {
+        self.file.pace(interval)
+    }
+
     pub(super) fn save(&self) -> Result<(), SaveError> {
         self.file.save(|| self.encode())
     }
@@ -80,14 +87,14 @@ mod tests {
     #[test]
     fn progress_survives_in_javas_file() {
         let folder = tempfile::tempdir().unwrap();
-        let progress = Progress::load(folder.path(), Timestamp(5)).unwrap();
+        let progress = Progress::load(&folder.path().into(), Timestamp(5)).unwrap();
         assert_eq!(progress.offset(1), None);
         progress.delivered(1, QueueOffset(3), 3, 4, Timestamp(6));
         progress.delivered(17, QueueOffset(1), 1, 4, Timestamp(7));
         let text = r#"{"dataVersion":{"counter":1,"stateVersion":0,"timestamp":7},"offsetTable":{1:3,17:1}}"#;
         assert_eq!(progress.encode(), text);
         progress.save().unwrap();
-        let again = Progress::load(folder.path(), Timestamp(8)).unwrap();
+        let again = Progress::load(&folder.path().into(), Timestamp(8)).unwrap();
         assert_eq!(again.encode(), text);
         assert_eq!(again.offsets(), [(1, QueueOffset(3)), (17, QueueOffset(1))]);
     }
@@ -101,7 +108,7 @@ mod tests {
             "{\n\t\"offsetTable\":{1:8,18:0\n\t}\n}",
         ] {
             std::fs::write(folder.path().join("delayOffset.json"), text).unwrap();
-            let progress = Progress::load(folder.path(), Timestamp(0)).unwrap();
+            let progress = Progress::load(&folder.path().into(), Timestamp(0)).unwrap();
             assert_eq!(progress.offsets(), [(1, QueueOffset(8)), (18, QueueOffset(0))], "{text}");
         }
     }

@@ -1,7 +1,6 @@
 //! `config/consumerFilter.json`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use remoting::body::{ExpressionType, fastjson};
@@ -11,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::bloom::{Bloom, BloomPlace};
 use super::compile;
 use super::registry::{GroupFilter, Table};
-use crate::persist::{self, LoadError};
+use crate::persist::{Home, LoadError};
+
+pub(super) const NAME: &str = "consumerFilter.json";
 
 /// Java: `ConsumerFilterManager`.
 #[derive(Default, Serialize, Deserialize)]
@@ -46,8 +47,8 @@ struct Filter {
 
 /// Whoever was alive has been dead since `dead_since`, or since its birth if that was later. A file of another bloom
 /// filter is not used, as in Java; nor are expressions that no longer compile.
-pub(super) fn load(path: &Path, bloom: Bloom, dead_since: Timestamp) -> Result<Table, LoadError> {
-    let file: File = persist::load(path)?.unwrap_or_default();
+pub(super) fn load(home: &Home, bloom: Bloom, dead_since: Timestamp) -> Result<Table, LoadError> {
+    let file: File = home.load(NAME)?.unwrap_or_default();
     let mut filters = file.filter_data_by_topic.values().flat_map(|topic| topic.group_filter_data.values());
     if filters.any(|filter| !bloom.has(&filter.bloom_filter_data)) {
         tracing::info!("the bloom filter has other settings now: the filters of before are forgotten");
@@ -118,7 +119,7 @@ mod tests {
         let path = folder.path().join("consumerFilter.json");
         std::fs::write(&path, JAVA).unwrap();
         let bloom = Bloom::new(20, 64);
-        let table = load(&path, bloom, Timestamp(5)).unwrap();
+        let table = load(&folder.path().into(), bloom, Timestamp(5)).unwrap();
         assert_eq!(table.values().map(BTreeMap::len).sum::<usize>(), 3);
         for (topic, groups) in &table {
             for (group, filter) in groups {

@@ -6,7 +6,6 @@
 //! alive count as dead from the start on. Pulls use what is here, dead or alive.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -19,7 +18,7 @@ use super::file;
 use super::sql::Expression;
 use super::{FilterError, compile};
 use crate::context::Context;
-use crate::persist::{LoadError, TableFile};
+use crate::persist::{Home, LoadError, TableFile};
 
 /// Filters that may be kept; a further one is not taken, and its group's pulls are told so.
 const FILTERS_MAX: usize = 100_000;
@@ -52,24 +51,23 @@ pub(crate) struct GroupFilter {
 }
 
 impl Filters {
-    /// Loads `<config_dir>/consumerFilter.json`, which the last run left.
+    /// Loads `consumerFilter.json`, which the last run left.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(crate) fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, LoadError> {
+    pub(crate) fn open(ctx: Context, home: &Home) -> Result<Arc<Self>, LoadError> {
         let settings = ctx.settings();
         let bloom = Bloom::new(settings.max_error_rate_of_bloom_filter, settings.expect_consumer_num_use_filter);
-        let path = config_dir.join("consumerFilter.json");
         let dead_since = Timestamp(ctx.clock.now().0 - DEAD_AT_START.as_millis() as i64);
-        let table = RwLock::new(file::load(&path, bloom, dead_since)?);
-        Ok(Arc::new(Self { ctx, bloom, table, file: TableFile::new(path) }))
+        let table = RwLock::new(file::load(home, bloom, dead_since)?);
+        Ok(Arc::new(Self { ctx, bloom, table, file: home.file(file::NAME) }))
     }
 
     /// Starts to save changes until the broker stops.
     pub(crate) fn start(self: &Arc<Self>) {
         let this = Arc::clone(self);
         self.ctx.tasks.spawn(async move {
-            let mut ticks = interval(SAVE_PERIOD);
+            let mut ticks = interval(this.file.pace(SAVE_PERIOD));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {

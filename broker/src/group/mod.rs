@@ -6,7 +6,7 @@ mod attributes;
 mod boot;
 mod table;
 
-pub(crate) use table::GroupTable;
+pub(crate) use table::{FILE, GroupTable};
 
 use remoting::config::SaveError;
 

@@ -1,7 +1,6 @@
 //! The table of groups and its file, `config/subscriptionGroup.json`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -12,8 +11,11 @@ use remoting::types::{GroupName, TopicName};
 use super::attributes::GROUP_ATTRIBUTES;
 use super::{GroupError, boot};
 use crate::context::Context;
-use crate::persist::{self, TableFile};
+use crate::persist::{Home, TableFile};
+use crate::replica::Patch;
 use crate::topic::{AttributeChanges, validate};
+
+pub(crate) const FILE: &str = "subscriptionGroup.json";
 
 /// Java: `PermName.INDEX_PERM_READ`, the number of the bit.
 const FORBID_READ: i32 = 1 << 2;
@@ -32,13 +34,13 @@ pub(crate) struct GroupTable {
 }
 
 impl GroupTable {
-    /// Loads `<config_dir>/subscriptionGroup.json` and adds the groups every broker has.
+    /// Loads `subscriptionGroup.json` and adds the groups every broker has.
     ///
     /// # Errors
     /// [`GroupError::Load`], [`GroupError::Save`].
-    pub(crate) fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, GroupError> {
-        let path = config_dir.join("subscriptionGroup.json");
-        let saved: SubscriptionGroupWrapper = persist::load(&path)?.unwrap_or_else(|| SubscriptionGroupWrapper {
+    pub(crate) fn open(ctx: Context, home: impl Into<Home>) -> Result<Arc<Self>, GroupError> {
+        let home = home.into();
+        let saved: SubscriptionGroupWrapper = home.load(FILE)?.unwrap_or_else(|| SubscriptionGroupWrapper {
             data_version: DataVersion::new(ctx.clock.now()),
             ..Default::default()
         });
@@ -53,7 +55,7 @@ impl GroupTable {
         let forbidden = saved.forbidden_table.into_iter().collect();
         let version = Mutex::new(saved.data_version);
         let light = ctx.settings().enable_lmq;
-        let table = Arc::new(Self { ctx, groups, forbidden, version, file: TableFile::new(path), light });
+        let table = Arc::new(Self { ctx, groups, forbidden, version, file: home.file(FILE), light });
         if new {
             table.file.changed();
             table.save()?;
@@ -134,6 +136,23 @@ impl GroupTable {
         }
         drop(version);
         self.save()
+    }
+
+    /// Takes over what the leader of the broker's Raft group has changed.
+    ///
+    /// # Errors
+    /// It is none of consumer groups; nothing has changed.
+    pub(crate) fn absorb(&self, patch: &Patch) -> serde_json::Result<()> {
+        let (set, gone) = patch.entries::<Arc<SubscriptionGroupConfig>>("subscriptionGroupTable")?;
+        let mut version = self.version.lock();
+        for group in gone {
+            self.groups.remove(group.as_str());
+        }
+        for config in set {
+            self.groups.insert(config.group_name.clone(), config);
+        }
+        self.step(&mut version);
+        Ok(())
     }
 
     /// Removes a group and what it was forbidden; false if there was none. Its offsets are others' business.

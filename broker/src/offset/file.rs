@@ -1,7 +1,7 @@
 //! `config/consumerOffset.json` or, where there are light queues, `config/lmqConsumerOffset.json`.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use remoting::body::{ConsumerOffsets, DataVersion, LightConsumerOffsets, fastjson};
@@ -12,7 +12,10 @@ use remoting::types::Timestamp;
 
 use super::table::{self, Table};
 use super::{OffsetError, Offsets};
-use crate::persist::{self, TableFile};
+use crate::persist::{Home, TableFile};
+
+const FILE: &str = "consumerOffset.json";
+const LIGHT_FILE: &str = "lmqConsumerOffset.json";
 
 /// Java's file: `{"dataVersion":{…},"offsetTable":{"topic@group":{queue:offset}}}`.
 ///
@@ -35,18 +38,16 @@ struct Version {
 }
 
 impl OffsetFile {
-    pub(super) fn load(config_dir: &Path, light: bool, now: Timestamp) -> Result<(Self, Table), OffsetError> {
-        let plain_path = config_dir.join("consumerOffset.json");
-        let light_path = config_dir.join("lmqConsumerOffset.json");
-        let saved: Option<LightConsumerOffsets> = if light { persist::load(&light_path)? } else { None };
-        let saved = saved.map_or_else(|| persist::load(&plain_path), |saved| Ok(Some(saved)))?;
+    pub(super) fn load(home: &Home, light: bool, now: Timestamp) -> Result<(Self, Table), OffsetError> {
+        let saved: Option<LightConsumerOffsets> = if light { home.load(LIGHT_FILE)? } else { None };
+        let saved = saved.map_or_else(|| home.load(FILE), |saved| Ok(Some(saved)))?;
         let new = || LightConsumerOffsets { data_version: DataVersion::new(now), ..LightConsumerOffsets::default() };
         let LightConsumerOffsets { data_version, lmq_offset_table, offset_table } = saved.unwrap_or_else(new);
         let table = Table::from_java(offset_table);
         if light {
             table.add_light(lmq_offset_table);
         }
-        let file = TableFile::new(if light { light_path } else { plain_path });
+        let file = home.file(if light { LIGHT_FILE } else { FILE });
         let version = Mutex::new(Version { current: data_version, commits: 0 });
         Ok((Self { file, light, commits: AtomicU64::new(0), version }, table))
     }
@@ -55,6 +56,11 @@ impl OffsetFile {
     pub(super) fn changed(&self) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.file.changed();
+    }
+
+    /// Time between two saves, if `interval` is wanted of a disk.
+    pub(super) fn pace(&self, interval: Duration) -> Duration {
+        self.file.pace(interval)
     }
 
     /// Writes the table if it has changed. Blocks.

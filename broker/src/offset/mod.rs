@@ -14,7 +14,6 @@ mod query;
 mod reset;
 mod table;
 
-use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use popped::Noted;
@@ -39,7 +38,7 @@ use self::table::Table;
 use crate::client::Clients;
 use crate::context::Context;
 use crate::group::GroupTable;
-use crate::persist::LoadError;
+use crate::persist::{Home, LoadError};
 use crate::topic::TopicTable;
 
 /// Java: `ConsumerOffsetManager`.
@@ -108,19 +107,19 @@ pub(crate) fn routes(offsets: &Arc<Offsets>, router: &mut Router) {
 }
 
 impl Offsets {
-    /// Loads `<config_dir>/consumerOffset.json` or `lmqConsumerOffset.json`, Java's or ours.
+    /// Loads `consumerOffset.json` or `lmqConsumerOffset.json`, Java's or ours.
     ///
     /// # Errors
     /// [`OffsetError::Load`].
     pub(crate) fn open(
         ctx: Context,
-        config_dir: &Path,
+        home: impl Into<Home>,
         store: Arc<Store>,
         topics: Arc<TopicTable>,
         groups: Arc<GroupTable>,
         clients: Arc<Clients>,
     ) -> Result<Arc<Self>, OffsetError> {
-        let (file, table) = OffsetFile::load(config_dir, ctx.settings().enable_lmq, ctx.clock.now())?;
+        let (file, table) = OffsetFile::load(&home.into(), ctx.settings().enable_lmq, ctx.clock.now())?;
         let popped = Popped::new(&ctx.identity);
         Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file, popped }))
     }
@@ -183,7 +182,7 @@ impl Offsets {
     pub(crate) fn start(self: &Arc<Self>) {
         let this = Arc::clone(self);
         self.ctx.tasks.spawn(async move {
-            let mut ticks = interval(*this.ctx.settings().flush_consumer_offset_interval);
+            let mut ticks = interval(this.file.pace(*this.ctx.settings().flush_consumer_offset_interval));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {

@@ -45,7 +45,6 @@ mod take;
 mod waiting;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -72,7 +71,7 @@ use crate::client::Clients;
 use crate::context::Context;
 use crate::group::GroupTable;
 use crate::offset::Offsets;
-use crate::persist::LoadError;
+use crate::persist::{Home, LoadError};
 use crate::stats::Stats;
 use crate::topic::TopicTable;
 
@@ -132,13 +131,13 @@ pub(crate) fn routes(pops: &Arc<Pops>, router: &mut Router) {
 }
 
 impl Pops {
-    /// Loads `<config_dir>/consumerOrderInfo.json`, and reads on from there in the log. Blocks.
+    /// Loads `consumerOrderInfo.json`, and reads on from there in the log. Blocks.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(crate) fn open(parts: Parts, config_dir: &Path) -> Result<Arc<Self>, LoadError> {
+    pub(crate) fn open(parts: Parts, home: impl Into<Home>) -> Result<Arc<Self>, LoadError> {
         let Parts { ctx, store, topics, groups, clients, offsets, stats, timer } = parts;
-        let book = Arc::new(Book::load(config_dir)?);
+        let book = Arc::new(Book::load(&home.into())?);
         let saved_with_offsets = Arc::clone(&book);
         offsets.save_book_first(move || saved_with_offsets.save());
         let desk = Desk::new(&ctx.identity, ctx.settings().timer_slot_ms());

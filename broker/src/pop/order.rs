@@ -10,7 +10,6 @@
 //! Java: `ConsumerOrderInfoManager`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 
 use parking_lot::Mutex;
 use remoting::body::fastjson;
@@ -20,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::push_item;
 use super::names::Kind;
-use crate::persist::{self, LoadError, TableFile};
+use crate::persist::{Home, LoadError, TableFile};
+
+const FILE: &str = "consumerOrderInfo.json";
 
 /// The tag of a change of the book in the revive log.
 pub(super) const TAG_ORDER: &str = "order";
@@ -180,9 +181,8 @@ pub(super) struct Book {
 impl Book {
     /// # Errors
     /// [`LoadError`].
-    pub(super) fn load(config_dir: &Path) -> Result<Self, LoadError> {
-        let path = config_dir.join("consumerOrderInfo.json");
-        let saved = persist::load::<Saved>(&path)?.unwrap_or_default();
+    pub(super) fn load(home: &Home) -> Result<Self, LoadError> {
+        let saved = home.load::<Saved>(FILE)?.unwrap_or_default();
         let mut leases = HashMap::new();
         for (key, queues) in saved.table {
             let Some((topic, group)) = key.split_once('@') else { continue };
@@ -190,7 +190,7 @@ impl Book {
                 leases.insert((topic.into(), group.into(), QueueId(queue)), lease);
             }
         }
-        Ok(Self { leases: Mutex::new(leases), file: TableFile::new(path) })
+        Ok(Self { leases: Mutex::new(leases), file: home.file(FILE) })
     }
 
     /// Writes the book if it has changed. Blocks.
@@ -347,7 +347,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            Self { book: Book::load(folder.path()).unwrap(), folder, topic: "T".into(), group: "g".into() }
+            Self { book: Book::load(&folder.path().into()).unwrap(), folder, topic: "T".into(), group: "g".into() }
         }
 
         fn place(&self) -> (&TopicName, &GroupName, QueueId) {
@@ -434,7 +434,7 @@ mod tests {
         let text = std::fs::read_to_string(fixture.folder.path().join("consumerOrderInfo.json")).unwrap();
         let expect = r#"{"table":{"T@g":{2:{"a":"x","cm":1,"i":1000,"l":100,"o":[5,2],"oc":{},"popTime":100}}}}"#;
         assert_eq!(text.replace(['\n', '\t', ' '], "").replace("\"2\"", "2"), expect);
-        let again = Book::load(fixture.folder.path()).unwrap();
+        let again = Book::load(&fixture.folder.path().into()).unwrap();
         assert_eq!(*again.leases.lock(), *fixture.book.leases.lock());
         again.forget(Timestamp(200), |topic, _, queue| topic == "T" && queue == QueueId(2));
         assert_eq!(again.leases.lock().len(), 1);

@@ -53,6 +53,20 @@ impl Answer {
         Self { code: ResponseCode::PULL_NOT_FOUND, remark, header: reply(admitted, pull.from, bounds) }
     }
 
+    /// Where followers serve reads, a group that is far behind is sent to one; a follower that has nothing for it, or that it
+    /// is not to read from, sends it back to the leader.
+    pub(super) fn suggest(&mut self, admitted: &Admitted, own: BrokerId, far_behind: bool) {
+        let group = &admitted.group;
+        self.header.suggest_which_broker_id =
+            if far_behind { group.which_broker_when_consume_slowly } else { group.broker_id };
+        if own != BrokerId::MASTER && self.header.suggest_which_broker_id != own.0 {
+            self.header.suggest_which_broker_id = BrokerId::MASTER.0;
+            if self.code != ResponseCode::SUCCESS {
+                self.code = ResponseCode::PULL_RETRY_IMMEDIATELY;
+            }
+        }
+    }
+
     pub(super) fn next(&self) -> QueueOffset {
         self.header.next_begin_offset
     }
@@ -63,8 +77,6 @@ impl Answer {
     }
 }
 
-/// Only a slave could take over from a master that is asked for old messages, and slaves do not serve pulls: the
-/// master's id is always suggested.
 fn reply(
     admitted: &Admitted,
     next: QueueOffset,

@@ -91,7 +91,10 @@ impl Reader {
         turn: Turn,
     ) {
         let header = &pull.header;
-        let answer = Answer::of(&pull, admitted, &outcome);
+        let mut answer = Answer::of(&pull, admitted, &outcome);
+        if self.ctx.settings().slave_read_enable {
+            answer.suggest(admitted, self.ctx.identity.id, outcome.suggest_slave);
+        }
         let commit = pull.commit().filter(|_| turn == Turn::First);
         progress.pull(header.queue_id, answer.next(), commit, cold);
         if commit.is_some() {

@@ -36,6 +36,9 @@ impl Reader {
         if let Some(Waiter { pull, .. }) = self.waiting.add(queue, waiter) {
             answer::refuse(&pull.peer, pull.to, &PullError::TooManyWaiting);
         }
+        if self.ctx.stopping.is_cancelled() {
+            self.end_all();
+        }
     }
 
     fn patience(&self, pull: &Pull) -> Duration {
@@ -53,7 +56,7 @@ impl Reader {
         loop {
             tokio::select! {
                 biased;
-                () = self.ctx.stopping.cancelled() => return,
+                () = self.ctx.stopping.cancelled() => return self.end_all(),
                 queues = self.store.grown() => for queue in &queues {
                     tell(queue);
                     self.serve_grown(queue);
@@ -68,6 +71,11 @@ impl Reader {
         for waiter in self.waiting.take(queue) {
             self.serve_again(waiter, true);
         }
+    }
+
+    /// Whoever comes again is served by others.
+    fn end_all(&self) {
+        self.waiting.take_all().iter().for_each(|waiter| self.give_up(&waiter.pull));
     }
 
     fn end_waits(self: &Arc<Self>) {

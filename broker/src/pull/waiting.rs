@@ -88,6 +88,13 @@ impl Waiting {
         over
     }
 
+    /// Takes all pulls.
+    pub(super) fn take_all(&self) -> Vec<Waiter> {
+        let mut table = self.table.lock();
+        table.count = 0;
+        table.queues.drain().flat_map(|(_, waiters)| waiters).collect()
+    }
+
     /// Returns when a pull waits after none did. Cancel-safe.
     pub(super) async fn begun(&self) {
         self.first.notified().await;

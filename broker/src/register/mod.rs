@@ -85,11 +85,16 @@ impl Registrar {
         }
     }
 
-    /// Stops registering and takes the broker out of all routes.
-    pub(crate) async fn close(&self) {
+    /// Stops registering; name servers go on with what they know.
+    pub(crate) async fn fall_silent(&self) {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Stops registering and takes the broker out of all routes.
+    pub(crate) async fn close(&self) {
+        self.fall_silent().await;
         let links = std::mem::take(&mut *self.links.lock());
         let mut farewells = JoinSet::new();
         for link in links.into_values().filter(|link| link.is_registered()) {

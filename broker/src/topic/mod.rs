@@ -10,7 +10,7 @@ mod table;
 pub(crate) mod validate;
 
 pub(crate) use attributes::{Attribute, AttributeChanges, AttributeError, RESERVE_TIME, Rule};
-pub(crate) use table::TopicTable;
+pub(crate) use table::{FILE, TopicTable};
 pub(crate) use validate::{NameError, OwnTopics, SystemTopics, TIMER_TOPIC};
 
 use remoting::body::TopicConfig;

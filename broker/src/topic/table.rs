@@ -1,7 +1,6 @@
 //! The table of topics and its file, `config/topics.json`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -15,7 +14,10 @@ use super::changes::Changes;
 use super::validate::{self, SystemTopics};
 use super::{QUEUES_MAX, READ_WRITE, TopicError, boot};
 use crate::context::Context;
-use crate::persist::{self, TableFile};
+use crate::persist::{Home, TableFile};
+use crate::replica::Patch;
+
+pub(crate) const FILE: &str = "topics.json";
 
 /// The topics of this broker. Reading takes no lock that is held for long; changes are on disk when a method returns.
 pub(crate) struct TopicTable {
@@ -32,13 +34,13 @@ pub(crate) struct TopicTable {
 }
 
 impl TopicTable {
-    /// Loads `<config_dir>/topics.json` and adds the topics every broker has.
+    /// Loads `topics.json` and adds the topics every broker has.
     ///
     /// # Errors
     /// [`TopicError::Load`], [`TopicError::Save`].
-    pub(crate) fn open(ctx: Context, config_dir: &Path) -> Result<Arc<Self>, TopicError> {
-        let path = config_dir.join("topics.json");
-        let saved: TopicConfigWrapper = persist::load(&path)?.unwrap_or_else(|| TopicConfigWrapper {
+    pub(crate) fn open(ctx: Context, home: impl Into<Home>) -> Result<Arc<Self>, TopicError> {
+        let home = home.into();
+        let saved: TopicConfigWrapper = home.load(FILE)?.unwrap_or_else(|| TopicConfigWrapper {
             data_version: DataVersion::new(ctx.clock.now()),
             ..Default::default()
         });
@@ -52,7 +54,7 @@ impl TopicTable {
         }
         let (system, light) = (SystemTopics::of(&ctx), ctx.settings().enable_lmq);
         let (changes, changed) = (Mutex::new(Changes::new(saved.data_version)), watch::channel(0).0);
-        let table = Arc::new(Self { ctx, topics, changes, changed, file: TableFile::new(path), system, light });
+        let table = Arc::new(Self { ctx, topics, changes, changed, file: home.file(FILE), system, light });
         if new {
             table.file.changed();
             table.save()?;
@@ -202,6 +204,23 @@ impl TopicTable {
         drop(changes);
         self.save()?;
         Ok(true)
+    }
+
+    /// Takes over what the leader of the group has changed.
+    ///
+    /// # Errors
+    /// It is none of topics; nothing has changed.
+    pub(crate) fn absorb(&self, patch: &Patch) -> serde_json::Result<()> {
+        let (set, gone) = patch.entries::<Arc<TopicConfig>>("topicConfigTable")?;
+        let mut changes = self.changes.lock();
+        for topic in gone {
+            self.topics.remove(topic.as_str());
+        }
+        for config in &set {
+            self.topics.insert(config.topic_name.clone(), Arc::clone(config));
+        }
+        self.advance(&mut changes, set.iter().map(|config| config.topic_name.clone()));
+        Ok(())
     }
 
     /// Marks topics as ordered, as name servers know them. Java: `updateOrderTopicConfig`.

@@ -26,7 +26,7 @@ pub use outbound::{Body, Replies, ReplyTo};
 pub use peer::{Busy, CallError, ConnectionId, Peer, Response};
 
 use crate::frame::{FrameCodec, FrameError};
-use crate::router::Router;
+use crate::router::Routes;
 
 /// Bounds of one connection.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl ConnectionEvents for () {}
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) peer: Peer,
-    pub(crate) router: Arc<Router>,
+    pub(crate) router: Routes,
     pub(crate) limits: ConnectionLimits,
     /// Owns the handlers that wait.
     pub(crate) tasks: TaskTracker,
@@ -112,7 +112,7 @@ impl Connection {
 async fn serve(
     wire: &mut Wire,
     peer: &Peer,
-    router: &Arc<Router>,
+    router: &Routes,
     limits: &ConnectionLimits,
     tasks: &TaskTracker,
 ) -> Result<(), FrameError> {

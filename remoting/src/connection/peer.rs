@@ -17,7 +17,7 @@ use super::outbound::{Outbound, Replies};
 use crate::frame::{FrameCodec, FrameError, HeadFields, RemotingCommand};
 use crate::header::{DecodeHeader, EncodeHeader, HeaderError, Request};
 use crate::protocol::{RequestCode, ResponseCode};
-use crate::types::Host;
+use crate::types::{Host, Opaque};
 
 /// A connection since the process started; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,9 +110,35 @@ impl Peer {
         body: Bytes,
         within: Duration,
     ) -> Result<Response, CallError> {
+        self.ask(|opaque| HeadFields::ours(code.0, opaque, 0, None), header, body, within).await
+    }
+
+    /// Passes another caller's request on as it came, under that caller's language and version. One that wants no answer
+    /// gets none: `Ok(None)`.
+    ///
+    /// # Errors
+    /// [`CallError`]; an answer with any response code is `Ok`.
+    pub async fn pass_on(&self, command: &RemotingCommand, within: Duration) -> Result<Option<Response>, CallError> {
+        let RemotingCommand { code, language, version, flag, .. } = *command;
+        let head = |opaque| HeadFields { code, opaque, flag, remark: None, language, version };
+        if !command.is_one_way() {
+            return self.ask(head, &command.ext, command.body.clone(), within).await.map(Some);
+        }
+        let head = head(self.0.in_flight.number());
+        self.0.outbound.push(|out| out.frame(head, &command.ext, command.body.clone().into()));
+        Ok(None)
+    }
+
+    async fn ask(
+        &self,
+        head: impl FnOnce(Opaque) -> HeadFields<'static>,
+        header: &dyn EncodeHeader,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Response, CallError> {
         let mut waiting = self.0.in_flight.begin().ok_or(CallError::TooManyWaiting)?;
-        let opaque = waiting.opaque;
-        self.0.outbound.push(|out| out.frame(HeadFields::ours(code.0, opaque, 0, None), header, body.into()));
+        let head = head(waiting.opaque);
+        self.0.outbound.push(|out| out.frame(head, header, body.into()));
         match timeout(within, &mut waiting.answer).await {
             Ok(Ok(response)) => Ok(Response(response)),
             Ok(Err(_)) => Err(CallError::Closed { remote: self.remote() }),

@@ -1,6 +1,7 @@
 //! Kills the timer after every change of the disk that a life of it makes, and looks what became of its messages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use remoting::types::{Clock, QueueOffset};
 use store::message::properties::{Builder, name};

@@ -1,14 +1,15 @@
 //! How many messages of each topic wait: `config/timermetrics`. Java: `TimerMetrics`.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use parking_lot::Mutex;
 use remoting::body::{DataVersion, TimerMetric, TimerMetrics, fastjson};
 use remoting::config::SaveError;
 use remoting::types::{Timestamp, TopicName};
 
-use crate::persist::{self, LoadError, TableFile};
+use crate::persist::{Home, LoadError, TableFile};
+
+const FILE: &str = "timermetrics";
 
 pub(super) struct Metrics {
     table: Mutex<TimerMetrics>,
@@ -19,11 +20,11 @@ pub(super) struct Metrics {
 pub(super) type Changes = HashMap<TopicName, i64>;
 
 impl Metrics {
-    pub(super) fn load(config_dir: &Path, now: Timestamp) -> Result<Self, LoadError> {
-        let path = config_dir.join("timermetrics");
-        let saved = persist::load(&path)?
+    pub(super) fn load(home: &Home, now: Timestamp) -> Result<Self, LoadError> {
+        let saved = home
+            .load(FILE)?
             .unwrap_or_else(|| TimerMetrics { data_version: DataVersion::new(now), ..TimerMetrics::default() });
-        Ok(Self { table: Mutex::new(saved), file: TableFile::new(path) })
+        Ok(Self { table: Mutex::new(saved), file: home.file(FILE) })
     }
 
     pub(super) fn add(&self, changes: Changes, now: Timestamp) {
@@ -65,11 +66,11 @@ mod tests {
         // Of 5.5.0.
         let text = r#"{"dataVersion":{"counter":79,"stateVersion":0,"timestamp":1795255460084},"timingCount":{"FixTimer":{"count":5,"timeStamp":1795255406085}}}"#;
         std::fs::write(folder.path().join("timermetrics"), text).unwrap();
-        let metrics = Metrics::load(folder.path(), Timestamp(1)).unwrap();
+        let metrics = Metrics::load(&folder.path().into(), Timestamp(1)).unwrap();
         assert_eq!(metrics.encode(), text);
         metrics.add(Changes::from([("FixTimer".into(), -2), ("T".into(), 1)]), Timestamp(7));
         metrics.save().unwrap();
-        let again = Metrics::load(folder.path(), Timestamp(9)).unwrap();
+        let again = Metrics::load(&folder.path().into(), Timestamp(9)).unwrap();
         let expect = r#"{"dataVersion":{"counter":80,"stateVersion":0,"timestamp":7},"timingCount":{"FixTimer":{"count":3,"timeStamp":7},"T":{"count":1,"timeStamp":7}}}"#;
         assert_eq!(again.encode(), expect);
         again.forget("FixTimer");

@@ -34,7 +34,6 @@ mod recall;
 mod run;
 pub(crate) mod timing;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,8 +47,8 @@ use store::{Store, StoreError};
 
 use self::metrics::Metrics;
 use self::reading::Reading;
-use crate::context::Context;
-use crate::persist::LoadError;
+use crate::context::{Context, Role};
+use crate::persist::{Home, LoadError};
 use crate::stats::Stats;
 use crate::topic::validate::TIMER_TOPIC;
 
@@ -116,19 +115,20 @@ pub(crate) fn timer_topic() -> &'static TopicName {
 }
 
 impl Timers {
-    /// Opens the timer's files in the store's folder, and `<config_dir>/timermetrics`.
+    /// Opens the timer's files in the store's folder, and `timermetrics`.
     ///
     /// # Errors
     /// [`TimerError`].
     pub(crate) fn open(
         ctx: Context,
-        config_dir: &Path,
+        home: impl Into<Home>,
         store: Arc<Store>,
         stats: Arc<Stats>,
     ) -> Result<Arc<Self>, TimerError> {
         let settings = ctx.settings();
-        let metrics = Metrics::load(config_dir, ctx.clock.now())?;
-        let wheel = if settings.timer_wheel_enable {
+        let metrics = Metrics::load(&home.into(), ctx.clock.now())?;
+        // Only who leads a group keeps a wheel.
+        let wheel = if settings.timer_wheel_enable && *ctx.role.borrow() == Role::Master {
             let precision_ms = settings.timer_slot_ms();
             let config = TimerConfig {
                 topic: TIMER_TOPIC.to_owned(),

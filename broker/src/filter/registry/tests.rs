@@ -13,7 +13,7 @@ impl Fixture {
     }
 
     fn open(surroundings: &Surroundings) -> Arc<Filters> {
-        Filters::open(surroundings.ctx.clone(), surroundings.folder.path()).unwrap()
+        Filters::open(surroundings.ctx.clone(), &surroundings.folder.path().into()).unwrap()
     }
 
     /// As after a stop.

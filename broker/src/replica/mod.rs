@@ -1,0 +1,367 @@
+//! A broker that belongs to a Raft group.
+//!
+//! ```text
+//! dledger ─ role ─▶ this ─▶ features of a leader │ features of a follower ─▶ front
+//!    ▲                                                    │ what is the leader's business
+//!    └─ messages and changed tables, by the log           └─▶ forwarded to it
+//! ```
+//!
+//! The group's log is the commit log, so all members have the same messages at the same places. The tables beside the messages
+//! go through the log, too ([`state`]). Whoever leads is broker 0 of the set, as with Java's DLedger; the others have their
+//! numbers. They read, and pass everything else on ([`forward`]).
+//!
+//! A change of role replaces all features ([`crate::features`]): those of the new leader find what the old one left just as a
+//! broker does that starts after a crash, so no feature has a way of its own to take over.
+//!
+//! Java: `DLedgerCommitLog`, `DLedgerRoleChangeHandler`.
+
+mod forward;
+mod patch;
+mod state;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dledger::{Group, Network, Timing};
+use remoting::protocol::RequestCode;
+use remoting::types::BrokerId;
+use serde_json::json;
+use store::RaftLog;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::forward::Forwarder;
+pub(crate) use self::patch::Patch;
+pub(crate) use self::state::GroupState;
+use crate::assemble::StartError;
+use crate::config::Peers;
+use crate::context::{Identity, Role};
+use crate::features::{Features, Ground};
+use crate::front::{Front, Listeners};
+use crate::persist::Home;
+
+/// Time between two writes of the tables to their files; what is younger is read from the log by a start.
+const EXPORT_PERIOD: Duration = Duration::from_secs(5);
+/// Where each member serves clients, by number: a table of the group like the others.
+const BROKERS_FILE: &str = "groupBrokers.json";
+const ADDRESSES: &str = "addresses";
+/// Until features that could not be made are tried again: the role may be another one by then.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Threads of the group's own, so that no client keeps it from hearing the others.
+const WORKERS: usize = 2;
+
+/// Tables that a broker has before it belongs to a group, and takes along.
+const FILES: [&str; 8] = [
+    "topics.json",
+    "subscriptionGroup.json",
+    "consumerOffset.json",
+    "delayOffset.json",
+    "consumerFilter.json",
+    "messageRequestMode.json",
+    "consumerOrderInfo.json",
+    "queueLocks.json",
+];
+
+#[derive(Debug, Error)]
+pub enum GroupError {
+    #[error("read the tables of the group: {0}")]
+    State(io::Error),
+    #[error("start threads: {0}")]
+    Runtime(io::Error),
+    #[error("listen for other members on {addr}: {cause}")]
+    Listen { addr: SocketAddr, cause: io::Error },
+    #[error(transparent)]
+    Group(#[from] dledger::GroupError),
+}
+
+/// A broker's membership.
+pub(crate) struct Member {
+    group: Group,
+    state: Arc<GroupState>,
+    forwarder: Arc<Forwarder>,
+    stopping: CancellationToken,
+    serving: JoinHandle<()>,
+    exporting: JoinHandle<()>,
+    following: JoinHandle<Features>,
+    runtime: Runtime,
+}
+
+/// A member that serves as a follower until it hears otherwise.
+pub(crate) struct Joined {
+    pub(crate) member: Member,
+    pub(crate) front: Front,
+    /// The requests it answers on its listening port.
+    pub(crate) answered: Vec<RequestCode>,
+}
+
+impl Member {
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub(crate) async fn join(
+        ground: Ground,
+        identity: Identity,
+        peers: Peers,
+        log: RaftLog,
+        root: &Path,
+        listeners: Listeners,
+    ) -> Result<Joined, StartError> {
+        let state = Arc::new(GroupState::open(root, log.clone()).map_err(GroupError::State)?);
+        let runtime =
+            Builder::new_multi_thread().worker_threads(WORKERS).thread_name("ferromq-raft").enable_all().build();
+        let runtime = runtime.map_err(GroupError::Runtime)?;
+        let joining = join(peers.clone(), ground.clone(), log, root.join("raft"), Arc::clone(&state));
+        let (group, listener) = runtime.spawn(joining).await.expect("joining a group does not panic")?;
+        let stopping = CancellationToken::new();
+        let answering = dledger::serve(listener, group.raft().clone(), peers.group.clone(), stopping.clone());
+        let serving = runtime.spawn(answering);
+        let exporting = tokio::spawn(export(Arc::clone(&state), stopping.clone()));
+
+        let (serves, leader) = watch::channel(None);
+        let forwarder = Forwarder::new(leader);
+        let desk =
+            Desk { ground, identity, number: peers.own, state: Arc::clone(&state), forwarder: Arc::clone(&forwarder) };
+        let features = desk.follower()?;
+        let router = desk.follower_router(&features);
+        let answered = router.codes();
+        let front = listeners.serve(&features, router);
+        features.start();
+        desk.observe(&features);
+        tracing::info!(role = ?Serves::Follower, "serves in its role");
+        let role = group.role();
+        let following = tokio::spawn(desk.follow(features, front.clone(), role, serves, stopping.clone()));
+        let member = Self { group, state, forwarder, stopping, serving, exporting, following, runtime };
+        Ok(Joined { member, front, answered })
+    }
+
+    /// Leaves the others alone. The features that served last are given back, to be taken out of the routes.
+    pub(crate) async fn stop(self) -> Features {
+        let Self { group, state, forwarder, stopping, serving, exporting, following, runtime } = self;
+        stopping.cancel();
+        let features = following.await.expect("following the role does not panic");
+        features.stop().await;
+        forwarder.close().await;
+        let ended = runtime.spawn(async move {
+            group.stop().await;
+            serving.await
+        });
+        let _ = ended.await.expect("leaving a group does not panic");
+        let _ = exporting.await;
+        let last = tokio::task::spawn_blocking(move || state.export()).await.expect("saving does not panic");
+        if let Err(err) = last {
+            tracing::error!(%err, "the tables of the group are not saved; the next start reads them from the log");
+        }
+        runtime.shutdown_background();
+        features
+    }
+}
+
+async fn join(
+    peers: Peers,
+    ground: Ground,
+    log: RaftLog,
+    folder: PathBuf,
+    state: Arc<GroupState>,
+) -> Result<(Group, TcpListener), GroupError> {
+    let ip = ground.settings.borrow().bind_address.parse().expect("the settings are checked");
+    let addr = SocketAddr::new(ip, peers.own_port());
+    let listener = TcpListener::bind(addr).await.map_err(|cause| GroupError::Listen { addr, cause })?;
+    let network = Network { group: peers.group.clone(), number: peers.own };
+    let group = Group::start(peers.own, &folder, log.clone(), Timing::default(), network, state).await?;
+    if log.last().is_none_or(|last| last.index == 0 && last.term == 0) {
+        let members =
+            peers.members.iter().map(|(number, address)| (*number, dledger::Member { address: address.clone() }));
+        // All say the same, so it does not matter who is first, nor that somebody was.
+        if let Err(err) = group.found(members.collect::<BTreeMap<_, _>>()).await {
+            tracing::debug!(%err, "the group is there already");
+        }
+    }
+    Ok((group, listener))
+}
+
+async fn export(state: Arc<GroupState>, stopping: CancellationToken) {
+    let mut ticks = interval(EXPORT_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let writing = Arc::clone(&state);
+        match tokio::task::spawn_blocking(move || writing.export()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(err)) => tracing::error!(%err, "the tables of the group are not saved; tried again"),
+            Err(err) => tracing::error!(%err, "the tables of the group are not saved"),
+        }
+    }
+}
+
+/// What the features are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serves {
+    Leader {
+        term: u64,
+    },
+    Follower,
+    /// The old features have ended, and there are no new ones yet.
+    Nothing,
+}
+
+/// Makes features for roles.
+#[derive(Clone)]
+struct Desk {
+    ground: Ground,
+    identity: Identity,
+    number: u64,
+    state: Arc<GroupState>,
+    forwarder: Arc<Forwarder>,
+}
+
+impl Desk {
+    fn features(&self, id: BrokerId, role: Role, term: Option<u64>) -> Result<Features, StartError> {
+        let identity = Arc::new(Identity { id, ..self.identity.clone() });
+        let home = Home::Group { state: Arc::clone(&self.state), term };
+        Features::open(&self.ground, identity, role, &home)
+    }
+
+    fn follower(&self) -> Result<Features, StartError> {
+        self.features(BrokerId(self.number as i64), Role::Slave, None)
+    }
+
+    fn follower_router(&self, features: &Features) -> remoting::router::Router {
+        let mut router = features.router();
+        router.instead(&forward::CODES, &self.forwarder);
+        router
+    }
+
+    /// A follower's tables follow the group's.
+    fn observe(&self, features: &Features) {
+        let (topics, groups) = (Arc::clone(&features.topics), Arc::clone(&features.groups));
+        self.state.observe(Some(Arc::new(move |file, patch| {
+            let absorbed = match file {
+                crate::topic::FILE => topics.absorb(patch),
+                crate::group::FILE => groups.absorb(patch),
+                _ => Ok(()),
+            };
+            if let Err(err) = absorbed {
+                tracing::error!(file, %err, "a change of the group's tables cannot be read");
+            }
+        })));
+    }
+
+    /// Blocks.
+    fn leader(&self, term: u64) -> Result<Features, StartError> {
+        self.state.reign(term);
+        self.take_along(term).map_err(GroupError::State)?;
+        self.announce(term).map_err(GroupError::State)?;
+        self.features(BrokerId::MASTER, Role::Master, Some(term))
+    }
+
+    /// The first leader of a group brings the tables that it had before.
+    fn take_along(&self, term: u64) -> io::Result<()> {
+        for file in FILES.into_iter().filter(|file| self.state.text(file).is_none()) {
+            let table: Option<serde_json::Value> =
+                Home::Folder(self.state.folder().to_owned()).load(file).map_err(io::Error::other)?;
+            if let Some(table) = table {
+                self.state.put(term, file, &table.to_string()).map_err(io::Error::other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the others where this broker serves clients.
+    fn announce(&self, term: u64) -> io::Result<()> {
+        let text = self.state.text(BROKERS_FILE).unwrap_or_else(|| json!({ ADDRESSES: {} }).to_string());
+        let mut table: serde_json::Value = serde_json::from_str(&text)?;
+        table[ADDRESSES][self.number.to_string()] = self.identity.addr().into();
+        self.state.put(term, BROKERS_FILE, &table.to_string()).map_err(io::Error::other)
+    }
+
+    /// Where a member serves clients, if it ever led.
+    fn address_of(&self, number: u64) -> Option<String> {
+        let address = self.state.entry(BROKERS_FILE, ADDRESSES, &number.to_string())?;
+        address.as_str().map(str::to_owned)
+    }
+
+    /// Has the features follow the role until the broker stops; those that served last are given back.
+    async fn follow(
+        self,
+        mut features: Features,
+        front: Front,
+        mut roles: watch::Receiver<dledger::Role>,
+        serves: watch::Sender<Option<String>>,
+        stopping: CancellationToken,
+    ) -> Features {
+        let mut now = Serves::Follower;
+        let mut changes = self.state.applied();
+        loop {
+            let role = *roles.borrow_and_update();
+            changes.borrow_and_update();
+            let wanted = match role {
+                dledger::Role::Leader { term } => Serves::Leader { term },
+                dledger::Role::Follower { .. } => Serves::Follower,
+            };
+            if now != wanted {
+                serves.send_replace(None);
+                features.leave().await;
+                now = match self.turn(&front, wanted).await {
+                    Ok(new) => {
+                        features = new;
+                        wanted
+                    }
+                    Err(err) => {
+                        tracing::warn!(%err, ?wanted, "cannot serve in its new role yet; tried again");
+                        Serves::Nothing
+                    }
+                };
+            }
+            let leader = match (role, now) {
+                (_, Serves::Nothing) => None,
+                (dledger::Role::Leader { .. }, _) => Some(self.identity.addr()),
+                (dledger::Role::Follower { leader }, _) => {
+                    leader.filter(|leader| *leader != self.number).and_then(|leader| self.address_of(leader))
+                }
+            };
+            serves.send_if_modified(|known| {
+                let differs = *known != leader;
+                *known = leader;
+                differs
+            });
+            tokio::select! {
+                () = stopping.cancelled() => return features,
+                () = sleep(RETRY_PAUSE), if now == Serves::Nothing => {}
+                changed = roles.changed() => if changed.is_err() { return features },
+                changed = changes.changed() => if changed.is_err() { return features },
+            }
+        }
+    }
+
+    /// Has features for another role serve.
+    async fn turn(&self, front: &Front, role: Serves) -> Result<Features, StartError> {
+        let began = Instant::now();
+        self.state.observe(None);
+        let desk = self.clone();
+        let opening = tokio::task::spawn_blocking(move || match role {
+            Serves::Leader { term } => desk.leader(term),
+            Serves::Follower | Serves::Nothing => desk.follower(),
+        });
+        let new = opening.await.expect("features are made without panic")?;
+        if let Serves::Leader { .. } = role {
+            front.replace(&new, new.router());
+        } else {
+            front.replace(&new, self.follower_router(&new));
+            self.observe(&new);
+        }
+        new.start();
+        tracing::info!(?role, took = ?began.elapsed(), "serves in its role");
+        Ok(new)
+    }
+}

@@ -1,0 +1,233 @@
+//! What a group keeps beside the messages: the tables of `config/*.json`, changed through the log.
+//!
+//! ```text
+//! leader: a table is saved ─ what changed ─▶ entry of the log ─ agreed on ─▶ applied by all members ─▶ saved
+//! ```
+//!
+//! Each member holds the tables as they were agreed on, and writes them to its `config` folder every few seconds, with the
+//! index up to which they are (`raft/state.json`). A start goes on from there in the log; changes say what entries are now,
+//! so it does no harm to meet some again. When somebody begins to lead, its features read their tables from here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use dledger::State;
+use parking_lot::Mutex;
+use remoting::config::{SaveError, save_text};
+use serde::{Deserialize, Serialize};
+use store::{Confirmation, RaftLog};
+use tokio::sync::watch;
+
+use super::patch::{Patch, Table};
+
+/// Longest wait for the group to agree on a change.
+const AGREEMENT_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of one change in the log; larger ones are several.
+const CHANGE_BYTES_MAX: usize = 512 << 10;
+
+/// Told of changes as they are agreed on: the file, and what changed.
+pub(crate) type Observer = Arc<dyn Fn(&str, &Patch) + Send + Sync>;
+
+pub(crate) struct GroupState {
+    folder: PathBuf,
+    position: PathBuf,
+    log: RaftLog,
+    agreed: Mutex<Agreed>,
+    /// Held by whoever makes changes, so that they are made one after the other.
+    proposed: Mutex<Proposed>,
+    applied: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Agreed {
+    tables: BTreeMap<String, Table>,
+    /// Files that have changed since they were written.
+    changed: BTreeMap<String, ()>,
+    /// Index of the first entry that may be missing.
+    next: u64,
+    observer: Option<Observer>,
+}
+
+/// The tables as the leader has proposed them; those it has not touched are as agreed on.
+#[derive(Default)]
+struct Proposed {
+    term: Option<u64>,
+    tables: BTreeMap<String, Table>,
+}
+
+/// `raft/state.json`.
+#[derive(Serialize, Deserialize)]
+struct Position {
+    next: u64,
+    files: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Change {
+    file: String,
+    patch: Patch,
+}
+
+impl GroupState {
+    /// `root`: the store's folder.
+    ///
+    /// # Errors
+    /// What was written cannot be read.
+    pub(crate) fn open(root: &Path, log: RaftLog) -> io::Result<Self> {
+        let (folder, position) = (root.join("config"), root.join("raft").join("state.json"));
+        let mut agreed = Agreed::default();
+        if let Some(Position { next, files }) = read_position(&position)? {
+            agreed.next = next;
+            for file in files {
+                let path = folder.join(&file);
+                let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
+                let table = Table::parse(&text).map_err(|error| named(&path, &error))?;
+                agreed.tables.insert(file, table);
+            }
+        }
+        let applied = watch::Sender::new(agreed.next);
+        Ok(Self { folder, position, log, agreed: Mutex::new(agreed), proposed: Mutex::default(), applied })
+    }
+
+    /// The folder that the tables are written to.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A table as it was agreed on.
+    pub(crate) fn text(&self, file: &str) -> Option<String> {
+        self.agreed.lock().tables.get(file).map(Table::to_text)
+    }
+
+    /// One entry of a table as it was agreed on, of the member `member`.
+    pub(crate) fn entry(&self, file: &str, member: &str, key: &str) -> Option<serde_json::Value> {
+        self.agreed.lock().tables.get(file)?.entry(member, key).cloned()
+    }
+
+    /// Moves with each change that was agreed on.
+    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// This broker leads from now on; what another of its reigns would still propose is refused.
+    pub(crate) fn reign(&self, term: u64) {
+        *self.proposed.lock() = Proposed { term: Some(term), tables: BTreeMap::new() };
+    }
+
+    /// Tells `observer` all there is now, as changes of empty tables, and every change from now on; `None`: nobody.
+    pub(crate) fn observe(&self, observer: Option<Observer>) {
+        let mut agreed = self.agreed.lock();
+        if let Some(observer) = &observer {
+            agreed.tables.iter().for_each(|(file, table)| observer(file, &table.whole()));
+        }
+        agreed.observer = observer;
+    }
+
+    /// Has the group agree on a table; returns once it has. Blocks.
+    ///
+    /// # Errors
+    /// [`SaveError`]: this broker does not lead in `term`, or there is no majority to agree. In the latter case it may
+    /// agree later.
+    pub(crate) fn put(&self, term: u64, file: &str, text: &str) -> Result<(), SaveError> {
+        self.propose(term, file, text).map_err(|cause| SaveError { path: file.into(), cause })
+    }
+
+    fn propose(&self, term: u64, file: &str, text: &str) -> io::Result<()> {
+        let newer = Table::parse(text)?;
+        let mut proposed = self.proposed.lock();
+        if proposed.term != Some(term) {
+            return Err(io::Error::other("this broker does not lead its group any more"));
+        }
+        let patch = match proposed.tables.get(file) {
+            Some(known) => known.patch_to(&newer),
+            None => match self.agreed.lock().tables.get(file) {
+                Some(known) => known.patch_to(&newer),
+                None => newer.whole(),
+            },
+        };
+        let mut end = None;
+        for patch in patch.split(CHANGE_BYTES_MAX) {
+            let change = serde_json::to_vec(&Change { file: file.to_owned(), patch })?;
+            end = Some(self.log.append_state(&change).map_err(io::Error::other)?);
+        }
+        proposed.tables.insert(file.to_owned(), newer);
+        drop(proposed);
+        let Some(end) = end else { return Ok(()) };
+        let (tell, told) = mpsc::sync_channel(1);
+        self.log.when_agreed(end, Box::new(move |what| _ = tell.send(what)));
+        match told.recv_timeout(AGREEMENT_PATIENCE) {
+            Ok(Confirmation::Confirmed) => Ok(()),
+            Ok(Confirmation::FlushTimeout | Confirmation::Failed) => {
+                Err(io::Error::other("this broker has lost the lead before its group agreed"))
+            }
+            Err(_) => Err(io::Error::other("no majority of the group has agreed in time")),
+        }
+    }
+
+    /// Writes the tables that have changed, and up to where they are. Blocks.
+    ///
+    /// # Errors
+    /// [`SaveError`]; what was not written is tried again next time.
+    pub(crate) fn export(&self) -> Result<(), SaveError> {
+        let (texts, position) = {
+            let mut agreed = self.agreed.lock();
+            if agreed.changed.is_empty() {
+                return Ok(());
+            }
+            let changed = std::mem::take(&mut agreed.changed);
+            let texts: Vec<_> = changed.into_keys().map(|file| (agreed.tables[&file].to_text(), file)).collect();
+            let files = agreed.tables.keys().cloned().collect();
+            (texts, Position { next: agreed.next, files })
+        };
+        // The position last: what stands before it is in the files.
+        let written = texts.iter().try_for_each(|(text, file)| save_text(&self.folder.join(file), text));
+        let written = written.and_then(|()| {
+            let text = serde_json::to_string(&position).expect("numbers and strings are JSON");
+            save_text(&self.position, &text)
+        });
+        if written.is_err() {
+            self.agreed.lock().changed.extend(texts.into_iter().map(|(_, file)| (file, ())));
+        }
+        written
+    }
+}
+
+impl State for GroupState {
+    fn next(&self) -> u64 {
+        self.agreed.lock().next
+    }
+
+    fn apply(&self, index: u64, change: &[u8]) -> io::Result<()> {
+        let Change { file, patch } = serde_json::from_slice(change)?;
+        if file.contains('/') {
+            return Err(io::Error::other(format!("{file} is no name of a table")));
+        }
+        let mut agreed = self.agreed.lock();
+        if let Some(observer) = &agreed.observer {
+            observer(&file, &patch);
+        }
+        agreed.tables.entry(file.clone()).or_default().apply(patch);
+        agreed.changed.insert(file, ());
+        agreed.next = index + 1;
+        drop(agreed);
+        self.applied.send_replace(index + 1);
+        Ok(())
+    }
+}
+
+fn read_position(path: &Path) -> io::Result<Option<Position>> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| named(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named(path, &error)),
+    }
+}
+
+fn named(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("read {}: {error}", path.display()))
+}

@@ -1,0 +1,206 @@
+//! Three real processes are a Raft group, and lose nothing that they acknowledged when one of them is killed.
+//!
+//! Whoever leads is killed over and over, while clients go on through the others. In the end all members hold the same
+//! messages, each where its acknowledgement said; topics and offsets are known to every leader.
+//!
+//! `GROUP_ROUNDS` asks for more than the usual few rounds. The time from each kill to the first acknowledged message is
+//! printed.
+
+mod common;
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use common::{Process, client, pull_message, send_message, update_topic};
+use remoting::client::Client;
+use remoting::protocol::ResponseCode;
+use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
+use remoting::protocol::send::SendMessageReply;
+use remoting::types::{QueueId, QueueOffset};
+use store::message::StoredMessage;
+
+const TOPIC: &str = "agreed";
+const GROUP: &str = "follower";
+const QUEUES: i32 = 4;
+const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+struct Trio {
+    folder: tempfile::TempDir,
+    /// For clients, and for each other.
+    ports: Vec<(u16, u16)>,
+    running: Vec<Option<Process>>,
+    client: Client,
+}
+
+impl Trio {
+    fn start() -> Self {
+        let listeners: Vec<_> = (0..6).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let port = |at: usize| listeners[at].local_addr().expect("bound").port();
+        let ports = (0..3).map(|member| (port(member), port(3 + member))).collect();
+        drop(listeners);
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut trio = Self { folder, ports, running: (0..3).map(|_| None).collect(), client: client() };
+        (0..3).for_each(|member| trio.start_one(member));
+        trio
+    }
+
+    fn root(&self, member: usize) -> PathBuf {
+        self.folder.path().join(format!("n{member}"))
+    }
+
+    fn start_one(&mut self, member: usize) {
+        let root = self.root(member);
+        fs::create_dir_all(&root).expect("a folder");
+        let peers: Vec<_> =
+            self.ports.iter().enumerate().map(|(number, (_, raft))| format!("n{number}-127.0.0.1:{raft}")).collect();
+        let settings = format!(
+            "brokerName=trio\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\nenableDLegerCommitLog=true\n\
+             dLegerGroup=trio\ndLegerPeers={}\ndLegerSelfId=n{member}\nslaveReadEnable=true\n\
+             mappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=65536\n",
+            self.ports[member].0,
+            root.join("store").display(),
+            peers.join(";"),
+        );
+        let file = root.join("broker.conf");
+        fs::write(&file, settings).expect("the settings");
+        let log = fs::File::options().create(true).append(true).open(root.join("log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
+        command.arg("broker").arg("-c").arg(file).env("RUST_LOG", "info");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a broker");
+        self.running[member] = Some(Process(child));
+    }
+
+    fn addr(&self, member: usize) -> String {
+        format!("127.0.0.1:{}", self.ports[member].0)
+    }
+
+    fn log(&self, member: usize) -> String {
+        fs::read_to_string(self.root(member).join("log")).unwrap_or_default()
+    }
+
+    fn logs(&self) -> String {
+        (0..3).map(|member| format!("--- n{member}\n{}", self.log(member))).collect()
+    }
+
+    /// Who said last that it leads, and runs.
+    fn leader(&self) -> Option<usize> {
+        (0..3).filter(|member| self.running[*member].is_some()).find(|member| {
+            let log = self.log(*member);
+            let last = log.lines().rev().find(|line| line.contains("serves in its role"));
+            last.is_some_and(|line| line.contains("Leader"))
+        })
+    }
+
+    /// Asks members in turn until one answers with success.
+    async fn ask<R: remoting::header::Request + std::fmt::Debug>(&self, header: &R, body: &Bytes) -> (R::Reply, Bytes) {
+        let since = Instant::now();
+        loop {
+            for member in (0..3).filter(|member| self.running[*member].is_some()) {
+                if let Ok(answer) = self.client.call(&self.addr(member), header, body.clone(), ANSWER_MAX).await
+                    && answer.code() == ResponseCode::SUCCESS
+                {
+                    return answer.success().expect("a reply");
+                }
+            }
+            assert!(since.elapsed() < PATIENCE, "nobody answers {header:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn send(&self, number: u64, acknowledged: &mut HashMap<(i32, i64), u64>) {
+        let header = send_message(TOPIC, QUEUES, number);
+        let (SendMessageReply { queue_id, queue_offset, .. }, _) = self.ask(&header, &number.to_string().into()).await;
+        let before = acknowledged.insert((queue_id.0, queue_offset.0), number);
+        assert_eq!(before, None, "{number} got a place that was given away");
+    }
+
+    /// All messages of a member, by place; of one that has just been started, none.
+    async fn messages(&self, member: usize) -> HashMap<(i32, i64), u64> {
+        let mut found = HashMap::new();
+        for queue in 0..QUEUES {
+            let mut next = 0;
+            loop {
+                let pull = pull_message(TOPIC, GROUP, queue, QueueOffset(next), 0);
+                let answer = self.client.call(&self.addr(member), &pull, Bytes::new(), ANSWER_MAX).await;
+                let Some(answer) = answer.ok().filter(|answer| answer.code() == ResponseCode::SUCCESS) else { break };
+                let mut bytes = &answer.0.body[..];
+                while !bytes.is_empty() {
+                    let message = StoredMessage::parse(bytes).expect("a record");
+                    assert_eq!(message.queue_offset.0, next, "queue {queue} has a gap");
+                    found.insert((queue, next), String::from_utf8_lossy(message.body).parse().expect("a number"));
+                    next += 1;
+                    bytes = &bytes[message.size..];
+                }
+            }
+        }
+        found
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_loses_nothing_when_its_leader_is_killed() {
+    let rounds: u64 =
+        std::env::var("GROUP_ROUNDS").map_or(3, |rounds| rounds.parse().expect("GROUP_ROUNDS is a number"));
+    let mut trio = Trio::start();
+    trio.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    let (mut acknowledged, mut number) = (HashMap::new(), 0);
+    for round in 0..rounds {
+        for _ in 0..100 {
+            number += 1;
+            trio.send(number, &mut acknowledged).await;
+        }
+        // A pull makes the group, where the leader is.
+        for member in 0..3 {
+            let pull = pull_message(TOPIC, GROUP, 0, QueueOffset(0), 0);
+            trio.client.call(&trio.addr(member), &pull, Bytes::new(), ANSWER_MAX).await.expect("an answer");
+        }
+        let commit = UpdateConsumerOffset {
+            consumer_group: GROUP.into(),
+            topic: TOPIC.into(),
+            queue_id: QueueId(0),
+            commit_offset: QueueOffset(round as i64 + 1),
+        };
+        trio.ask(&commit, &Bytes::new()).await;
+        // Commits are gathered for a moment before they go into the log.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let leader = trio.leader().unwrap_or_else(|| panic!("nobody leads\n{}", trio.logs()));
+        trio.running[leader].take().expect("it runs").kill();
+        let killed = Instant::now();
+        number += 1;
+        trio.send(number, &mut acknowledged).await;
+        eprintln!("round {round}: acknowledged again after {} ms", killed.elapsed().as_millis());
+        let asked = QueryConsumerOffset {
+            consumer_group: GROUP.into(),
+            topic: TOPIC.into(),
+            queue_id: QueueId(0),
+            set_zero_if_not_found: Some(false),
+        };
+        let (OffsetReply { offset }, _) = trio.ask(&asked, &Bytes::new()).await;
+        assert_eq!(offset.0, round as i64 + 1, "the new leader knows the group's offset\n{}", trio.logs());
+        trio.start_one(leader);
+    }
+    let since = Instant::now();
+    for member in 0..3 {
+        loop {
+            let found = trio.messages(member).await;
+            if acknowledged.iter().all(|(place, number)| found.get(place) == Some(number)) {
+                break;
+            }
+            let missing = acknowledged.iter().filter(|(place, number)| found.get(place) != Some(number)).count();
+            assert!(since.elapsed() < PATIENCE, "member {member} lacks {missing}\n{}", trio.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let warnings: String = (0..3)
+        .flat_map(|member| trio.log(member).lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| line.contains(" ERROR ") || line.contains("panicked"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert_eq!(warnings, "", "{}", trio.logs());
+}
