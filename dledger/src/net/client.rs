@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory};
@@ -43,7 +43,7 @@ impl RaftNetworkFactory<Types> for Network {
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Way {
         let hello = Hello { purpose: Use::Calls, from: self.number, to: target, group: self.group.clone() };
-        Way { hello, address: member.address.clone(), calls: None }
+        Way { hello, address: member.address.clone(), calls: None, entries: None }
     }
 }
 
@@ -53,6 +53,8 @@ pub struct Way {
     hello: Hello,
     address: String,
     calls: Option<Link>,
+    /// Left by the last stream of entries, which for a sign of life is but one request long.
+    entries: Option<Link>,
 }
 
 /// A connection.
@@ -82,6 +84,11 @@ impl Link {
             }
         }
         self.write.flush().await
+    }
+
+    /// Itself, unless the other side has closed it, or says something that it was not asked.
+    fn if_open(mut self) -> Option<Self> {
+        self.read.next().now_or_never().is_none().then_some(self)
     }
 
     /// Cancel-safe.
@@ -150,14 +157,23 @@ impl RaftNetworkV2<Types> for Way {
         S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
     {
         Box::pin(async move {
-            let hello = Hello { purpose: Use::Entries, ..self.hello.clone() };
-            let link = Link::open(&self.address, &hello).await.map_err(|error| unreachable(&error))?;
+            let link = match self.entries.take().and_then(Link::if_open) {
+                Some(link) => link,
+                None => {
+                    let hello = Hello { purpose: Use::Entries, ..self.hello.clone() };
+                    Link::open(&self.address, &hello).await.map_err(|error| unreachable(&error))?
+                }
+            };
             let pipe = Pipe { link, input, under_way: 0, ended: false };
-            let answers = stream::unfold(Some(pipe), |pipe| async move {
-                let mut pipe = pipe?;
-                let answer = pipe.next().await?;
+            let left = &mut self.entries;
+            let answers = stream::unfold(Some((pipe, left)), |piped| async move {
+                let (mut pipe, left) = piped?;
+                let Some(answer) = pipe.next().await else {
+                    *left = Some(pipe.link);
+                    return None;
+                };
                 let goes_on = matches!(answer, Ok(Ok(_)));
-                Some((answer, goes_on.then_some(pipe)))
+                Some((answer, goes_on.then_some((pipe, left))))
             });
             let answers: BoxStream<'s, _> = Box::pin(answers);
             Ok(answers)
@@ -221,7 +237,7 @@ struct Pipe<S> {
 }
 
 impl<S: Stream<Item = AppendEntriesRequest<Types>> + Unpin> Pipe<S> {
-    /// The next answer; sends what comes meanwhile.
+    /// The next answer; sends what comes meanwhile. `None`: all has been answered, and nothing more comes.
     async fn next(&mut self) -> Option<Result<Appended, RPCError<Types>>> {
         loop {
             tokio::select! {
@@ -246,5 +262,54 @@ impl<S: Stream<Item = AppendEntriesRequest<Types>> + Unpin> Pipe<S> {
                 else => return None,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::super::wire::HELLO_BYTES;
+    use super::*;
+
+    /// Answers so many requests on the next connection, and closes it.
+    async fn answer(listener: &TcpListener, requests: usize) {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut hello = vec![0; HELLO_BYTES + 1];
+        socket.read_exact(&mut hello).await.unwrap();
+        let (read, mut write) = socket.split();
+        let mut read = FramedRead::new(read, codec());
+        for _ in 0..requests {
+            Request::decode(read.next().await.unwrap().unwrap().freeze()).unwrap();
+            let answer = Answer::Entries(Ok(None)).encode();
+            write.write_u32(answer.len() as u32).await.unwrap();
+            write.write_all(&answer).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_share_a_connection_until_it_ends() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let member = Member { address: listener.local_addr().unwrap().to_string() };
+        let mut way = Network { group: "g".into(), number: 1 }.new_client(2, &member).await;
+        let streams = async {
+            for _ in 0..5 {
+                let vote = Vote::new_committed(1, 1);
+                let sign = AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None };
+                let input = Box::pin(stream::once(async { sign }));
+                let mut answers = way.stream_append(input, RPCOption::new(CONNECT_PATIENCE)).await.unwrap();
+                assert!(matches!(answers.next().await, Some(Ok(Ok(None)))));
+                assert!(answers.next().await.is_none());
+                drop(answers);
+                // The other side's end of the connection arrives.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let server = async {
+            answer(&listener, 3).await;
+            answer(&listener, 2).await;
+        };
+        tokio::join!(streams, server);
     }
 }

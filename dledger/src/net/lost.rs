@@ -28,8 +28,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Between the attempts of members to be elected.
 const TURN: Duration = Duration::from_millis(50);
 /// A process that ends may take connections for a moment after it has dropped others.
-const PROBES: usize = 5;
-const BETWEEN_PROBES: Duration = Duration::from_millis(5);
+const PROBES: u32 = 8;
+/// Between the first two of them, then twice as long each time.
+const BETWEEN_PROBES: Duration = Duration::from_millis(2);
 
 /// A member that has lost another.
 pub(super) struct Survivor {
@@ -93,10 +94,10 @@ fn turn(own: (u64, Stand), others: &[(u64, Stand)]) -> u32 {
 
 /// Whether nobody is there any more: connections are refused.
 async fn is_gone(address: &str, hello: &Hello) -> bool {
-    for _ in 0..PROBES {
+    for probe in 0..PROBES {
         match timeout(PATIENCE, ask(address, hello, &Request::Stand)).await {
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return true,
-            Ok(Err(_)) => sleep(BETWEEN_PROBES).await,
+            Ok(Err(_)) => sleep(BETWEEN_PROBES * 2u32.pow(probe)).await,
             Ok(Ok(_)) | Err(_) => return false,
         }
     }
