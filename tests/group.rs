@@ -21,7 +21,7 @@ use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
 use remoting::protocol::send::SendMessageReply;
-use remoting::types::{QueueId, QueueOffset};
+use remoting::types::{Clock, QueueId, QueueOffset};
 use store::message::StoredMessage;
 
 const TOPIC: &str = "agreed";
@@ -61,7 +61,7 @@ impl Trio {
             self.ports.iter().enumerate().map(|(number, (_, raft))| format!("n{number}-127.0.0.1:{raft}")).collect();
         let settings = format!(
             "brokerName=trio\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\nenableDLegerCommitLog=true\n\
-             dLegerGroup=trio\ndLegerPeers={}\ndLegerSelfId=n{member}\nslaveReadEnable=true\n\
+             messageDelayLevel=1s 4s\ndLegerGroup=trio\ndLegerPeers={}\ndLegerSelfId=n{member}\nslaveReadEnable=true\n\
              mappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=65536\n",
             self.ports[member].0,
             root.join("store").display(),
@@ -141,6 +141,47 @@ impl Trio {
         }
         found
     }
+}
+
+/// Messages that wait, some of which have been delivered when the leader is killed: each arrives once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_delivered_by_the_next_leader() {
+    let mut trio = Trio::start();
+    trio.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    let now = Clock::system().now().0;
+    let waits = [
+        format!("TIMER_DELIVER_MS\u{1}{}\u{2}", now + 500),
+        "DELAY\u{1}1\u{2}".to_owned(),
+        format!("TIMER_DELIVER_MS\u{1}{}\u{2}", now + 7000),
+        "DELAY\u{1}2\u{2}".to_owned(),
+    ];
+    let mut number = 0;
+    for wait in &waits {
+        for _ in 0..5 {
+            number += 1;
+            let mut header = send_message(TOPIC, QUEUES, number);
+            header.properties = header.properties.map(|properties| properties + wait);
+            trio.ask(&header, &number.to_string().into()).await;
+        }
+    }
+    let since = Instant::now();
+    while trio.messages(0).await.len() < 10 {
+        assert!(since.elapsed() < PATIENCE, "{:?}\n{}", trio.messages(0).await, trio.logs());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // How far the timer is goes into the log every second.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let leader = trio.leader().unwrap_or_else(|| panic!("nobody leads\n{}", trio.logs()));
+    trio.running[leader].take().expect("it runs").kill();
+    let survivor = (leader + 1) % 3;
+    while trio.messages(survivor).await.len() < 20 {
+        assert!(since.elapsed() < 2 * PATIENCE, "{:?}\n{}", trio.messages(survivor).await, trio.logs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut found: Vec<_> = trio.messages(survivor).await.into_values().collect();
+    found.sort_unstable();
+    assert_eq!(found, (1..=20).collect::<Vec<_>>(), "each once\n{}", trio.logs());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -128,6 +128,9 @@ impl Broker {
     /// are told.
     pub async fn stop(self) {
         let Self { store, front, kind, .. } = self;
+        if let Kind::Member(member) = &kind {
+            member.give_lead_away().await;
+        }
         front.close().await;
         let features = match kind {
             Kind::Alone(features) => {

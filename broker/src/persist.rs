@@ -114,6 +114,10 @@ impl Home {
         }
     }
 
+    pub(crate) fn is_of_group(&self) -> bool {
+        matches!(self, Self::Group { .. })
+    }
+
     /// The file that the table of that name is saved to.
     pub(crate) fn file(&self, name: &str) -> TableFile {
         let place = match self {

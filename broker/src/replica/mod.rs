@@ -85,6 +85,7 @@ pub enum GroupError {
 
 /// A broker's membership.
 pub(crate) struct Member {
+    number: u64,
     group: Group,
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
@@ -138,13 +139,29 @@ impl Member {
         tracing::info!(role = ?Serves::Follower, "serves in its role");
         let role = group.role();
         let following = tokio::spawn(desk.follow(features, front.clone(), role, serves, stopping.clone()));
-        let member = Self { group, state, forwarder, stopping, serving, exporting, following, runtime };
+        let member =
+            Self { number: peers.own, group, state, forwarder, stopping, serving, exporting, following, runtime };
         Ok(Joined { member, front, answered })
+    }
+
+    /// Gives the lead to the member that has most of the log, so that a planned stop is hardly felt.
+    pub(crate) async fn give_lead_away(&self) {
+        if !matches!(*self.group.role().borrow(), dledger::Role::Leader { .. }) {
+            return;
+        }
+        let others = self.group.members().into_iter().filter(|member| member.is_voter && member.number != self.number);
+        let Some(next) = others.max_by_key(|member| member.entries) else { return };
+        match self.group.transfer(next.number).await {
+            Ok(()) => tracing::info!(to = next.number, "the lead of the group is given away"),
+            Err(err) => {
+                tracing::warn!(to = next.number, %err, "the lead is not taken; the others miss this broker and elect")
+            }
+        }
     }
 
     /// Leaves the others alone. The features that served last are given back, to be taken out of the routes.
     pub(crate) async fn stop(self) -> Features {
-        let Self { group, state, forwarder, stopping, serving, exporting, following, runtime } = self;
+        let Self { group, state, forwarder, stopping, serving, exporting, following, runtime, .. } = self;
         stopping.cancel();
         let features = following.await.expect("following the role does not panic");
         features.stop().await;

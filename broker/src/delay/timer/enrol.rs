@@ -18,6 +18,13 @@ use crate::config::TIMER_BLANK_SLOTS;
 /// Entries of the timer topic taken at once.
 const ENTRIES_MAX: usize = 1024;
 
+/// What becomes of a message of the timer topic.
+enum Fate {
+    Waits(Enrolment),
+    /// Another leader has delivered it.
+    IsDone,
+}
+
 impl Timers {
     /// Enrols what the timer topic has; returns whether there may be more.
     ///
@@ -39,7 +46,8 @@ impl Timers {
         let mut changes = HashMap::new();
         for entry in &entries {
             match self.enrolment(wheel, entry, cursor, now, &mut changes) {
-                Some(enrolment) => enrolments.push(enrolment),
+                Some(Fate::Waits(enrolment)) => enrolments.push(enrolment),
+                Some(Fate::IsDone) => {}
                 None => tracing::error!(queue_offset = %entry.queue_offset, physical_offset = %entry.physical_offset,
                     "a timed message does not say when or where to deliver it and is passed over"),
             }
@@ -58,7 +66,7 @@ impl Timers {
         cursor: Cursor,
         now: Timestamp,
         changes: &mut Changes,
-    ) -> Option<Enrolment> {
+    ) -> Option<Fate> {
         let record = self.store.record_at(entry.physical_offset)?;
         let stored = StoredMessage::parse(&record).ok()?;
         let timing = Timing::in_text(stored.properties);
@@ -66,6 +74,11 @@ impl Timers {
         let topic = stored.property(name::REAL_TOPIC)?;
         let due = timing.due_at(stored.store_timestamp, begin, wheel.precision_ms);
         let wanted = begin.0.div_euclid(wheel.precision_ms);
+        // Where the leader before put it, if it was one's.
+        let (at_first, rolled) = wheel.slot_for(wanted, stored.store_timestamp);
+        if wheel.handover.was_done(entry.queue_offset, at_first, rolled, wheel.precision_ms) {
+            return Some(Fate::IsDone);
+        }
         let (slot, roll) = wheel.slot_for(wanted, now);
         let (slot, deliver_at) = if roll {
             (slot, Timestamp(slot * wheel.precision_ms))
@@ -83,7 +96,7 @@ impl Timers {
                 changes.insert(topic.into(), change);
             }
         }
-        Some(Enrolment {
+        Some(Fate::Waits(Enrolment {
             slot,
             deliver_at,
             roll,
@@ -91,7 +104,7 @@ impl Timers {
             message: entry.physical_offset,
             message_bytes: entry.size,
             topic_hash: java_hash(topic),
-        })
+        }))
     }
 }
 

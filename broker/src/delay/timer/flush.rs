@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::handover::Done;
 use super::{Timers, Wheel};
 
 /// Time between two looks at what to delete.
@@ -49,6 +50,14 @@ impl Timers {
             if let Err(err) = this.flush_files(&wheel) {
                 wheel.flush_failed.store(true, Ordering::Relaxed);
                 tracing::error!(%err, "the timer's files could not be flushed; they are not any more until the next start");
+            }
+            let (done, pending) = {
+                let state = wheel.state.lock();
+                let files = &state.files;
+                (Done { queue_offset: files.queue_offset(), slot: files.cursor().slot }, files.pending())
+            };
+            if let Err(err) = wheel.handover.tell(done, pending) {
+                tracing::warn!(%err, "the group is not told how far the timer is; the next leader may deliver again");
             }
             if let Err(err) = this.metrics.save() {
                 tracing::error!(%err, "the timer's figures could not be saved");

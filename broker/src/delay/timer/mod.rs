@@ -27,6 +27,7 @@ mod admit;
 mod deliver;
 mod enrol;
 mod flush;
+mod handover;
 mod metrics;
 mod query;
 mod reading;
@@ -45,6 +46,7 @@ use remoting::types::{QueueId, Timestamp, TopicName};
 use store::timer::{TimerCheckpoint, TimerConfig, TimerFiles};
 use store::{Store, StoreError};
 
+use self::handover::Handover;
 use self::metrics::Metrics;
 use self::reading::Reading;
 use crate::context::{Context, Role};
@@ -76,6 +78,7 @@ struct Wheel {
     /// Slots from now that a message may be enrolled in.
     window_slots: i64,
     state: Mutex<State>,
+    handover: Handover,
     /// As of the last flush; for who must not wait for the files.
     checkpoint: Mutex<TimerCheckpoint>,
     flush_failed: AtomicBool,
@@ -126,7 +129,8 @@ impl Timers {
         stats: Arc<Stats>,
     ) -> Result<Arc<Self>, TimerError> {
         let settings = ctx.settings();
-        let metrics = Metrics::load(&home.into(), ctx.clock.now())?;
+        let home = home.into();
+        let metrics = Metrics::load(&home, ctx.clock.now())?;
         // Only who leads a group keeps a wheel.
         let wheel = if settings.timer_wheel_enable && *ctx.role.borrow() == Role::Master {
             let precision_ms = settings.timer_slot_ms();
@@ -135,7 +139,9 @@ impl Timers {
                 log_file_bytes: settings.mapped_file_size_timer_log,
                 precision_ms,
             };
-            let files = TimerFiles::open(&store, &config, ctx.clock.now())?;
+            let mut files = TimerFiles::open(&store, &config, ctx.clock.now())?;
+            let handover = Handover::open(&home)?;
+            handover.take_up(&mut files);
             let checkpoint = Mutex::new(files.checkpoint());
             let state = Mutex::new(State { files, reading: Reading::default() });
             let window_slots = settings.timer_window_slots();
@@ -143,6 +149,7 @@ impl Timers {
                 precision_ms,
                 window_slots,
                 state,
+                handover,
                 checkpoint,
                 flush_failed: AtomicBool::new(false),
             }))
