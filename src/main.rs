@@ -76,7 +76,8 @@ pub(crate) fn fail(code: u8, reason: &str) -> ExitCode {
 }
 
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // What a member cannot reach, openraft says many times a second; what follows from it, this broker says.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().compact().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use remoting::protocol::RequestCode;
 use remoting::router::Router;
-use remoting::types::Clock;
+use remoting::types::{BrokerId, Clock, Host};
 use store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use crate::persist::Home;
 use crate::pop::{self, Pops};
 use crate::pull::{self, Pulls};
 use crate::query::{self, Queries};
-use crate::register::Registrar;
+use crate::register::{Registrar, Shown};
 use crate::reply::{self, Replies};
 use crate::retention;
 use crate::retry::{self, Retries};
@@ -69,6 +69,8 @@ pub(crate) struct Features {
     recalls: Arc<Recalls>,
     queries: Arc<Queries>,
     registrar: Arc<Registrar>,
+    /// Shows a member of a group to producers ([`door`]).
+    door: Option<Arc<Registrar>>,
     admin: Admin,
 }
 
@@ -147,7 +149,8 @@ impl Features {
         };
         let pops = Pops::open(pops, home).map_err(StartError::Pops)?;
         let queries = Queries::new(ctx.clone(), store(), Arc::clone(&clients));
-        let registrar = Registrar::new(ctx.clone(), topics(), Arc::default());
+        let registrar = Registrar::new(ctx.clone(), topics(), Arc::default(), Shown::AsTheyAre);
+        let door = door(&ctx).map(|ctx| Registrar::new(ctx, topics(), Arc::default(), Shown::ForWriting));
         let assignments =
             Assignments::open(ctx.clone(), home, topics(), groups(), Arc::clone(&clients), Arc::clone(&registrar))
                 .map_err(StartError::Assignments)?;
@@ -187,6 +190,7 @@ impl Features {
             recalls,
             queries,
             registrar,
+            door,
             admin,
         })
     }
@@ -227,6 +231,7 @@ impl Features {
             self.timers.start();
         }
         self.registrar.start();
+        self.door.iter().for_each(Registrar::start);
     }
 
     /// Ends what goes on by itself, and saves what is known.
@@ -250,6 +255,9 @@ impl Features {
     /// Takes the broker out of all routes.
     pub(crate) async fn unregister(&self) {
         self.registrar.close().await;
+        if let Some(door) = &self.door {
+            door.close().await;
+        }
     }
 
     /// Makes way for features of another role: what goes on by itself ends, and nothing is saved, which is others' business
@@ -259,8 +267,25 @@ impl Features {
         self.ctx.stopping.cancel();
         self.ctx.tasks.close();
         self.registrar.fall_silent().await;
+        if let Some(door) = &self.door {
+            door.fall_silent().await;
+        }
         self.ctx.tasks.wait().await;
     }
+}
+
+/// Where followers take writes, each member is shown to producers as the master of a set of its own, `<brokerName>-n<number>`,
+/// on its fast port, with queues that can be written to only. A producer that finds the leader dead tries another set at
+/// once, and that is a member, which passes the message on: with one set it would wait for the next route, up to 30 s.
+/// Name servers tell brokers apart by their addresses, hence the other port.
+fn door(ctx: &Context) -> Option<Context> {
+    let settings = ctx.settings();
+    let peers = settings.peers().ok()?.filter(|_| settings.followers_take_writes)?;
+    let own = &ctx.identity;
+    let name = format!("{}-n{}", own.name, peers.own - 1).into();
+    let host = Host { port: own.host.port - 2, ..own.host };
+    let identity = Arc::new(Identity { id: BrokerId::MASTER, name, host, ..Identity::clone(own) });
+    Some(Context { identity, ..ctx.clone() })
 }
 
 /// What the fast port leaves out. Java does not pull there either: a long poll would take the place of what is to be fast.

@@ -9,6 +9,7 @@ use remoting::types::QueueId;
 
 use super::*;
 use crate::config::DefaultRequestMode;
+use crate::register::Shown;
 use crate::testing::{Surroundings, call, peer};
 use crate::topic::AttributeChanges;
 
@@ -39,7 +40,7 @@ impl Fixture {
         let groups = GroupTable::open(ctx.clone(), folder).unwrap();
         let clients =
             Clients::open(ctx.clone(), folder, Arc::clone(&topics), Arc::clone(&groups), Arc::default()).unwrap();
-        let registrar = Registrar::new(ctx.clone(), Arc::clone(&topics), Arc::default());
+        let registrar = Registrar::new(ctx.clone(), Arc::clone(&topics), Arc::default(), Shown::AsTheyAre);
         let assignments = Assignments::open(ctx, folder, topics, groups, clients, registrar).unwrap();
         assignments.routes.learn("T", 4);
         assignments

@@ -68,6 +68,10 @@ remoting::config! {
         dleger_peers: Option<String> = None, "dLegerPeers", important, restart;
         /// Which of them this is, such as `n0`; a follower has the number behind the letter, plus one, as its broker id.
         dleger_self_id: Option<String> = None, "dLegerSelfId", important, restart;
+        /// Show each member to producers as the master of a set of its own, `<brokerName>-n<number>`, on its fast port, that can
+        /// be written to only: it passes messages on to the leader. Producers then go on at once when the leader dies,
+        /// without waiting for the next route.
+        followers_take_writes: bool = false, "followersTakeWrites", restart;
         /// Let followers serve reads, and send readers there that are far behind.
         slave_read_enable: bool = false, "slaveReadEnable";
 

@@ -114,11 +114,11 @@ impl Link {
                 self.succeeded(step);
                 return Ok(peer);
             }
-            Some((step, topics)) => body::encode(step, topics, permission),
+            Some((step, topics)) => body::encode(step, topics, permission, shared.shown),
             None if known.is_some() && !settings.force_register && self.is_current(shared, &peer, within).await? => {
                 return Ok(peer);
             }
-            None => shared.bodies.all(&shared.topics, permission),
+            None => shared.bodies.all(&shared.topics, permission, shared.shown),
         };
         self.send(shared, &peer, &body, within).await?;
         self.succeeded(body.step);

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::body::Bodies;
+pub(crate) use self::body::Shown;
 use self::link::Link;
 use crate::config::BrokerConfig;
 use crate::context::Context;
@@ -47,6 +48,7 @@ struct Shared {
     topics: Arc<TopicTable>,
     client: Client,
     bodies: Bodies,
+    shown: Shown,
 }
 
 /// Longest wait of [`Registrar::register_now`]: administrators wait no longer than that for a name server that hangs.
@@ -56,11 +58,11 @@ const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Registrar {
     /// `router` answers what name servers ask of the broker over the connections made here.
-    pub(crate) fn new(ctx: Context, topics: Arc<TopicTable>, router: Arc<Router>) -> Arc<Self> {
+    pub(crate) fn new(ctx: Context, topics: Arc<TopicTable>, router: Arc<Router>, shown: Shown) -> Arc<Self> {
         let stopping = ctx.stopping.child_token();
         // The connections must outlive the first moment of stopping, for the farewell.
         let client = Client::new(ClientConfig::default(), router, CancellationToken::new());
-        let shared = Arc::new(Shared { ctx, topics, client, bodies: Bodies::default() });
+        let shared = Arc::new(Shared { ctx, topics, client, bodies: Bodies::default(), shown });
         Arc::new(Self { shared, links: Mutex::default(), tasks: TaskTracker::new(), stopping })
     }
 

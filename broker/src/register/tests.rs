@@ -143,7 +143,12 @@ impl Broker {
         let list = name_servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(";");
         let surroundings = Surroundings::with(|settings| settings.namesrv_addr = Some(list));
         let topics = TopicTable::open(surroundings.ctx.clone(), surroundings.folder.path()).unwrap();
-        let registrar = Registrar::new(surroundings.ctx.clone(), Arc::clone(&topics), Arc::new(Router::default()));
+        let registrar = Registrar::new(
+            surroundings.ctx.clone(),
+            Arc::clone(&topics),
+            Arc::new(Router::default()),
+            Shown::AsTheyAre,
+        );
         registrar.start();
         Self { surroundings, topics, registrar }
     }

@@ -21,6 +21,7 @@ use store::message::Message;
 use super::*;
 use crate::config::BrokerConfig;
 use crate::delay::{Levels, Timers};
+use crate::register::Shown;
 use crate::testing::{Surroundings, call, peer};
 use crate::topic::AttributeChanges;
 
@@ -74,7 +75,7 @@ impl Fixture {
         let levels = Arc::new(Levels::new(ctx.settings().delay_levels().unwrap()));
         let delays = Delays::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats), levels).unwrap();
         let timers = Timers::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats)).unwrap();
-        let registrar = Registrar::new(ctx.clone(), Arc::clone(&topics), Arc::default());
+        let registrar = Registrar::new(ctx.clone(), Arc::clone(&topics), Arc::default(), Shown::AsTheyAre);
         let admin = Admin::new(Parts {
             ctx,
             config,
