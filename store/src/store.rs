@@ -114,7 +114,9 @@ impl Store {
             checkpoint = lower;
         }
         let end = opened.progress.end;
-        let raft = opened.entries.map(|places| RaftState::new(places, end, config.append_record_crc));
+        let watermark = Watermark::new(end, config.sync_flush_timeout);
+        let raft_state = |places| RaftState::new(places, end, config.append_record_crc, watermark.lost());
+        let raft = opened.entries.map(raft_state);
         let index_dir = config.root.join("index");
         let index = Index::open(index_dir.clone(), config.index.layout(), &checkpoint, clean, end, Arc::clone(&disk));
         let index = index.map_err(StoreError::io("open", index_dir))?;
@@ -131,7 +133,7 @@ impl Store {
                 opened.log,
             ),
             queues: opened.queues,
-            watermark: Watermark::new(end, config.sync_flush_timeout),
+            watermark,
             dispatch: Dispatch::new(end, opened.progress),
             checkpoint: checkpoint_file,
             stats: Stats::new(clock.now()),

@@ -3,12 +3,13 @@
 //! What moves the watermark decides what "stored" means: written, flushed, or held by others. Waiters stand in one queue
 //! ordered by the end of their batch; whoever moves the watermark answers all that are due.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use remoting::types::PhysicalOffset;
 use tokio::sync::oneshot;
 
@@ -22,12 +23,43 @@ pub enum Confirmation {
     Failed,
 }
 
+/// Lost batches that are remembered. Who asks for one does so at once after it was written.
+const LOST_MAX: usize = 64 << 10;
+
 type Then = Box<dyn FnOnce(Confirmation) + Send>;
 
 struct Waiter {
     end: i64,
     deadline: Instant,
     then: Then,
+}
+
+/// Ends of batches that may be cut off the log, or have been: what the watermark passes there later may be something else.
+/// Whoever waits for one hears that it is not confirmed, also who asks only now.
+#[derive(Debug, Default)]
+pub(crate) struct Lost(RwLock<HashSet<i64>>);
+
+impl Lost {
+    /// Before anything is written in their place, those who wait are [told](Watermark::give_up).
+    pub(crate) fn add(&self, ends: impl Iterator<Item = i64>) {
+        let mut lost = self.0.write();
+        if lost.len() > LOST_MAX {
+            lost.clear();
+        }
+        lost.extend(ends);
+    }
+
+    /// A batch reaches as far that is not lost.
+    pub(crate) fn remove(&self, end: i64) {
+        // Read first: as a rule nothing is lost, and a write would cost every append.
+        if self.holds(end) {
+            self.0.write().remove(&end);
+        }
+    }
+
+    fn holds(&self, end: i64) -> bool {
+        self.0.read().contains(&end)
+    }
 }
 
 pub(crate) struct Watermark {
@@ -38,6 +70,7 @@ pub(crate) struct Watermark {
     waiters: Mutex<VecDeque<Waiter>>,
     /// Nothing will be confirmed any more.
     failed: AtomicBool,
+    lost: Arc<Lost>,
     timeout: Duration,
 }
 
@@ -54,8 +87,14 @@ impl Watermark {
             waiting: AtomicUsize::new(0),
             waiters: Mutex::default(),
             failed: AtomicBool::new(false),
+            lost: Arc::default(),
             timeout,
         }
+    }
+
+    /// For a log that can be cut.
+    pub(crate) fn lost(&self) -> Arc<Lost> {
+        Arc::clone(&self.lost)
     }
 
     pub(crate) fn confirmed(&self) -> PhysicalOffset {
@@ -65,12 +104,16 @@ impl Watermark {
     /// Calls `then` once the watermark has reached `end`: at once if it has, else from the thread that moves it.
     pub(crate) fn when_confirmed(&self, end: i64, then: Then) {
         if self.confirmed.load(Ordering::SeqCst) >= end {
-            return then(Confirmation::Confirmed);
+            // Looked at after the watermark: as long as it is not lost, it is not another one that reaches as far.
+            return then(if self.lost.holds(end) { Confirmation::Failed } else { Confirmation::Confirmed });
         }
         let mut waiters = self.waiters.lock();
         // Counted before the watermark is looked at again: either we see it moved, or its mover sees us.
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let at_once = if self.confirmed.load(Ordering::SeqCst) >= end {
+        let is_confirmed = self.confirmed.load(Ordering::SeqCst) >= end;
+        let at_once = if self.lost.holds(end) {
+            Confirmation::Failed
+        } else if is_confirmed {
             Confirmation::Confirmed
         } else if self.failed.load(Ordering::SeqCst) {
             Confirmation::Failed
@@ -148,8 +191,6 @@ impl Watermark {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn note(watermark: &Watermark, log: &Arc<Mutex<Vec<(i64, Confirmation)>>>, end: i64) {

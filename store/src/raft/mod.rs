@@ -194,7 +194,7 @@ impl RaftLog {
     pub fn follow(&self) {
         {
             let _appends = self.shared.log.lock();
-            self.state().follow();
+            self.state().follow(self.shared.watermark.confirmed().0);
         }
         self.shared.watermark.give_up();
     }
@@ -254,6 +254,7 @@ impl RaftLog {
     /// # Errors
     /// Failing I/O: the store takes no more writes.
     pub fn truncate(&self, index: u64) -> io::Result<()> {
+        self.follow();
         let Some(place) = self.place(index) else { return Ok(()) };
         let shared = &*self.shared;
         if shared.watermark.confirmed().0 > place.at {
@@ -265,7 +266,6 @@ impl RaftLog {
         if cut.is_err() {
             shared.poison();
         }
-        shared.watermark.give_up();
         cut
     }
 

@@ -100,6 +100,11 @@ impl Places {
         self.recent.partition_point(|place| place.end() <= end).checked_sub(1).map(|at| &self.recent[at])
     }
 
+    /// Ends of the newest entries, as far as they lie behind `from`.
+    pub(crate) fn ends_behind(&self, from: i64) -> impl Iterator<Item = i64> {
+        self.recent.iter().rev().map(Place::end).take_while(move |end| *end > from)
+    }
+
     pub(crate) fn last(&self) -> Option<&Place> {
         self.recent.back()
     }

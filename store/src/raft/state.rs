@@ -1,6 +1,7 @@
 //! What a store that is a Raft log knows of its entries, beside the bytes.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -11,6 +12,7 @@ use super::places::{Found, Place, Places};
 use super::recover;
 use crate::commit_log::Snapshot;
 use crate::error::AppendError;
+use crate::watermark::Lost;
 
 pub(crate) struct RaftState {
     /// Changed under the append lock only.
@@ -21,6 +23,7 @@ pub(crate) struct RaftState {
     released: AtomicI64,
     /// Control records end with a checksum over all of them.
     record_crc: bool,
+    lost: Arc<Lost>,
 }
 
 /// Who may append.
@@ -48,7 +51,7 @@ impl std::fmt::Debug for RaftState {
 
 impl RaftState {
     /// `committed`: what lies before was committed.
-    pub(crate) fn new(places: Places, committed: i64, record_crc: bool) -> Self {
+    pub(crate) fn new(places: Places, committed: i64, record_crc: bool, lost: Arc<Lost>) -> Self {
         let last = places.last().map(|place| place.id);
         let committed_at_open = recover::last_before(&places, committed);
         Self {
@@ -57,6 +60,7 @@ impl RaftState {
             committed_at_open,
             released: AtomicI64::new(0),
             record_crc,
+            lost,
         }
     }
 
@@ -111,9 +115,10 @@ impl RaftState {
         Ok(())
     }
 
-    /// Ends the reign, if there is one: appends are refused.
-    pub(crate) fn follow(&self) {
+    /// Ends the reign, if there is one: appends are refused, and what lies behind `confirmed` is given up.
+    pub(crate) fn follow(&self, confirmed: i64) {
         self.head.lock().reign = None;
+        self.lost.add(self.places.read().ends_behind(confirmed));
     }
 
     pub(crate) fn leads(&self) -> bool {
@@ -234,6 +239,7 @@ impl Sealing<'_> {
         self.head.last = self.made.last().map(|(place, _)| place.id).or(self.head.last);
         let reign = self.head.reign.as_ref().expect("only who leads seals");
         for (place, _) in &self.made {
+            self.state.lost.remove(place.end());
             (reign.tell)(place.id);
         }
     }

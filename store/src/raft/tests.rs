@@ -231,6 +231,41 @@ fn what_was_not_agreed_on_is_taken_back() {
 }
 
 #[test]
+fn who_asks_late_is_not_told_that_another_entry_is_theirs() {
+    let (old, new) = (Member::new(), Member::new());
+    let answer = |member: &Member, end| {
+        let (sender, answers) = mpsc::channel();
+        member.store.when_confirmed(end, Box::new(move |what| _ = sender.send(what)));
+        answers.try_recv().ok()
+    };
+    old.lead(1, 1);
+    new.copy(&old, 0);
+    let end = old.send(&[100]).unwrap();
+    let agreed = old.send(&[7]).unwrap();
+    new.copy(&old, 1);
+    // Another leader writes as much at the same place.
+    new.lead(2, 2);
+    let other = new.send(&[200]).unwrap();
+    old.log.truncate(2).unwrap();
+    assert_eq!(answer(&old, agreed), Some(Confirmation::Failed), "it was taken back");
+    old.copy(&new, new.last_index());
+    old.log.confirm(new.last_index());
+    assert!(old.store.confirmed() >= other && other > agreed);
+    assert_eq!(answer(&old, agreed), Some(Confirmation::Failed), "others lie there now");
+    assert_eq!(answer(&old, end), Some(Confirmation::Failed), "it was not settled when the reign ended");
+    // The same end in a reign of its own is another batch.
+    old.lead(3, 1);
+    let end = old.send(&[50]).unwrap();
+    // With the blank entry before it.
+    old.log.truncate(old.last_index() - 1).unwrap();
+    old.lead(4, 1);
+    assert_eq!(old.send(&[50]).unwrap(), end, "as long as the one before");
+    assert_eq!(answer(&old, end), None);
+    old.log.confirm(old.last_index());
+    assert_eq!(answer(&old, end), Some(Confirmation::Confirmed));
+}
+
+#[test]
 fn entries_that_do_not_continue_the_log_are_refused() {
     let (leader, follower) = (Member::new(), Member::new());
     leader.lead(3, 1);
