@@ -23,6 +23,8 @@ pub(crate) enum StartError {
     Runtime(io::Error),
     #[error("the name server failed to start: {0}")]
     Namesrv(#[from] namesrv::StartError),
+    #[error("the broker takes no more part in its group: the log above says why")]
+    LeftGroup,
     #[error("the broker failed to start: {0}")]
     Broker(#[from] broker::assemble::StartError),
 }
@@ -37,7 +39,10 @@ pub(crate) fn run(plan: Plan) -> Result<(), StartError> {
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(StartError::Runtime)?;
         let processes = Processes::start(plan).await?;
-        signals.next().await;
+        let outcome = tokio::select! {
+            _ = signals.next() => Ok(()),
+            () = processes.failed() => Err(StartError::LeftGroup),
+        };
         tracing::info!("stopping; a second signal ends the process at once");
         tokio::select! {
             () = processes.stop() => tracing::info!("stopped"),
@@ -46,7 +51,7 @@ pub(crate) fn run(plan: Plan) -> Result<(), StartError> {
                 process::exit(128 + signal);
             }
         }
-        Ok(())
+        outcome
     });
     // Everything was awaited above; what is left are threads without work.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -121,6 +126,14 @@ impl Processes {
             ));
         }
         Ok(Self { namesrv, broker: Some(broker) })
+    }
+
+    /// Returns when one of them cannot go on.
+    async fn failed(&self) {
+        match &self.broker {
+            Some(broker) => broker.failed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The broker first: it tells the name server that it leaves.

@@ -124,6 +124,14 @@ impl Broker {
         &self.recovery
     }
 
+    /// Returns when the broker cannot go on and should be stopped; never for a broker of its own. Cancel-safe.
+    pub async fn failed(&self) {
+        match &self.kind {
+            Kind::Alone(_) => std::future::pending().await,
+            Kind::Member(member) => member.failed().await,
+        }
+    }
+
     /// Stops in reverse: no new connections, what is under way is answered, state and log are flushed, and the name servers
     /// are told.
     pub async fn stop(self) {

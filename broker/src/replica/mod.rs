@@ -90,6 +90,8 @@ pub(crate) struct Member {
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
     stopping: CancellationToken,
+    /// Cancelled when it takes no more part in the group.
+    failed: CancellationToken,
     serving: JoinHandle<()>,
     exporting: JoinHandle<()>,
     following: JoinHandle<Features>,
@@ -138,10 +140,36 @@ impl Member {
         desk.observe(&features);
         tracing::info!(role = ?Serves::Follower, "serves in its role");
         let role = group.role();
-        let following = tokio::spawn(desk.follow(features, front.clone(), role, serves, stopping.clone()));
-        let member =
-            Self { number: peers.own, group, state, forwarder, stopping, serving, exporting, following, runtime };
+        let failed = CancellationToken::new();
+        let following = {
+            let following = desk.follow(features, front.clone(), role, serves, stopping.clone());
+            let (failed, stopping) = (failed.clone(), stopping.clone());
+            tokio::spawn(async move {
+                let features = following.await;
+                if !stopping.is_cancelled() {
+                    failed.cancel();
+                }
+                features
+            })
+        };
+        let member = Self {
+            number: peers.own,
+            group,
+            state,
+            forwarder,
+            stopping,
+            failed,
+            serving,
+            exporting,
+            following,
+            runtime,
+        };
         Ok(Joined { member, front, answered })
+    }
+
+    /// Returns when this broker takes no more part in its group: its log or its flushes fail, or differ from the group's.
+    pub(crate) async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 
     /// Gives the lead to the member that has most of the log, so that a planned stop is hardly felt.
