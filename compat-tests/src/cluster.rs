@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -185,7 +186,7 @@ impl Layout {
 /// One server process on its machine.
 #[derive(Debug)]
 struct Node {
-    machine: Machine,
+    machine: Arc<Machine>,
     port: u16,
     process: Mutex<Option<Process>>,
 }
@@ -205,7 +206,7 @@ impl Node {
 #[derive(Debug)]
 pub struct Cluster {
     pub target: Target,
-    stage: std::sync::Arc<Stage>,
+    stage: Arc<Stage>,
     layout: Layout,
     dir: PathBuf,
     name_servers: Vec<Node>,
@@ -221,7 +222,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If one of them does not come up.
-    pub async fn prepare(stage: &std::sync::Arc<Stage>, target: Target, layout: Layout) -> Result<Self> {
+    pub async fn prepare(stage: &Arc<Stage>, target: Target, layout: Layout) -> Result<Self> {
         let number = stage.next_cluster.fetch_add(1, Ordering::Relaxed);
         let dir = stage.dir.join(format!("{target}-{number}"));
         let place = if stage.loopback {
@@ -229,19 +230,19 @@ impl Cluster {
         } else {
             Place::Containers { network: format!("ferromq-compat-{}-{number}", std::process::id()) }
         };
-        let node = async |name: &str, port: u16, disk: Option<Disk>| {
-            let machine = stage.machine(&place, &dir, name, disk).await?;
+        let machine = async |name: &str, disk| stage.machine(&place, &dir, name, disk).await.map(Arc::new);
+        let node = |machine: Arc<Machine>, port: u16| {
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
             anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
         };
-        // The first machine makes the network; the others need not wait for each other.
-        let mut name_servers = vec![node("namesrv-0", NAME_SERVER_PORT, None).await?];
+        // The broker's machine has a name server, too, which saves the start of another one.
+        let servers = machine("servers", layout.disk_mib.map(|mib| Disk { folder: STORE, mib })).await?;
+        let mut name_servers = vec![node(servers.clone(), NAME_SERVER_PORT)?];
         for number in 1..layout.name_servers {
-            name_servers.push(node(&format!("namesrv-{number}"), NAME_SERVER_PORT, None).await?);
+            name_servers.push(node(machine(&format!("namesrv-{number}"), None).await?, NAME_SERVER_PORT)?);
         }
-        let disk = layout.disk_mib.map(|mib| Disk { folder: STORE, mib });
-        let (broker, clients) =
-            tokio::try_join!(node("broker", BROKER_PORT, disk), stage.machine(&place, &dir, "clients", None))?;
+        let broker = node(servers, BROKER_PORT)?;
+        let clients = stage.machine(&place, &dir, "clients", None).await?;
         let (hosts, mqadmin) = (Hosts::default(), Mutex::new(None));
         Ok(Self { target, stage: stage.clone(), layout, dir, name_servers, broker, clients, hosts, mqadmin })
     }
@@ -302,7 +303,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it does not listen in time.
-    pub async fn start_name_server(&self, number: usize) -> Result<()> {
+    pub(crate) async fn start_name_server(&self, number: usize) -> Result<()> {
         let node = &self.name_servers[number];
         let launch = self.target.name_server().name_server(&self.stage, &node.machine, node.port)?;
         let process = node.machine.run("namesrv", &launch.program, &launch.args)?;
@@ -314,7 +315,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If that does not happen in time.
-    pub async fn start_broker(&self) -> Result<()> {
+    async fn start_broker(&self) -> Result<()> {
         self.start_broker_of(self.target.broker()).await
     }
 
@@ -322,7 +323,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If one does not end or the other not start in time.
-    pub async fn begin_with(&self, server: Server) -> Result<()> {
+    pub(crate) async fn begin_with(&self, server: Server) -> Result<()> {
         if server == self.target.broker() {
             return Ok(());
         }
@@ -334,7 +335,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If that does not happen in time.
-    pub async fn start_broker_of(&self, server: Server) -> Result<()> {
+    pub(crate) async fn start_broker_of(&self, server: Server) -> Result<()> {
         let node = &self.broker;
         let name_servers = self.name_servers();
         let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout)?;
@@ -353,7 +354,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it stays.
-    pub async fn stop_broker(&self) -> Result<()> {
+    pub(crate) async fn stop_broker(&self) -> Result<()> {
         self.broker.end(Signal::Term).await
     }
 
@@ -361,7 +362,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it stays.
-    pub async fn kill_broker(&self) -> Result<()> {
+    pub(crate) async fn kill_broker(&self) -> Result<()> {
         self.broker.end(Signal::Kill).await
     }
 
@@ -369,7 +370,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it has none.
-    pub async fn fill_broker_disk(&self) -> Result<()> {
+    pub(crate) async fn fill_broker_disk(&self) -> Result<()> {
         let fill = format!(
             "left=$(df --block-size=1 --output=avail {STORE} | tail -n 1) && fallocate --length $((left - 1048576)) {STORE}/ballast"
         );
@@ -380,7 +381,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it was not done.
-    pub async fn empty_broker_disk(&self) -> Result<()> {
+    pub(crate) async fn empty_broker_disk(&self) -> Result<()> {
         self.broker.machine.shell(&format!("rm {STORE}/ballast")).await
     }
 
@@ -388,7 +389,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it stays.
-    pub async fn stop_name_server(&self, number: usize) -> Result<()> {
+    pub(crate) async fn stop_name_server(&self, number: usize) -> Result<()> {
         self.name_servers[number].end(Signal::Term).await
     }
 
@@ -421,6 +422,13 @@ impl Cluster {
         output
     }
 
+    /// CPU time that the machines of servers and of clients took so far.
+    pub(crate) fn cpu_times(&self) -> [Option<Duration>; 2] {
+        let others = self.name_servers.iter().skip(1).map(|node| node.machine.cpu_time());
+        let servers = others.chain([self.broker.machine.cpu_time()]).sum();
+        [servers, self.clients.cpu_time()]
+    }
+
     /// Ends everything and removes the containers; the network goes with the last of them.
     ///
     /// # Errors
@@ -429,9 +437,9 @@ impl Cluster {
         drop(self.mqadmin.lock().await.take());
         self.hosts.clear().await;
         let mut first_failure = Ok(());
-        for machine in
-            [&self.clients, &self.broker.machine].into_iter().chain(self.name_servers.iter().map(|n| &n.machine))
-        {
+        let servers = self.name_servers.iter().chain([&self.broker]).map(|node| &*node.machine);
+        // One that two servers share is removed once.
+        for machine in [&self.clients].into_iter().chain(servers) {
             let removed = machine.remove().await;
             first_failure = first_failure.and(removed);
         }

@@ -15,19 +15,25 @@
 //! | [`wire`] | the few questions the harness itself asks a server |
 //! | [`logs`] | lines a healthy server does not write; keeping logs of failures |
 //! | [`mod@scenario`] | what a scenario is and what it is given |
-//! | [`suite`] | scenarios × clients × targets as tests, and the matrix at the end |
+//! | `company` | runs with several clients that share a cluster, and disturb it together |
+//! | `plan` | scenarios × clients × targets as tests, and which of them run together |
+//! | [`suite`] | a run of the tests, and the matrix at the end |
+//! | `times` | what each of them took |
 
 pub mod artifacts;
 pub mod body;
 pub mod clients;
 pub mod cluster;
+mod company;
 pub mod dialogue;
 pub mod events;
 pub mod logs;
 pub mod machine;
 pub mod matrix;
+mod plan;
 pub mod process;
 pub mod scenario;
 pub mod suite;
 pub mod target;
+mod times;
 pub mod wire;

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testcontainers::core::{AccessMode, Mount};
@@ -203,6 +204,20 @@ impl Machine {
     /// Id of the container, if it is one.
     pub(crate) fn container_id(&self) -> Option<&str> {
         self.container.as_ref().map(|container| container.id.as_str())
+    }
+
+    /// CPU time of all its processes so far, if it is a container and the kernel tells.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let id = self.container_id()?;
+        let usage = fs::read_to_string(format!("/sys/fs/cgroup/cpuacct/docker/{id}/cpuacct.usage"));
+        if let Ok(nanoseconds) = usage {
+            return nanoseconds.trim().parse().ok().map(Duration::from_nanos);
+        }
+        let unified = [format!("docker/{id}"), format!("system.slice/docker-{id}.scope")];
+        let stat =
+            unified.iter().find_map(|group| fs::read_to_string(format!("/sys/fs/cgroup/{group}/cpu.stat")).ok())?;
+        let microseconds = stat.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+        microseconds.parse().ok().map(Duration::from_micros)
     }
 
     /// Removes the container, by its id.

@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::time::timeout;
 
 use crate::clients::{Client, Consumer, Line, Producer, Role};
 use crate::cluster::{Cluster, Layout};
+use crate::company::Member;
 use crate::dialogue::PATIENCE;
-use crate::target::Target;
+use crate::target::{Server, Target};
 use crate::wire;
 
 /// The steps of a scenario. Each test blocks a thread of its own, so they need not be `Send`.
@@ -103,11 +104,109 @@ pub struct Run {
     pub client: Client,
     /// Part of every topic, group and instance name of this run.
     pub(crate) tag: String,
+    /// Runs with other clients on the same cluster, if it is not shared with other scenarios.
+    company: Option<Arc<Member>>,
 }
 
 impl Run {
-    pub(crate) fn new(cluster: Arc<Cluster>, client: Client, scenario: &Scenario, try_tag: &str) -> Self {
-        Self { cluster, client, tag: tag(scenario, client) + try_tag }
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        client: Client,
+        scenario: &Scenario,
+        try_tag: &str,
+        company: Option<Member>,
+    ) -> Self {
+        Self { cluster, client, tag: tag(scenario, client) + try_tag, company: company.map(Arc::new) }
+    }
+
+    /// Waits for the runs of this scenario with other clients on the same cluster: before what must not be long ago when the
+    /// cluster is disturbed, as they wait for each other then. Does not wait where nobody may disturb the cluster.
+    ///
+    /// # Errors
+    /// If the others have come to something else.
+    pub async fn meet(&self) -> Result<()> {
+        match &self.company {
+            Some(company) => company.together("meet", async || Ok(())).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the broker in order, once for all clients.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn stop_broker(&self) -> Result<()> {
+        self.together("stop the broker", async || self.cluster.stop_broker().await).await
+    }
+
+    /// `kill -9` of the broker, once for all clients.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn kill_broker(&self) -> Result<()> {
+        self.together("kill the broker", async || self.cluster.kill_broker().await).await
+    }
+
+    /// Starts the broker after it was stopped or killed, once for all clients.
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub async fn start_broker(&self) -> Result<()> {
+        self.start_broker_of(self.cluster.target.broker()).await
+    }
+
+    /// Starts a broker of this make on the same files and under the same name, once for all clients.
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub async fn start_broker_of(&self, server: Server) -> Result<()> {
+        self.together("start a broker", async || self.cluster.start_broker_of(server).await).await
+    }
+
+    /// Has the cluster, which was just started, go on with a broker of this make, once for all clients.
+    ///
+    /// # Errors
+    /// If one does not end or the other not start in time.
+    pub async fn begin_with(&self, server: Server) -> Result<()> {
+        self.together("begin with another broker", async || self.cluster.begin_with(server).await).await
+    }
+
+    /// Ends name server `number` in order, once for all clients.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn stop_name_server(&self, number: usize) -> Result<()> {
+        self.together("stop a name server", async || self.cluster.stop_name_server(number).await).await
+    }
+
+    /// Starts name server `number` after it was stopped, once for all clients.
+    ///
+    /// # Errors
+    /// If it does not listen in time.
+    pub async fn start_name_server(&self, number: usize) -> Result<()> {
+        self.together("start a name server", async || self.cluster.start_name_server(number).await).await
+    }
+
+    /// Leaves but a mebibyte of the broker's own disk, once for all clients.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub async fn fill_broker_disk(&self) -> Result<()> {
+        self.together("fill the disk", async || self.cluster.fill_broker_disk().await).await
+    }
+
+    /// Undoes [`Self::fill_broker_disk`], once for all clients.
+    ///
+    /// # Errors
+    /// If that was not done.
+    pub async fn empty_broker_disk(&self) -> Result<()> {
+        self.together("empty the disk", async || self.cluster.empty_broker_disk().await).await
+    }
+
+    async fn together(&self, what: &str, act: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+        let company =
+            self.company.as_ref().context("disturb a cluster that other scenarios share: list it as `alone`")?;
+        company.together(what, act).await
     }
 
     /// A name of this run's own for a topic or a group.

@@ -1,13 +1,14 @@
-//! Scenarios × clients × targets as tests, shared clusters among them, and the matrix at the end.
+//! A run of the tests: shared clusters among them, second tries, and the matrix at the end.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
+use futures_util::future::join_all;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
@@ -17,15 +18,18 @@ use tokio::time::timeout;
 
 use crate::clients::Client;
 use crate::cluster::{Cluster, Layout, Stage};
+use crate::company::Member;
 use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
+use crate::plan::{Failure, Party, Test, planned};
 use crate::scenario::{Run, Scenario, tag};
 use crate::target::{Server, Target};
+use crate::times::Times;
 
-/// Scenarios at a time, on our broker: they mostly wait. Those that start brokers, or run on Java's, count for
-/// [`HEAVY`]: two cores have enough to do with half as many of them, and more make their timings worse.
+/// Places for tests that run at a time. On our broker they mostly wait, so each takes one. Those that start brokers, or run on
+/// Java's, take two, and several clients with a Java broker three: two cores have enough to do with them, and more at a time
+/// make their timings worse.
 const AT_A_TIME: usize = 8;
-const HEAVY: u32 = 2;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
 const SECOND_TRIES: usize = 2;
@@ -44,6 +48,7 @@ struct Suite {
     stage: Arc<Stage>,
     shared: BTreeMap<Target, OnceCell<Arc<Cluster>>>,
     matrix: Mutex<Matrix>,
+    times: Mutex<Times>,
     /// For scenarios to run at the same time.
     places: Semaphore,
     /// Those left for scenarios on ours.
@@ -56,7 +61,8 @@ struct Suite {
 /// `COMPAT_TARGETS` and `COMPAT_CLIENTS` (names with commas), `COMPAT_PLACE` (`containers` or `loopback`).
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
-    args.test_threads.get_or_insert(AT_A_TIME);
+    // A test has a thread while it waits for its party.
+    args.test_threads.get_or_insert(AT_A_TIME * Client::MESSAGING.len());
     match run(&args, scenarios) {
         Ok(code) => code,
         Err(err) => {
@@ -74,9 +80,12 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
         Ok("loopback") => true,
         Ok(other) => bail!("COMPAT_PLACE is `{other}`, not `containers` or `loopback`"),
     };
-    let tests = planned(scenarios, &targets, &clients);
     let suite: Arc<OnceLock<Suite>> = Arc::default();
-    let trials = tests.iter().map(|&test| trial(test, suite.clone())).collect();
+    // Parties are made of what will run, so the filter is asked first.
+    let wanted = |test: &Test| !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())));
+    let parties = planned(scenarios, &targets, &clients, wanted);
+    let trials = parties.iter().flat_map(|party| (0..party.tests.len()).map(|number| trial(party, number, &suite)));
+    let trials = trials.collect();
     if !args.list {
         let stage = Stage::new(loopback, targets.iter().any(|target| target.needs_ferromq()))?;
         let made = Suite {
@@ -84,6 +93,7 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
             stage: Arc::new(stage),
             shared: targets.iter().map(|&target| (target, OnceCell::new())).collect(),
             matrix: Mutex::default(),
+            times: Mutex::new(Times::start()),
             places: Semaphore::new(AT_A_TIME),
             second_tries: Semaphore::new(SECOND_TRIES),
             tags: scenarios.iter().flat_map(|s| clients.iter().map(|&c| tag(s, c))).collect(),
@@ -102,114 +112,107 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
     Ok(conclusion.exit_code())
 }
 
-/// One scenario with one client on one target.
-#[derive(Clone, Copy)]
-struct Test {
-    scenario: Scenario,
-    client: Client,
-    target: Target,
-}
-
-/// Everything to run. Tests with clusters of their own are spread evenly among the others: they take long and start
-/// many processes.
-fn planned(scenarios: &[Scenario], targets: &[Target], clients: &[Client]) -> Vec<Test> {
-    let mut tests = Vec::new();
-    for &target in targets {
-        for &scenario in scenarios.iter().filter(|scenario| scenario.runs_on(target)) {
-            for &client in clients.iter().filter(|client| scenario.clients.contains(client)) {
-                tests.push(Test { scenario, client, target });
-            }
-        }
-    }
-    let (alone, sharing): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(|test| test.scenario.own.is_some());
-    let total = alone.len() + sharing.len();
-    let (share, mut alone, mut sharing) = (alone.len(), alone.into_iter(), sharing.into_iter());
-    let mut spread = Vec::with_capacity(total);
-    for place in 0..total {
-        let owes_alone = (place + 1) * share / total > place * share / total;
-        let next = if owes_alone { alone.next() } else { sharing.next() };
-        spread.extend(next);
-    }
-    spread
-}
-
-fn trial(test: Test, suite: Arc<OnceLock<Suite>>) -> Trial {
-    let name = format!("{}/{}/on-{}", test.scenario.name, test.client, test.target);
-    Trial::ignorable_test(name.clone(), move || {
+fn trial(party: &Arc<Party>, number: usize, suite: &Arc<OnceLock<Suite>>) -> Trial {
+    let (party, suite) = (party.clone(), suite.clone());
+    let test = party.tests[number];
+    Trial::ignorable_test(test.to_string(), move || {
         let suite = suite.get().ok_or("the suite is not set up")?;
-        let lacking = test.scenario.lacking.iter().find(|(client, _)| *client == test.client);
-        if let Some((_, reason)) = lacking {
+        if let Some(reason) = test.lacks() {
             suite.note(test, Cell::Lacking(reason));
-            return Ok(Completion::ignored_with(*reason));
+            return Ok(Completion::ignored_with(reason));
         }
-        match suite.runtime.block_on(suite.run(test, &name)) {
+        match suite.runtime.block_on(suite.run(&party, number)) {
             Ok(cell) => {
                 suite.note(test, cell);
                 Ok(Completion::Completed)
             }
-            Err(err) => {
-                suite.note(test, Cell::Failed(why(&err)));
-                Err(Failed::from(format!("{err:#}")))
+            Err(failure) => {
+                suite.note(test, Cell::Failed(failure.why));
+                Err(Failed::from(failure.text))
             }
         }
     })
 }
 
 impl Suite {
-    async fn run(&self, test: Test, name: &str) -> Result<Cell> {
-        let is_heavy = test.scenario.own.is_some() || test.target.broker() == Server::Java;
-        let Err(err) = self.run_in(if is_heavy { HEAVY } else { 1 }, test, name, "").await else {
-            return Ok(Cell::Passed);
-        };
+    /// Runs one test of a party, and so all of them if it is the first.
+    async fn run(&self, party: &Party, number: usize) -> Result<Cell, Failure> {
+        let test = party.tests[number];
+        let (is_alone, on_java) = (test.scenario.own.is_some(), test.target.broker() == Server::Java);
+        let places = 1 + u32::from(is_alone || on_java) + u32::from(on_java && party.tests.len() > 1);
+        let outcomes = party.outcomes.get_or_init(|| self.run_together(places, &party.tests, "")).await;
+        let Err(first) = &outcomes[number] else { return Ok(Cell::Passed) };
         // Stock clients on a busy machine lose a thing now and then, on Java's servers, too, where it is the scenario that is
         // tested. On ours that may be our doing, so it is an exception there.
         let forgiven = test.target == Target::Java || self.second_tries.try_acquire().map(|one| one.forget()).is_ok();
         if !forgiven {
-            return Err(err);
+            return Err(first.clone());
         }
-        eprintln!("{name} is tried again with nothing beside it: {err:#}");
-        self.run_in(AT_A_TIME as u32, test, name, "-again").await?;
-        Ok(Cell::PassedAgain(why(&err)))
+        eprintln!("{test} is tried again with nothing beside it: {}", first.text);
+        self.run_together(AT_A_TIME as u32, &[test], "-again").await.remove(0)?;
+        Ok(Cell::PassedAgain(first.why.clone()))
     }
 
-    /// `try_tag` makes the names of a second try its own.
-    async fn run_in(&self, places: u32, test: Test, name: &str, try_tag: &str) -> Result<()> {
-        let scenario = &test.scenario;
+    /// Runs the tests of a party, which differ in their clients only. `try_tag` makes the names of a second try its own.
+    async fn run_together(&self, places: u32, tests: &[Test], try_tag: &str) -> Vec<Result<(), Failure>> {
+        match self.run_on_a_cluster(places, tests, try_tag).await {
+            Ok(outcomes) => outcomes.into_iter().map(|outcome| outcome.map_err(|err| failure(&err))).collect(),
+            Err(err) => vec![Err(failure(&err)); tests.len()],
+        }
+    }
+
+    async fn run_on_a_cluster(&self, places: u32, tests: &[Test], try_tag: &str) -> Result<Vec<Result<()>>> {
+        let Test { scenario, target, .. } = tests[0];
         let places = self.places.acquire_many(places).await?;
-        let cluster = match scenario.own {
-            Some(layout) => Arc::new(Cluster::prepare(&self.stage, test.target, layout).await?),
-            None => self.shared(test.target).await?,
+        let began = Instant::now();
+        let Some(layout) = scenario.own else {
+            let cluster = self.shared(target).await?;
+            let outcomes = self.run_on(&cluster, tests, try_tag).await?;
+            self.note_times(&tests[0].to_string(), began, None);
+            return Ok(outcomes);
         };
-        let run = Run::new(cluster.clone(), test.client, scenario, try_tag);
-        let outcome = self.run_on(&cluster, test, name, run).await;
+        let cluster = Arc::new(Cluster::prepare(&self.stage, target, layout).await?);
+        let outcomes = self.run_on(&cluster, tests, try_tag).await;
         drop(places);
-        if scenario.own.is_some() {
-            cluster.remove().await?;
-            // Stores of finished clusters add up; what is left over is removed with the run.
-            let _ = tokio::fs::remove_dir_all(cluster.dir()).await;
-        }
-        outcome
+        self.note_times(&format!("{}/on-{target}", scenario.name), began, Some(&cluster));
+        cluster.remove().await?;
+        // Stores of finished clusters add up; what is left over is removed with the run.
+        let _ = tokio::fs::remove_dir_all(cluster.dir()).await;
+        outcomes
     }
 
-    async fn run_on(&self, cluster: &Arc<Cluster>, test: Test, name: &str, run: Run) -> Result<()> {
-        let scenario = &test.scenario;
+    /// Runs tests side by side, each with its limit.
+    async fn run_on(&self, cluster: &Arc<Cluster>, tests: &[Test], try_tag: &str) -> Result<Vec<Result<()>>> {
         let watch = Watch::start(cluster.own_logs());
-        let steps = async {
-            if scenario.own.is_some() {
-                cluster.start().await?;
+        let mut started = Ok(());
+        let mut members = Vec::new();
+        if tests[0].scenario.own.is_some() {
+            started = timeout(SCENARIO_LIMIT, cluster.start()).await.unwrap_or_else(|_| late());
+            members = Member::company(tests.len());
+        }
+        let outcomes: Vec<Result<()>> = match started {
+            Err(err) => tests.iter().map(|_| Err(Error::msg(format!("{err:#}")))).collect(),
+            Ok(()) => {
+                let runs = tests.iter().map(|test| {
+                    let run = Run::new(cluster.clone(), test.client, &test.scenario, try_tag, members.pop());
+                    timeout(SCENARIO_LIMIT, (test.scenario.steps)(run))
+                });
+                join_all(runs).await.into_iter().map(|outcome| outcome.unwrap_or_else(|_| late())).collect()
             }
-            (scenario.steps)(run).await
         };
-        let outcome = timeout(SCENARIO_LIMIT, steps).await;
-        let mut outcome = outcome.unwrap_or_else(|_| bail!("not over after {SCENARIO_LIMIT:?}"));
-        if outcome.is_ok() {
-            outcome = self.check_lines(test, &watch);
+        let judged = outcomes.into_iter().zip(tests).map(|(outcome, test)| {
+            let Err(err) = outcome.and_then(|()| self.check_lines(*test, &watch)) else { return Ok(Ok(())) };
+            let cache = &self.stage.artifacts.cache;
+            let kept = logs::keep(cache, cluster.dir(), &test.to_string(), &format!("{err:#}\n"))?;
+            Ok(Err(err.context(format!("{LOGS_ARE_IN} {}", kept.display()))))
+        });
+        judged.collect()
+    }
+
+    fn note_times(&self, what: &str, began: Instant, cluster: Option<&Cluster>) {
+        if let Ok(mut times) = self.times.lock() {
+            times.note(what, began.elapsed(), cluster.map(Cluster::cpu_times));
         }
-        if let Err(err) = &outcome {
-            let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), name, &format!("{err:#}\n"))?;
-            outcome = outcome.with_context(|| format!("{LOGS_ARE_IN} {}", kept.display()));
-        }
-        outcome
     }
 
     /// On SIGINT and SIGTERM nothing of ours stays behind.
@@ -258,8 +261,14 @@ impl Suite {
     }
 
     fn finish(&self) -> Result<()> {
-        for cluster in self.shared.values().filter_map(OnceCell::get) {
+        for (target, cluster) in self.shared.iter().filter_map(|(target, cell)| Some((target, cell.get()?))) {
+            if let Ok(mut times) = self.times.lock() {
+                times.note_shared(*target, cluster.cpu_times());
+            }
             self.runtime.block_on(cluster.remove())?;
+        }
+        if let Ok(times) = self.times.lock() {
+            fs::write(self.stage.artifacts.cache.join("times.md"), times.markdown()).context("write times.md")?;
         }
         self.stage.clear();
         Ok(())
@@ -279,8 +288,16 @@ impl Suite {
     }
 }
 
+fn late() -> Result<()> {
+    bail!("not over after {SCENARIO_LIMIT:?}")
+}
+
+fn failure(err: &Error) -> Failure {
+    Failure { text: format!("{err:#}"), why: why(err) }
+}
+
 /// What went wrong, in one line, without where logs are.
-fn why(err: &anyhow::Error) -> String {
+fn why(err: &Error) -> String {
     let causes = err.chain().map(ToString::to_string).filter(|cause| !cause.starts_with(LOGS_ARE_IN));
     let text = causes.collect::<Vec<_>>().join(": ");
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WHY_MAX).collect()

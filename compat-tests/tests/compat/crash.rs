@@ -30,11 +30,13 @@ async fn acknowledged_messages_survive_kill_9_with_sync_flush(run: Run) -> Resul
 async fn kill_in_the_middle_of_sends(run: Run) -> Result<()> {
     let topic = run.topic("topic", 4).await?;
     let producer = run.producer_with("producer", Line::new("with").with("timeout", 3000)).await?;
+    // Nobody streams while others start.
+    run.meet().await?;
     producer.start_stream(Line::new("stream").with("topic", &topic).with("key", "s")).await?;
     producer.until_sent(200).await?;
-    run.cluster.kill_broker().await?;
+    run.kill_broker().await?;
     let before = producer.sent().len();
-    run.cluster.start_broker().await?;
+    run.start_broker().await?;
     producer.until_sent(before + 100).await?;
     producer.stop_stream().await?;
 

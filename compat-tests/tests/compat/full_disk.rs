@@ -26,7 +26,7 @@ async fn full_disk_refuses_sends_serves_reads_and_heals(run: Run) -> Result<()> 
     let producer = run.producer_with("producer", Line::new("with").with("retries", 0)).await?;
     let mut sent = producer.send(Line::send(&topic, "before").with("count", 20)).await?;
 
-    run.cluster.fill_broker_disk().await?;
+    run.fill_broker_disk().await?;
     let (meanwhile, refusal) = until_refused(&producer, &topic).await?;
     sent.extend(meanwhile);
     ensure!(refusal.code == Some(REFUSED), "refused otherwise: {refusal:?}");
@@ -35,7 +35,7 @@ async fn full_disk_refuses_sends_serves_reads_and_heals(run: Run) -> Result<()> 
     let count = sent.iter().map(|sent| sent.keys.len()).sum();
     check::arrived_once(&sent, &reader.until_received(count).await?)?;
 
-    run.cluster.empty_broker_disk().await?;
+    run.empty_broker_disk().await?;
     sent.push(until_taken(&producer, &topic).await?);
     check::arrived_once(&sent, &reader.until_received(count + 1).await?)?;
     check::places(&sent)?;

@@ -63,18 +63,18 @@ async fn store_of_java_4_9_is_taken_over_and_handed_back(run: Run) -> Result<()>
 
 /// Everything that lies in the store at one change of brokers has to be there after it, for every broker in turn.
 async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
-    run.cluster.begin_with(makes[0]).await?;
+    run.begin_with(makes[0]).await?;
     let topics = Topics::create(run).await?;
     let producer = run.producer("producer").await?;
     let mut sent = Vec::new();
     for (turn, next) in makes.iter().skip(1).enumerate() {
         let left = topics.leave_work(run, &producer, turn).await?;
         if kill {
-            run.cluster.kill_broker().await?;
+            run.kill_broker().await?;
         } else {
-            run.cluster.stop_broker().await?;
+            run.stop_broker().await?;
         }
-        run.cluster.start_broker_of(*next).await?;
+        run.start_broker_of(*next).await?;
         topics.take_up_work(run, turn, &left, kill).await?;
         sent.extend(left.plain);
         // The new broker's own messages go behind those of the old one, and are there for everybody.
@@ -159,6 +159,7 @@ impl Topics {
         self.committed(run, &member, &self.failing).await?;
         member.quit().await?;
         // Level 2 of `target::DELAY_LEVELS` is 3 s: the change begins before that.
+        run.meet().await?;
         let delayed =
             producer.send(Line::send(&self.delayed, key("delayed")).with("count", 6).with("delay", 2)).await?;
         Ok(Left { plain, unread, delayed, failing })
@@ -201,7 +202,7 @@ fn came(sent: &[Sent], received: &[Received], attempt: i32) -> Result<()> {
 
 async fn inner_batches_are_taken_over_and_handed_back(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();
-    run.cluster.begin_with(Server::Java).await?;
+    run.begin_with(Server::Java).await?;
     let topic = run.name("batches");
     let broker = run.cluster.broker_address();
     let create = ["updateTopic", "-b", &broker, "-t", &topic, "-r", "1", "-w", "1", "-a", "+queue.type=BatchCQ"];
@@ -218,8 +219,8 @@ async fn inner_batches_are_taken_over_and_handed_back(run: Run) -> Result<()> {
         let received = newcomer.until_received(count(&sent)).await?;
         check::arrived_once(&sent, &received)?;
         newcomer.quit().await?;
-        run.cluster.stop_broker().await?;
-        run.cluster.start_broker_of(next).await?;
+        run.stop_broker().await?;
+        run.start_broker_of(next).await?;
     }
     let last = run.push("last", &run.name("last"), &topic).await?;
     let received = last.until_received(count(&sent)).await?;

@@ -99,16 +99,16 @@ async fn light_queues_have_offsets_of_their_own_through_stop_and_kill_9(run: Run
     ensure!(woken?.len() == 1, "the waiting pull was not woken");
     waiting.quit().await?;
 
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker().await?;
+    run.stop_broker().await?;
+    run.start_broker().await?;
     light.send(&producer, 4).await?;
     let after_stop = run.light_consumer("after-stop", &light_group, &light.topic).await?;
     light.pull(&after_stop, &light.second, None, 7).await?;
     light.pull(&after_stop, &light.every, None, 14).await?;
     after_stop.quit().await?;
 
-    run.cluster.kill_broker().await?;
-    run.cluster.start_broker().await?;
+    run.kill_broker().await?;
+    run.start_broker().await?;
     light.send(&producer, 4).await?;
     let after_kill = run.light_consumer("after-kill", &own, &light.topic).await?;
     light.pull(&after_kill, &light.every, Some(0), 0).await?;
@@ -129,11 +129,11 @@ async fn light_queues_are_taken_over_and_handed_back(run: Run) -> Result<()> {
     {
         let stood = light.sent;
         if kill {
-            run.cluster.kill_broker().await?;
+            run.kill_broker().await?;
         } else {
-            run.cluster.stop_broker().await?;
+            run.stop_broker().await?;
         }
-        run.cluster.start_broker_of(next).await?;
+        run.start_broker_of(next).await?;
         light.send(&producer, 4).await?;
         let consumer = run.light_consumer(&format!("turn-{turn}"), &group, &light.topic).await?;
         if !kill {

@@ -38,12 +38,12 @@ async fn clients_outlive_a_name_server_restart(run: Run) -> Result<()> {
     let mut sent = producer.send(line("before")).await?;
     consumer.until_received(20).await?;
 
-    run.cluster.stop_name_server(0).await?;
+    run.stop_name_server(0).await?;
     sent.extend(producer.send(line("without")).await?);
     check::arrived_once(&sent, &consumer.until_received(40).await?)?;
 
     // It starts empty and learns of the broker when that registers again.
-    run.cluster.start_name_server(0).await?;
+    run.start_name_server(0).await?;
     let name_servers = run.cluster.name_server_addresses();
     wire::until_registered(&name_servers[0], &run.cluster.broker_address(), true).await?;
     wire::until_routed(&name_servers[0], &topic, &run.cluster.broker_address(), true).await?;
@@ -65,8 +65,8 @@ async fn one_name_server_of_three_is_enough(run: Run) -> Result<()> {
     let mut sent = producer.send(line(&topic, "three")).await?;
     consumer.until_received(20).await?;
 
-    run.cluster.stop_name_server(0).await?;
-    run.cluster.stop_name_server(1).await?;
+    run.stop_name_server(0).await?;
+    run.stop_name_server(1).await?;
     sent.extend(producer.send(line(&topic, "one")).await?);
     check::arrived_once(&sent, &consumer.until_received(40).await?)?;
 

@@ -37,11 +37,11 @@ async fn restarted_broker_registers_with_its_neighbour(run: Run) -> Result<()> {
     let mut sent = producer.send(line("before")).await?;
 
     // A broker that ends in order leaves the name server's lists at once.
-    run.cluster.stop_broker().await?;
+    run.stop_broker().await?;
     wire::until_registered(&name_server, &broker, false).await?;
     wire::until_routed(&name_server, &topic, &broker, false).await?;
 
-    run.cluster.start_broker().await?;
+    run.start_broker().await?;
     wire::until_routed(&name_server, &topic, &broker, true).await?;
     let listed = run.mqadmin(&["clusterList"]).await?;
     let row = listed.lines().find(|line| line.contains(BROKER)).unwrap_or_default();

@@ -44,8 +44,8 @@ async fn messages_and_offsets_survive_a_broker_restart(run: Run) -> Result<()> {
     run.until_committed(&consumer, &group, &topic).await?;
     check::arrived_once(&first, &consumer.quit().await?)?;
 
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker().await?;
+    run.stop_broker().await?;
+    run.start_broker().await?;
 
     // The producer lived through it.
     let second = producer.send(line("second")).await?;

@@ -94,17 +94,19 @@ async fn orderly_consumption_keeps_queue_order_over_restarts_of_the_broker(run: 
     one.until_assignment("get half of the queues", |queues| queues.len() == 2).await?;
     two.until_assignment("get half of the queues", |queues| queues.len() == 2).await?;
     let producer = run.producer_with("producer", Line::new("with").with("timeout", 3000)).await?;
+    // Nobody streams while others start.
+    run.meet().await?;
     producer.start_stream(Line::new("stream").with("topic", &topic).with("key", "s")).await?;
     for kill in [false, true] {
         let before = producer.sent().len();
         producer.until_sent(before + 50).await?;
         if kill {
-            run.cluster.kill_broker().await?;
+            run.kill_broker().await?;
         } else {
-            run.cluster.stop_broker().await?;
+            run.stop_broker().await?;
         }
         let down = producer.sent().len();
-        run.cluster.start_broker().await?;
+        run.start_broker().await?;
         producer.until_sent(down + 50).await?;
     }
     producer.stop_stream().await?;

@@ -282,8 +282,8 @@ async fn acknowledged_messages_stay_so_after_kill_9(run: Run) -> Result<()> {
     producer.send(Line::send(&topic, "k").with("count", 8)).await?;
     let popper = Popper { run: &run, group: run.name("group"), topic };
     let leased = popper.lease(8, 5).await?;
-    run.cluster.kill_broker().await?;
-    run.cluster.start_broker().await?;
+    run.kill_broker().await?;
+    run.start_broker().await?;
     let open = keys(&leased[5..]);
     if run.cluster.target.broker() == Server::Java {
         return popper.take_again(&open, true).await.map(drop);
@@ -293,15 +293,15 @@ async fn acknowledged_messages_stay_so_after_kill_9(run: Run) -> Result<()> {
 
 async fn leases_are_handed_over_to_java_and_back(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();
-    run.cluster.begin_with(Server::Java).await?;
+    run.begin_with(Server::Java).await?;
     for (number, next) in [own, Server::Java].into_iter().enumerate() {
         let topic = run.topic(&format!("topic-{number}"), 1).await?;
         let producer = run.producer(&format!("producer-{number}")).await?;
         producer.send(Line::send(&topic, "h").with("count", 6)).await?;
         let popper = Popper { run: &run, group: run.name(&format!("group-{number}")), topic };
         let leased = popper.lease(6, 2).await?;
-        run.cluster.stop_broker().await?;
-        run.cluster.start_broker_of(next).await?;
+        run.stop_broker().await?;
+        run.start_broker_of(next).await?;
         popper.only_these_come_again(&keys(&leased[2..])).await.with_context(|| format!("leases go on in {next:?}"))?;
     }
     Ok(())

@@ -79,8 +79,8 @@ async fn mqadmin_finds_messages_by_key_after_kill_9(run: Run) -> Result<()> {
     let topic = run.topic("topic", 1).await?;
     let before = send(&run, &topic, "once", "before").await?;
     ensure!(by_key(&run, &topic, "once", &[]).await?.len() == 1, "not found before the crash");
-    run.cluster.kill_broker().await?;
-    run.cluster.start_broker().await?;
+    run.kill_broker().await?;
+    run.start_broker().await?;
     let found = by_key(&run, &topic, "once", &[]).await?;
     ensure!(found.len() == 1 && found[0][0] == before, "after the crash: {found:?}, not {before}");
     let after = send(&run, &topic, "once", "after").await?;

@@ -21,7 +21,7 @@ const DELAY_SECONDS: i64 = 30;
 
 async fn what_waits_in_javas_store_survives_a_stay(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();
-    run.cluster.begin_with(Server::Java).await?;
+    run.begin_with(Server::Java).await?;
     let (timed, failing) = (run.topic("timed", 1).await?, run.topic("failing", 1).await?);
     let producer = run.producer("producer").await?;
 
@@ -39,15 +39,15 @@ async fn what_waits_in_javas_store_survives_a_stay(run: Run) -> Result<()> {
     };
     let later = producer.send(Line::send(&timed, "later").with("count", 5).with("delaySeconds", DELAY_SECONDS)).await?;
 
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker_of(own).await?;
+    run.stop_broker().await?;
+    run.start_broker_of(own).await?;
     let undertaker = run.push("undertaker", &run.name("undertaker"), &dead_letters).await?;
     let buried = undertaker.until_received(3).await?;
     ensure!(check::keys_once(&buried)? == check::keys_sent(&dead), "dead letters: {buried:?}");
     undertaker.quit().await?;
 
-    run.cluster.stop_broker().await?;
-    run.cluster.start_broker_of(Server::Java).await?;
+    run.stop_broker().await?;
+    run.start_broker_of(Server::Java).await?;
     let member = run.push("timed", &run.name("timed"), &timed).await?;
     let received = member.until_received(5).await?;
     ensure!(check::keys_once(&received)? == check::keys_sent(&later), "timed messages: {received:?}");

@@ -121,11 +121,11 @@ async fn over_a_break(run: &Run, kill: bool) -> Result<(Vec<Received>, std::coll
     }
     consumer.until_received(3).await?;
     if kill {
-        run.cluster.kill_broker().await?;
+        run.kill_broker().await?;
     } else {
-        run.cluster.stop_broker().await?;
+        run.stop_broker().await?;
     }
-    run.cluster.start_broker().await?;
+    run.start_broker().await?;
     let keys = check::keys_sent(&sent);
     consumer.until_keys(&keys).await?;
     let received = consumer.until_quiet(Duration::from_secs(2)).await?;
@@ -148,7 +148,7 @@ async fn timed_messages_are_handed_over_and_back_by_kill_9(run: Run) -> Result<(
 /// Java, ours and Java again, each with messages of those before it and some that it delivers itself.
 async fn handed_over(run: &Run, kill: bool) -> Result<Vec<Received>> {
     let own = run.cluster.target.broker();
-    run.cluster.begin_with(Server::Java).await?;
+    run.begin_with(Server::Java).await?;
     let topic = run.topic("topic", 1).await?;
     let producer = run.producer("producer").await?;
     let mut sent = Vec::new();
@@ -163,11 +163,11 @@ async fn handed_over(run: &Run, kill: bool) -> Result<Vec<Received>> {
         ensure!(answer.is_ok(), "{answer:?}");
         let Some(next) = next else { break };
         if kill {
-            run.cluster.kill_broker().await?;
+            run.kill_broker().await?;
         } else {
-            run.cluster.stop_broker().await?;
+            run.stop_broker().await?;
         }
-        run.cluster.start_broker_of(next).await?;
+        run.start_broker_of(next).await?;
     }
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     consumer.until_keys(&check::keys_sent(&sent)).await?;

@@ -80,6 +80,8 @@ async fn producers_are_asked_about_transactions_in_doubt(run: Run) -> Result<()>
     let topic = run.topic("topic", 2).await?;
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     let producer = run.producer_with("producer", transactional()).await?;
+    // The broker looks soon after these.
+    run.meet().await?;
     let committed = producer.send(transactions(&topic, "commit", 3, "unknown", "commit")).await?;
     let rolled_back = producer.send(transactions(&topic, "rollback", 3, "unknown", "rollback")).await?;
     let unknown = producer.send(transactions(&topic, "unknown", 1, "unknown", "unknown")).await?;
@@ -116,11 +118,11 @@ async fn heir(run: &Run, topic: &str, settings: Line) -> Result<Producer> {
 }
 
 async fn transactions_in_doubt_survive_a_restart(run: Run) -> Result<()> {
-    in_doubt_over_a_start(&run, async || run.cluster.stop_broker().await).await
+    in_doubt_over_a_start(&run, async || run.stop_broker().await).await
 }
 
 async fn transactions_in_doubt_survive_kill_9(run: Run) -> Result<()> {
-    in_doubt_over_a_start(&run, async || run.cluster.kill_broker().await).await
+    in_doubt_over_a_start(&run, async || run.kill_broker().await).await
 }
 
 async fn in_doubt_over_a_start(run: &Run, end: impl AsyncFn() -> Result<()>) -> Result<()> {
@@ -128,13 +130,15 @@ async fn in_doubt_over_a_start(run: &Run, end: impl AsyncFn() -> Result<()>) -> 
     let producer = run.producer_with("producer", transactional()).await?;
     let done = producer.send(transactions(&topic, "done", 3, "commit", "commit")).await?;
     producer.send(transactions(&topic, "undone", 3, "rollback", "rollback")).await?;
-    let doubtful = producer.send(transactions(&topic, "commit", 3, "unknown", "commit")).await?;
-    producer.send(transactions(&topic, "rollback", 3, "unknown", "rollback")).await?;
     let before = run.push("before", &run.name("before"), &topic).await?;
     before.until_keys(&check::keys_sent(&done)).await?;
     before.quit().await?;
+    // The end comes before the broker looks.
+    run.meet().await?;
+    let doubtful = producer.send(transactions(&topic, "commit", 3, "unknown", "commit")).await?;
+    producer.send(transactions(&topic, "rollback", 3, "unknown", "rollback")).await?;
     end().await?;
-    run.cluster.start_broker().await?;
+    run.start_broker().await?;
     let after = run.push("after", &run.name("after"), &topic).await?;
     let wanted = check::keys_sent(&[done, doubtful].concat());
     after.until_keys(&wanted).await?;
@@ -182,11 +186,13 @@ async fn transactions_in_doubt_of_java_4_9_are_resolved(run: Run) -> Result<()> 
 
 /// Each broker is left transactions in doubt, which its successor asks about: same files, same name, same address.
 async fn handed_over(run: &Run, makes: &[Server]) -> Result<()> {
-    run.cluster.begin_with(makes[0]).await?;
+    run.begin_with(makes[0]).await?;
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer_with("producer", transactional()).await?;
     let mut wanted = BTreeSet::new();
     for (turn, next) in makes.iter().skip(1).enumerate() {
+        // The end comes before the broker looks.
+        run.meet().await?;
         for (key, local, check) in [
             ("done", "commit", "commit"),
             ("undone", "rollback", "rollback"),
@@ -198,8 +204,8 @@ async fn handed_over(run: &Run, makes: &[Server]) -> Result<()> {
                 wanted.extend(check::keys_sent(&sent));
             }
         }
-        run.cluster.stop_broker().await?;
-        run.cluster.start_broker_of(*next).await?;
+        run.stop_broker().await?;
+        run.start_broker_of(*next).await?;
         let member = run.push(&format!("after-{turn}"), &run.name(&format!("after-{turn}")), &topic).await?;
         member.until_keys(&wanted).await?;
         let received = member.until_quiet(LOOKS).await?;

@@ -1,0 +1,85 @@
+//! Scenarios × clients × targets as tests, and which of them share a cluster of their own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::clients::Client;
+use crate::scenario::Scenario;
+use crate::target::Target;
+
+/// One scenario with one client on one target.
+#[derive(Clone, Copy)]
+pub(crate) struct Test {
+    pub scenario: Scenario,
+    pub client: Client,
+    pub target: Target,
+}
+
+impl Test {
+    /// Why its client cannot do this, if it cannot.
+    pub(crate) fn lacks(&self) -> Option<&'static str> {
+        self.scenario.lacking.iter().find(|(client, _)| *client == self.client).map(|(_, reason)| *reason)
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/on-{}", self.scenario.name, self.client, self.target)
+    }
+}
+
+/// What went wrong with a test.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub text: String,
+    /// For the table: shorter, in one line.
+    pub why: String,
+}
+
+/// Tests that run together: those of one scenario and target if it has a cluster of its own; else one.
+pub(crate) struct Party {
+    pub tests: Vec<Test>,
+    /// What came of each of them at the first try.
+    pub outcomes: OnceCell<Vec<Result<(), Failure>>>,
+}
+
+impl Party {
+    fn new(tests: Vec<Test>) -> Arc<Self> {
+        Arc::new(Self { tests, outcomes: OnceCell::new() })
+    }
+}
+
+/// All parties of the tests that are `wanted`. Those with clusters of their own are spread evenly among the others: they take
+/// long and start many processes.
+pub(crate) fn planned(
+    scenarios: &[Scenario],
+    targets: &[Target],
+    clients: &[Client],
+    wanted: impl Fn(&Test) -> bool,
+) -> Vec<Arc<Party>> {
+    let (mut alone, mut sharing) = (Vec::new(), Vec::new());
+    for &target in targets {
+        for &scenario in scenarios.iter().filter(|scenario| scenario.runs_on(target)) {
+            let clients = clients.iter().filter(|client| scenario.clients.contains(client));
+            let tests = clients.map(|&client| Test { scenario, client, target }).filter(&wanted);
+            let (tests, lacking): (Vec<Test>, Vec<Test>) = tests.partition(|test| test.lacks().is_none());
+            sharing.extend(lacking.into_iter().map(|test| Party::new(vec![test])));
+            if scenario.own.is_none() {
+                sharing.extend(tests.into_iter().map(|test| Party::new(vec![test])));
+            } else if !tests.is_empty() {
+                alone.push(Party::new(tests));
+            }
+        }
+    }
+    let total = alone.len() + sharing.len();
+    let (share, mut alone, mut sharing) = (alone.len(), alone.into_iter(), sharing.into_iter());
+    let mut spread = Vec::with_capacity(total);
+    for place in 0..total {
+        let owes_alone = (place + 1) * share / total > place * share / total;
+        let next = if owes_alone { alone.next() } else { sharing.next() };
+        spread.extend(next);
+    }
+    spread
+}
