@@ -28,7 +28,7 @@ crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the stor
 	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_nine
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
-	cargo build
+	cargo build --workspace --bin ferromq
 	scripts/with-docker.sh cargo test --workspace --test compat || failed=1; \
 	cargo test --workspace --test sql92 || failed=1; \
 	cat docs/compatibility.md; exit $${failed:-0}
@@ -49,7 +49,7 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	$(tools) cargo machete --skip-target-dir
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	@# Targets that ordinary test runs leave out are not among all targets.
-	cargo clippy --locked --package compat-tests --test compat --test sql92 -- --deny warnings
+	cargo clippy --locked --workspace --test compat --test sql92 -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo test --locked --quiet --workspace --bin ferromq docs
 
