@@ -4,6 +4,8 @@
 //! one that may has the system fetch the part of the log behind what it read while its consumer is busy with that.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::commit_log::Snapshot;
 
@@ -11,35 +13,82 @@ use crate::commit_log::Snapshot;
 const JUST_WRITTEN_BYTES: i64 = 16 << 20;
 /// Looked at in one call.
 const WINDOW_BYTES: i64 = 256 << 10;
+/// What was in memory is taken to be there for one or two of these.
+const TICK_MS: u128 = 64;
+const TICK_BITS: u32 = 24;
 
 /// How much is read ahead of a reader: as much of the log as its last messages were spread over.
 const AHEAD_BYTES_MIN: i64 = 1 << 20;
 const AHEAD_BYTES_MAX: i64 = 16 << 20;
 
-/// Tells of records, mostly in the order of the log, whether they are in memory.
+/// Windows of the log that were in memory a moment ago. Readers that go through it pull by pull look at each window once.
 #[derive(Debug)]
-pub(crate) struct Hot {
-    /// From here on nothing needs to be looked at.
-    from: i64,
-    /// Known to be in memory.
-    known: Range<i64>,
+pub(crate) struct Seen {
+    began: Instant,
+    /// Where a window has its place, the newest of them: its number and, in the lowest bits, the tick it was looked at.
+    slots: [AtomicU64; SLOTS],
 }
 
-impl Hot {
-    pub(crate) fn new(log_end: i64) -> Self {
-        Self { from: log_end - JUST_WRITTEN_BYTES, known: 0..0 }
+const SLOTS: usize = 256;
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { began: Instant::now(), slots: [const { AtomicU64::new(0) }; SLOTS] }
+    }
+}
+
+impl Seen {
+    /// The first one is 2, so that an empty slot is of long ago.
+    fn tick(&self, now: Instant) -> u64 {
+        let ticks = now.duration_since(self.began).as_millis() / TICK_MS;
+        ticks as u64 + 2
     }
 
-    pub(crate) fn holds(&mut self, log: &Snapshot, record: Range<i64>) -> bool {
-        if record.start >= self.from || self.known.start <= record.start && record.end <= self.known.end {
+    fn holds(&self, window: u64, tick: u64) -> bool {
+        let seen = self.slots[window as usize % SLOTS].load(Ordering::Relaxed);
+        seen == entry(window, tick) || seen == entry(window, tick.wrapping_sub(1))
+    }
+
+    fn note(&self, window: u64, tick: u64) {
+        self.slots[window as usize % SLOTS].store(entry(window, tick), Ordering::Relaxed);
+    }
+}
+
+fn entry(window: u64, tick: u64) -> u64 {
+    window << TICK_BITS | tick & ((1 << TICK_BITS) - 1)
+}
+
+/// Tells of records whether they are in memory.
+#[derive(Debug)]
+pub(crate) struct Hot<'a> {
+    /// From here on nothing needs to be looked at.
+    from: i64,
+    seen: &'a Seen,
+    tick: u64,
+}
+
+impl<'a> Hot<'a> {
+    pub(crate) fn new(log_end: i64, seen: &'a Seen, now: Instant) -> Self {
+        Self { from: log_end - JUST_WRITTEN_BYTES, seen, tick: seen.tick(now) }
+    }
+
+    pub(crate) fn holds(&self, log: &Snapshot, record: Range<i64>) -> bool {
+        record.start >= self.from
+            || (record.start / WINDOW_BYTES..=(record.end - 1) / WINDOW_BYTES)
+                .all(|window| self.holds_window(log, window))
+            || log.is_resident(record)
+    }
+
+    fn holds_window(&self, log: &Snapshot, window: i64) -> bool {
+        let number = window.unsigned_abs();
+        if self.seen.holds(number, self.tick) {
             return true;
         }
-        let window = record.start..record.end.max(record.start + WINDOW_BYTES);
-        if log.is_resident(window.clone()) {
-            self.known = window;
-            return true;
+        let resident = log.is_resident(window * WINDOW_BYTES..(window + 1) * WINDOW_BYTES);
+        if resident {
+            self.seen.note(number, self.tick);
         }
-        log.is_resident(record)
+        resident
     }
 }
 
@@ -56,6 +105,8 @@ pub(crate) fn read_ahead(log: &Snapshot, log_end: i64, read: &Range<i64>) -> boo
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::io::RealFiles;
     use crate::mmap::Writer;
@@ -69,7 +120,10 @@ mod tests {
         writer.write(&RealFiles, &vec![7; 8 << 20]).expect("written");
         writer.publish();
         let log = Snapshot::of([writer.file().clone()]);
-        assert!(Hot::new(0).holds(&log, 0..8 << 20), "just written");
+        let seen = Seen::default();
+        let now = seen.began;
+        assert!(Hot::new(0, &seen, now).holds(&log, 0..8 << 20), "just written");
+        assert!(Hot::new(64 << 20, &seen, now).holds(&log, 4 << 20..5 << 20), "in memory");
 
         writer.file().file().sync_all().expect("synced");
         rustix::fs::fadvise(writer.file().file(), 0, None, rustix::fs::Advice::DontNeed).expect("dropped");
@@ -77,12 +131,14 @@ mod tests {
             // A file system without a disk, or one that keeps its pages: there is nothing to see.
             return;
         }
-        assert!(!Hot::new(64 << 20).holds(&log, 4 << 20..5 << 20));
-        assert!(Hot::new(0).holds(&log, 4 << 20..5 << 20), "the end of the log is not looked at");
+        let later = now + Duration::from_secs(1);
+        assert!(Hot::new(64 << 20, &seen, now).holds(&log, 4 << 20..5 << 20), "it was there just now");
+        assert!(!Hot::new(64 << 20, &seen, later).holds(&log, 4 << 20..5 << 20));
+        assert!(Hot::new(0, &seen, later).holds(&log, 4 << 20..5 << 20), "the end of the log is not looked at");
         assert!(!read_ahead(&log, JUST_WRITTEN_BYTES + 1, &(0..1)), "nor behind it");
         assert!(read_ahead(&log, 64 << 20, &(0..1)));
         let came = (0..500).any(|_| {
-            std::thread::park_timeout(std::time::Duration::from_millis(10));
+            std::thread::park_timeout(Duration::from_millis(10));
             log.is_resident(1..1 << 20)
         });
         assert!(came, "what was read ahead is not in memory");

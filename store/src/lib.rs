@@ -52,6 +52,7 @@ pub use error::{AppendError, IllegalMessage, StoreError};
 pub use figures::{Figures, PUT_TIME_BUCKETS, Rates};
 pub use index::{KeyKind, Query, QueryOutcome};
 pub use light::{LIGHT_PREFIX, LIGHT_QUEUE};
+pub use mmap::Slice;
 pub use raft::{BadControl, Entry as RaftEntry, EntryId, EntryKind, RaftLog, StampedError};
 pub use read::{EntryFilter, Everything, ReadOutcome, ReadRequest, ReadStatus};
 pub use recovery::RecoveryReport;

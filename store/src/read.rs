@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use remoting::types::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 
 use crate::batch::Code;
@@ -13,7 +12,7 @@ use crate::consume_queue::{EXTENSION_ADDRESS_MAX, Entry, Queue, UNIT_BYTES, Unit
 use crate::hot::Hot;
 use crate::io::Patience;
 use crate::message::StoredMessage;
-use crate::mmap::MappedFile;
+use crate::mmap::{MappedFile, Slice};
 use crate::shared::Shared;
 
 /// What to read from one queue.
@@ -96,7 +95,7 @@ pub struct ReadOutcome {
     pub min_offset: QueueOffset,
     pub max_offset: QueueOffset,
     /// Whole stored records in queue order. Records that are neighbours in the log share one slice.
-    pub messages: Vec<Bytes>,
+    pub messages: Vec<Slice>,
     /// Messages in `messages`.
     pub count: usize,
     /// Bytes in `messages`.
@@ -110,8 +109,9 @@ pub struct ReadOutcome {
 /// Bounds of [`ReadRequest::max_bytes`]. Java: `DefaultMessageStore.MAX_PULL_MSG_SIZE`.
 const MIN_BYTES: usize = 100;
 const MAX_BYTES: usize = 128 << 20;
-/// Units taken from a queue at once.
+/// Units taken from a queue at once: as many as messages are asked for, within these bounds.
 const UNITS_AT_ONCE: usize = 64;
+const UNITS_AT_ONCE_MAX: usize = 1024;
 
 /// `None`: without patience there is nothing to be read. Java: `DefaultMessageStore.getMessage`.
 pub(crate) fn read(
@@ -122,7 +122,7 @@ pub(crate) fn read(
 ) -> Option<ReadOutcome> {
     let began = Instant::now();
     let outcome = match shared.queues.get(request.topic, request.queue_id) {
-        Some(queue) => read_queue(shared, &queue, request, filter, patience)?,
+        Some(queue) => read_queue(shared, &queue, request, filter, patience, began)?,
         None => ReadOutcome::nothing(ReadStatus::NoMatchedQueue, QueueOffset(0), (0, 0)),
     };
     shared.stats.get(outcome.count, began.elapsed());
@@ -138,6 +138,7 @@ fn read_queue(
     request: &ReadRequest<'_>,
     filter: &dyn EntryFilter,
     patience: Patience,
+    began: Instant,
 ) -> Option<ReadOutcome> {
     let bounds @ (min, max) = (queue.min(), queue.max());
     let offset = request.offset.0;
@@ -152,7 +153,7 @@ fn read_queue(
         return Some(nothing(ReadStatus::OffsetOverflowBadly, max));
     }
     let log_end = shared.log.end();
-    let mut hot = Hot::new(log_end);
+    let hot = Hot::new(log_end, &shared.seen, began);
     let mut found = Found::default();
     let mut status = ReadStatus::NoMatched;
     let mut next = offset;
@@ -164,9 +165,10 @@ fn read_queue(
     let scan_end = max.min(offset.saturating_add(scan_units(shared, request)));
     let max_bytes = request.max_bytes.clamp(MIN_BYTES, MAX_BYTES);
     let batches = queue.takes_batches();
+    let units_at_once = request.max_messages.clamp(UNITS_AT_ONCE, UNITS_AT_ONCE_MAX);
     let mut units = Vec::new();
     'scan: while next < scan_end {
-        let count = UNITS_AT_ONCE.min((scan_end - next) as usize);
+        let count = units_at_once.min((scan_end - next) as usize);
         match patience {
             Patience::ForDisk => queue.read(next, count, &mut units),
             Patience::None if queue.read_now(next, count, &mut units) => {}
@@ -205,7 +207,7 @@ fn read_queue(
             if unit.physical < gone_before || !filter.matches_code(code(&log, unit, shared)) {
                 continue;
             }
-            let Some((file, at, record)) = log.record(unit.physical, size) else {
+            let Some((file, at, record)) = found.record(&log, unit.physical, size) else {
                 if found.count == 0 {
                     status = ReadStatus::MessageWasRemoving;
                 }
@@ -311,7 +313,7 @@ impl ReadOutcome {
 /// Messages found so far, neighbours joined.
 #[derive(Default)]
 struct Found {
-    messages: Vec<Bytes>,
+    messages: Vec<Slice>,
     run: Option<Run>,
     count: usize,
     bytes: usize,
@@ -340,6 +342,20 @@ impl Found {
         self.count >= max_messages.min(most_messages) || bytes > max_bytes.min(most_bytes)
     }
 
+    /// The record at `offset`. One right behind the last that was found is believed to be one, as that ends there: its head would
+    /// have its page mapped, which costs more than all else of a long read.
+    fn record<'a>(
+        &self,
+        log: &'a Snapshot,
+        offset: i64,
+        size: usize,
+    ) -> Option<(&'a Arc<MappedFile>, usize, &'a [u8])> {
+        match &self.run {
+            Some(run) if run.file.start() + run.end as i64 == offset => log.bytes(offset, size),
+            _ => log.record(offset, size),
+        }
+    }
+
     fn add(&mut self, file: &Arc<MappedFile>, at: usize, size: usize) {
         self.count += 1;
         self.bytes += size;
@@ -352,14 +368,14 @@ impl Found {
         }
     }
 
-    fn finish(mut self) -> Vec<Bytes> {
+    fn finish(mut self) -> Vec<Slice> {
         self.messages.extend(self.run.take().and_then(Run::slice));
         self.messages
     }
 }
 
 impl Run {
-    fn slice(self) -> Option<Bytes> {
-        self.file.slice(self.start..self.end)
+    fn slice(self) -> Option<Slice> {
+        self.file.slice_in_place(self.start..self.end)
     }
 }

@@ -16,6 +16,7 @@ use crate::consume_queue::{LogEnds, Queue, Queues};
 use crate::dispatch::Dispatch;
 use crate::error::AppendError;
 use crate::figures::Stats;
+use crate::hot::Seen;
 use crate::index::Index;
 use crate::io::{Files, is_out_of_space};
 use crate::raft::RaftState;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) checkpoint: CheckpointFile,
     pub(crate) stats: Stats,
     pub(crate) residency: Residency,
+    pub(crate) seen: Seen,
     pub(crate) cleaning: Cleaning,
     pub(crate) index: Index,
     /// The log is a Raft log: a group confirms, and not who writes or flushes.

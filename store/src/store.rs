@@ -21,7 +21,7 @@ use crate::consume_queue::{self, Boundary, Entry};
 use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
 use crate::figures::{Figures, Stats};
-use crate::hot;
+use crate::hot::{self, Seen};
 use crate::index::{self, Index, Indexer, Query, QueryOutcome};
 use crate::io::{Files, Patience, RealFiles};
 use crate::keeper::Keeper;
@@ -138,6 +138,7 @@ impl Store {
             checkpoint: checkpoint_file,
             stats: Stats::new(clock.now()),
             residency: Residency::default(),
+            seen: Seen::default(),
             cleaning: Cleaning::new(config.retention.clone()),
             index,
             raft,

@@ -2,6 +2,7 @@
 //!
 //! Java: `NotificationProcessor`, `PollingInfoProcessor`, `PeekMessageProcessor`.
 
+use bytes::Bytes;
 use remoting::connection::Peer;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::pop::{NotificationReply, PeekMessage, PollingInfo, PollingInfoReply, PopMessageReply};
@@ -128,10 +129,10 @@ impl Pops {
             if matches!(outcome.status, ReadStatus::OffsetTooSmall | ReadStatus::OffsetOverflowBadly) {
                 outcome = self.store.read(&ReadRequest { offset: outcome.next_offset, ..request }, &Everything);
             }
-            outcome.messages.iter().for_each(fetch);
+            outcome.messages.iter().for_each(|messages| fetch(messages));
             room -= outcome.count.min(room);
             self.stats.get(group, &topic, queue, outcome.count as u64, outcome.bytes as u64);
-            messages.extend(outcome.messages);
+            messages.extend(outcome.messages.into_iter().map(Bytes::from));
         }
         let reply = PopMessageReply {
             pop_time: Timestamp(0),

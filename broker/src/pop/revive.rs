@@ -226,7 +226,7 @@ impl Pops {
             }
             return false;
         }
-        outcome.messages.iter().for_each(fetch);
+        outcome.messages.iter().for_each(|messages| fetch(messages));
         for record in outcome.messages.iter().flat_map(|slice| each(slice)) {
             log.take_in(&record);
         }
@@ -311,7 +311,7 @@ impl Pops {
 
     fn record_at(&self, topic: &TopicName, queue_id: QueueId, offset: QueueOffset) -> Option<Bytes> {
         let request = ReadRequest { topic, queue_id, offset, max_messages: 1, max_bytes: usize::MAX };
-        self.store.read(&request, &Everything).messages.into_iter().next()
+        self.store.read(&request, &Everything).messages.into_iter().next().map(Bytes::from)
     }
 
     fn retry_topic_of(&self, check_point: &CheckPoint) -> TopicName {

@@ -269,7 +269,7 @@ impl Round<'_> {
                 Patience::None => self.filter.with(|filter| self.pops.store.read_now(&request, filter)),
                 Patience::ForDisk => {
                     let outcome = self.filter.with(|filter| self.pops.store.read(&request, filter));
-                    outcome.messages.iter().for_each(fetch);
+                    outcome.messages.iter().for_each(|messages| fetch(messages));
                     Some(outcome)
                 }
             }
@@ -302,9 +302,9 @@ impl Round<'_> {
         let (group, next) = (&header.consumer_group, outcome.next_offset);
         let place = (topic, group, queue);
         let kind = Kind::of(topic);
-        let mut offsets = offsets_of(topic, &outcome.messages);
         let (count, bytes) = (outcome.count as u64, outcome.bytes as u64);
-        let mut messages = outcome.messages;
+        let mut messages: Vec<Bytes> = outcome.messages.into_iter().map(Bytes::from).collect();
+        let mut offsets = offsets_of(topic, &messages);
         if self.pop.ordered {
             let terms = Terms {
                 attempt: header.attempt_id.as_deref(),

@@ -1,12 +1,12 @@
 //! Answers to pulls.
 
-use remoting::connection::{Body, Peer, ReplyTo};
+use remoting::connection::{Body, Chunk, Peer, ReplyTo};
 use remoting::header::{EncodeHeader, FieldSink, HeaderField};
 use remoting::protocol::ResponseCode;
 use remoting::protocol::pull::PullMessageReply;
 use remoting::router::IntoResponse;
 use remoting::types::{BrokerId, QueueOffset};
-use store::{ReadOutcome, ReadStatus};
+use store::{ReadOutcome, ReadStatus, Slice};
 
 use super::PullError;
 use super::checks::Admitted;
@@ -75,6 +75,15 @@ impl Answer {
         let body = body.into();
         pull.peer.replies(|out| out.reply(pull.to, self.code, Some(self.remark), &self.header, body));
     }
+}
+
+/// Messages as they lie in the log's files; long runs are sent from there.
+pub(super) fn body(messages: Vec<Slice>) -> Body {
+    let chunk = |slice: Slice| {
+        let (file, at) = slice.file();
+        Chunk::in_file(slice.into(), file, at)
+    };
+    messages.into_iter().map(chunk).collect()
 }
 
 fn reply(

@@ -83,7 +83,7 @@ impl Reader {
     fn read_cold(&self, pull: Pull, admitted: Admitted) -> (Pull, Admitted, ReadOutcome, bool) {
         let outcome = self.read(&pull, &admitted);
         let cold = self.store.read_ahead(&outcome);
-        outcome.messages.iter().for_each(fetch);
+        outcome.messages.iter().for_each(|messages| fetch(messages));
         (pull, admitted, outcome, cold)
     }
 }

@@ -104,7 +104,7 @@ impl Reader {
             ResponseCode::SUCCESS => {
                 self.count(&pull, &outcome);
                 self.watch_fall_behind(&pull, &outcome);
-                answer.send(&pull, outcome.messages);
+                answer.send(&pull, answer::body(outcome.messages));
             }
             ResponseCode::PULL_NOT_FOUND if turn == Turn::First && pull.patience().is_some() => self.suspend(pull),
             _ => answer.send(&pull, ()),

@@ -2,29 +2,30 @@
 //!
 //! Both ends are alike: a server also sends requests to its clients, and a client answers them.
 
+mod chunk;
 mod in_flight;
 mod outbound;
 mod peer;
+mod wire;
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::io::IoSlice;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Decoder;
-use tokio_util::io::poll_read_buf;
 use tokio_util::task::TaskTracker;
 
+pub use chunk::Chunk;
 pub use outbound::{Body, Replies, ReplyTo};
 pub use peer::{Busy, CallError, ConnectionId, Peer, Response};
 
+use self::wire::Wire;
 use crate::frame::{FrameCodec, FrameError};
 use crate::router::Routes;
 
@@ -70,12 +71,6 @@ pub(crate) struct Connection {
     pub(crate) tasks: TaskTracker,
 }
 
-/// Room for the first read. Reads that fill their room make the next ones larger, small ones smaller again.
-const READ_BYTES_MIN: usize = 4 * 1024;
-const READ_BYTES_MAX: usize = 256 * 1024;
-/// Pieces per vectored write; the kernel's own limit is 1024.
-const SLICES_MAX: usize = 64;
-
 enum Turn {
     Read,
     Written,
@@ -93,8 +88,7 @@ impl Connection {
             peer.in_flight().fail_all();
             events.closed(&peer);
         });
-        let mut wire =
-            Wire { stream: self.stream, buffer: BytesMut::new(), read_bytes: READ_BYTES_MIN, unsent: VecDeque::new() };
+        let mut wire = Wire::new(self.stream);
         match serve(&mut wire, &self.peer, &self.router, &self.limits, &self.tasks).await {
             Ok(()) => {}
             Err(FrameError::Io(err)) => tracing::debug!(remote = %self.peer.remote(), %err, "connection lost"),
@@ -196,86 +190,6 @@ async fn finish(wire: &mut Wire, peer: &Peer) -> io::Result<()> {
             let _ = timeout(Duration::from_millis(10), peer.outbound().pushed()).await;
         } else if peer.outbound().unsent_bytes() == 0 {
             return Ok(());
-        }
-    }
-}
-
-struct Wire {
-    stream: TcpStream,
-    buffer: BytesMut,
-    read_bytes: usize,
-    unsent: VecDeque<Bytes>,
-}
-
-impl Wire {
-    /// Reads what is there, once.
-    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
-        self.buffer.reserve(self.read_bytes);
-        let room = self.buffer.capacity() - self.buffer.len();
-        // Unlike `try_read_buf`, a read that leaves room notes that nothing is left, which saves the next one.
-        let count = match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer) {
-            Poll::Ready(count) => count?,
-            Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
-        };
-        if count == room {
-            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
-        } else if count < self.read_bytes / 4 {
-            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
-        }
-        Ok(count)
-    }
-
-    /// Reads more of what a peer sent before it closed: a client that leaves with answers unread resets its connection, but
-    /// what it said last (its offsets, its farewell) counts all the same. False at the end.
-    async fn read_rest(&mut self) -> bool {
-        const REST_MAX: Duration = Duration::from_millis(100);
-        self.buffer.reserve(self.read_bytes);
-        loop {
-            if timeout(REST_MAX, self.stream.readable()).await.is_err() {
-                return false;
-            }
-            match self.stream.try_read_buf(&mut self.buffer) {
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                read => return read.is_ok_and(|count| count > 0),
-            }
-        }
-    }
-
-    /// Gives the read buffer back between reads: thousands of idle connections must cost next to nothing.
-    fn rest(&mut self) {
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        }
-    }
-
-    /// Writes what waits; true if the socket takes no more for now.
-    fn write(&mut self, peer: &Peer) -> io::Result<bool> {
-        loop {
-            peer.outbound().take(&mut self.unsent);
-            if self.unsent.is_empty() {
-                return Ok(false);
-            }
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let used =
-                self.unsent.iter().zip(slices.iter_mut()).map(|(chunk, slice)| *slice = IoSlice::new(chunk)).count();
-            let written = match self.stream.try_write_vectored(&slices[..used]) {
-                Ok(written) => written,
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(err) => return Err(err),
-            };
-            peer.outbound().sent(written);
-            self.advance(written);
-        }
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while let Some(chunk) = self.unsent.front_mut() {
-            if written < chunk.len() {
-                chunk.advance(written);
-                return;
-            }
-            written -= chunk.len();
-            self.unsent.pop_front();
         }
     }
 }

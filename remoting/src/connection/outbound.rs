@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::chunk::Chunk;
 use crate::frame::{FrameWriter, HeadFields, RemotingCommand, Serialization};
 use crate::header::EncodeHeader;
 use crate::protocol::ResponseCode;
@@ -25,7 +26,7 @@ pub(crate) struct Outbound {
 
 #[derive(Default)]
 struct Queue {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
     /// Heads and small bodies that follow the last chunk.
     tail: BytesMut,
 }
@@ -45,11 +46,11 @@ impl Outbound {
     }
 
     /// Moves all that waits behind `chunks`.
-    pub(crate) fn take(&self, chunks: &mut VecDeque<Bytes>) {
+    pub(crate) fn take(&self, chunks: &mut VecDeque<Chunk>) {
         let mut queue = self.queue.lock();
         chunks.append(&mut queue.chunks);
         if !queue.tail.is_empty() {
-            chunks.push_back(queue.tail.split().freeze());
+            chunks.push_back(queue.tail.split().freeze().into());
         }
     }
 
@@ -107,10 +108,11 @@ impl Replies<'_> {
         self.bytes += self.queue.tail.len() - before + body.len();
         for chunk in body.chunks {
             if chunk.len() <= COPIED_BODY_BYTES_MAX {
-                self.queue.tail.extend_from_slice(&chunk);
+                self.queue.tail.extend_from_slice(chunk.bytes());
             } else {
-                let head = self.queue.tail.split().freeze();
-                self.queue.chunks.extend([head, chunk]);
+                let before = self.queue.tail.split().freeze();
+                self.queue.chunks.extend((!before.is_empty()).then(|| before.into()));
+                self.queue.chunks.push_back(chunk);
             }
         }
     }
@@ -119,12 +121,12 @@ impl Replies<'_> {
 /// A body in pieces that need not be adjacent in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
-    chunks: Vec<Bytes>,
+    chunks: Vec<Chunk>,
 }
 
 impl Body {
     pub fn len(&self) -> usize {
-        self.chunks.iter().map(Bytes::len).sum()
+        self.chunks.iter().map(Chunk::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -133,7 +135,7 @@ impl Body {
 
     /// All of it in one piece, copied.
     pub fn to_vec(&self) -> Vec<u8> {
-        self.chunks.concat()
+        self.chunks.iter().flat_map(Chunk::bytes).copied().collect()
     }
 }
 
@@ -145,7 +147,7 @@ impl From<()> for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { chunks: if bytes.is_empty() { Vec::new() } else { vec![bytes] } }
+        Self { chunks: if bytes.is_empty() { Vec::new() } else { vec![bytes.into()] } }
     }
 }
 
@@ -162,7 +164,13 @@ impl From<String> for Body {
 }
 
 impl From<Vec<Bytes>> for Body {
-    fn from(chunks: Vec<Bytes>) -> Self {
-        Self { chunks }
+    fn from(pieces: Vec<Bytes>) -> Self {
+        pieces.into_iter().map(Chunk::from).collect()
+    }
+}
+
+impl FromIterator<Chunk> for Body {
+    fn from_iter<I: IntoIterator<Item = Chunk>>(chunks: I) -> Self {
+        Self { chunks: chunks.into_iter().collect() }
     }
 }

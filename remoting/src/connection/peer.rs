@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::codec::Decoder;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
+use super::chunk::Chunk;
 use super::in_flight::InFlight;
 use super::outbound::{Outbound, Replies};
 use crate::frame::{FrameCodec, FrameError, HeadFields, RemotingCommand};
@@ -164,7 +165,7 @@ impl Peer {
     pub fn take_sent(&self) -> Result<Vec<RemotingCommand>, FrameError> {
         let mut chunks = VecDeque::new();
         self.0.outbound.take(&mut chunks);
-        let mut bytes: BytesMut = chunks.iter().flatten().copied().collect();
+        let mut bytes: BytesMut = chunks.iter().flat_map(Chunk::bytes).copied().collect();
         self.0.outbound.sent(bytes.len());
         let mut codec = FrameCodec::default();
         std::iter::from_fn(|| codec.decode(&mut bytes).transpose()).collect()

@@ -11,3 +11,4 @@ mod mapped_file;
 mod pages;
 
 pub(crate) use mapped_file::{MappedFile, Writer};
+pub use pages::Slice;

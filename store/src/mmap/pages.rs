@@ -1,6 +1,7 @@
 //! Slices of a mapping that keep it alive.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,11 +21,52 @@ impl AsRef<[u8]> for Pages {
     }
 }
 
+/// Bytes of the log, and where they lie: who sends them can have the system take them from the file.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    bytes: Bytes,
+    file: Arc<MappedFile>,
+    at: usize,
+}
+
+impl Slice {
+    /// The file that holds them, and from where on.
+    pub fn file(&self) -> (Arc<dyn AsFd + Send + Sync>, u64) {
+        (Arc::clone(&self.file) as _, self.at as u64)
+    }
+}
+
+impl From<Slice> for Bytes {
+    fn from(slice: Slice) -> Self {
+        slice.bytes
+    }
+}
+
+impl Deref for Slice {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+impl AsFd for MappedFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file().as_fd()
+    }
+}
+
 impl MappedFile {
     /// The bytes of `range`, without copying them; `None` if not all of it may be read.
     pub(crate) fn slice(self: &Arc<Self>, range: Range<usize>) -> Option<Bytes> {
         self.readable().get(range.clone())?;
         Some(Bytes::from_owner(Pages { file: Arc::clone(self), range }))
+    }
+
+    /// As [`Self::slice`], with its place.
+    pub(crate) fn slice_in_place(self: &Arc<Self>, range: Range<usize>) -> Option<Slice> {
+        let at = range.start;
+        Some(Slice { bytes: self.slice(range)?, file: Arc::clone(self), at })
     }
 }
 
