@@ -90,7 +90,11 @@ impl Consume {
 
     /// Asks for messages of `queue` from `offset` on; the queue is the opaque of the answer.
     pub(crate) fn pull(&self, wire: &mut Wire, queue: usize, offset: i64) {
-        let header = PullMessage {
+        wire.push(RequestCode::PULL_MESSAGE, queue, &self.header(queue, offset), b"");
+    }
+
+    pub(crate) fn header(&self, queue: usize, offset: i64) -> PullMessage {
+        PullMessage {
             consumer_group: self.group.as_str().into(),
             topic: self.topic.as_str().into(),
             queue_id: QueueId(queue as i32),
@@ -105,8 +109,7 @@ impl Consume {
             max_msg_bytes: None,
             request_source: None,
             proxy_forward_client_id: None,
-        };
-        wire.push(RequestCode::PULL_MESSAGE, queue, &header, b"");
+        }
     }
 }
 

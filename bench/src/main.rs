@@ -5,10 +5,13 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the report is the output")]
 
+mod bound;
 mod consume;
 mod figures;
+mod group_commit;
 mod limits;
 mod produce;
+mod read_queue;
 mod report;
 mod suites;
 mod target;

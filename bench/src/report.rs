@@ -52,6 +52,7 @@ figures! {
     PeakResident "peak resident memory, MiB" 1;
     LoadedOwn "own memory under load (without files), MiB" 1;
     SyncRate "SYNC_FLUSH sends per second" 0;
+    SyncDiskRate "as many messages written and synced per second, and nothing else" 0;
     SyncP99 "SYNC_FLUSH send latency p99, µs" 0;
     CatchUpMib "MiB read per second from one queue" 0;
     CatchUpLargeMib "MiB read per second from one queue, pulls of 1024 messages" 0;
@@ -73,6 +74,9 @@ figures! {
     StormP999 "send latency p99.9, paced, with rolls, deletion and a cold replay, µs" 0;
     StormMax "send latency max, paced, with rolls, deletion and a cold replay, µs" 0;
     ReplayMib "MiB read per second by the cold replay" 0;
+    BoundCalmP99 "send latency p99, paced, with 2 GiB of memory, µs" 0;
+    BoundReplayP99 "send latency p99, paced, with 2 GiB of memory and a replay of 6 GiB, µs" 0;
+    BoundReplayMib "MiB read per second by that replay" 0;
     RecoverySend "start after kill -9 to first send, ms" 0;
 }
 

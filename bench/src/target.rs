@@ -78,6 +78,10 @@ impl Target {
         Usage::of(self.broker.id())
     }
 
+    pub(crate) fn broker_process(&self) -> u32 {
+        self.broker.id()
+    }
+
     /// `kill -9` of the broker; the name server goes as usual.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.broker.kill().context("kill the broker")

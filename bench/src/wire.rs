@@ -29,8 +29,7 @@ impl Wire {
 
     /// Queues a request; [`Wire::flush`] sends it.
     pub(crate) fn push(&mut self, code: RequestCode, opaque: usize, header: &dyn EncodeHeader, body: &[u8]) {
-        let head = HeadFields::ours(code.0, Opaque(opaque as i32), 0, None);
-        FrameWriter::new(&mut self.outgoing, Serialization::Json).frame(head, header, body);
+        push_request(&mut self.outgoing, code, opaque, header, body);
     }
 
     pub(crate) async fn flush(&mut self) -> Result<()> {
@@ -89,6 +88,17 @@ impl Wire {
         }
         Ok(answer.body)
     }
+}
+
+pub(crate) fn push_request(
+    outgoing: &mut BytesMut,
+    code: RequestCode,
+    opaque: usize,
+    header: &dyn EncodeHeader,
+    body: &[u8],
+) {
+    let head = HeadFields::ours(code.0, Opaque(opaque as i32), 0, None);
+    FrameWriter::new(outgoing, Serialization::Json).frame(head, header, body);
 }
 
 /// What an answer that is no success says.

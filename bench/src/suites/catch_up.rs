@@ -6,6 +6,7 @@ use remoting::types::QueueOffset;
 use super::{Bench, Load, RECORD_BYTES, consume, create_topic, first_send, produce};
 use crate::consume::Consume;
 use crate::limits;
+use crate::read_queue;
 use crate::report::{Figure, Report};
 use crate::target::{self, Kind, Target};
 
@@ -16,7 +17,7 @@ const PULL_BYTES: usize = 400;
 const PULLS: [(Figure, i32); 2] = [(Figure::CatchUpMib, 32), (Figure::CatchUpLargeMib, 1024)];
 
 /// The same exchanges of requests and answers with a peer that does nothing, and what loopback and memory move at most.
-pub(super) fn limits(load: &Load, report: &mut Report) -> Result<()> {
+pub(super) async fn limits(load: &Load, report: &mut Report) -> Result<()> {
     for (figure, messages) in PULLS {
         let answer = messages as usize * (load.body_bytes + RECORD_BYTES);
         report.add_limit(figure, limits::loopback_exchange(PULL_BYTES, answer)?);
@@ -39,8 +40,8 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
         let from = vec![QueueOffset(0)];
         let reads = Consume { from, messages: sends.messages, pull_messages, ..consume(TOPIC, "bench_catch_up") };
         // The first time warms the JVM up.
-        reads.run().await?;
-        let elapsed = reads.run().await?;
+        read_queue::run(&reads)?;
+        let elapsed = read_queue::run(&reads)?;
         report.add(
             figure,
             kind,

@@ -5,6 +5,7 @@ mod delay;
 mod load;
 mod pop;
 mod recovery;
+mod replay;
 mod sql92;
 mod storm;
 mod sync_flush;
@@ -60,6 +61,8 @@ pub(crate) enum Suite {
     CatchUp,
     /// Latency of sends while files are made and deleted and old messages read.
     Storm,
+    /// Latency of sends while a backlog larger than memory is read.
+    Replay,
     /// The start after `kill -9` with a large store.
     Recovery,
     /// Choosing messages by their properties.
@@ -73,11 +76,12 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Load,
         Self::SyncFlush,
         Self::CatchUp,
         Self::Storm,
+        Self::Replay,
         Self::Recovery,
         Self::Sql92,
         Self::Transactions,
@@ -91,6 +95,7 @@ impl Suite {
             Self::SyncFlush => "sync-flush",
             Self::CatchUp => "catch-up",
             Self::Storm => "storm",
+            Self::Replay => "replay",
             Self::Recovery => "recovery",
             Self::Sql92 => "sql92",
             Self::Transactions => "transactions",
@@ -100,12 +105,13 @@ impl Suite {
     }
 
     pub(crate) async fn run(self, bench: &Bench, report: &mut Report) -> Result<()> {
-        let nothing = |_: &Load, _: &mut Report| Ok(());
+        let nothing = async |_: &Load, _: &mut Report| Ok(());
         match self {
             Self::Load => self.rounds(bench, report, nothing, load::run).await,
             Self::SyncFlush => self.rounds(bench, report, sync_flush::limits, sync_flush::run).await,
             Self::CatchUp => self.rounds(bench, report, catch_up::limits, catch_up::run).await,
             Self::Storm => self.rounds(bench, report, nothing, storm::run).await,
+            Self::Replay => self.rounds(bench, report, nothing, replay::run).await,
             Self::Sql92 => self.rounds(bench, report, nothing, sql92::run).await,
             Self::Transactions => self.rounds(bench, report, nothing, transactions::run).await,
             Self::Delay => self.rounds(bench, report, nothing, delay::run).await,
@@ -120,11 +126,11 @@ impl Suite {
         self,
         bench: &Bench,
         report: &mut Report,
-        limits: impl Fn(&Load, &mut Report) -> Result<()>,
+        limits: impl AsyncFn(&Load, &mut Report) -> Result<()>,
         measure: impl AsyncFn(Kind, &Bench, &mut Report) -> Result<()>,
     ) -> Result<()> {
         for round in 1..=bench.rounds {
-            limits(&bench.load, report)?;
+            limits(&bench.load, report).await?;
             for &kind in &bench.kinds {
                 crate::progress(&format!("{}, round {round} of {}: {}", self.name(), bench.rounds, kind.name()));
                 measure(kind, bench, report).await.with_context(|| format!("measure {}", kind.name()))?;

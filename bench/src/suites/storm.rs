@@ -78,7 +78,7 @@ fn forget_pages(commit_log: &Path) -> Result<()> {
 }
 
 /// Reads all queues from their beginning, again and again; the bytes of the answers.
-async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> {
+pub(super) async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> {
     let mut wire = Wire::connect(&reads.addr).await?;
     let mut bytes = 0;
     let mut answers = Vec::new();
