@@ -72,6 +72,8 @@ pub struct StoreConfig {
     pub access_message_in_memory_max_ratio: u32,
     /// Bytes of queue units one read may scan; at least 20 × the messages asked for are. Java: `maxFilterMessageSize`.
     pub max_filter_message_size: usize,
+    /// From so many queues on, it is noted while the store is in use how they stand, for the start after a crash of the process.
+    pub note_from_queues: usize,
     pub retention: Retention,
     pub index: IndexConfig,
 }
@@ -121,6 +123,9 @@ impl IndexConfig {
 }
 
 impl StoreConfig {
+    /// Of fewer, all folders are listed in half a second.
+    pub const NOTE_FROM_QUEUES: usize = 10_000;
+
     /// RocketMQ's defaults, in `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
@@ -147,6 +152,7 @@ impl StoreConfig {
             transfer: TransferLimits::default(),
             access_message_in_memory_max_ratio: 40,
             max_filter_message_size: 16_000,
+            note_from_queues: Self::NOTE_FROM_QUEUES,
             retention: Retention::default(),
             index: IndexConfig::default(),
         }

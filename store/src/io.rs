@@ -63,6 +63,14 @@ pub(crate) trait Files: Debug + Send + Sync {
         Ok(Stamp { device: found.dev(), inode: found.ino(), changed_ns })
     }
 
+    /// What tells this boot of the machine from all others: what was written since is there, whatever became of processes.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn boot(&self) -> io::Result<String> {
+        Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    }
+
     /// As [`moment_after_all`].
     fn moment_after_all(&self, file: &File) -> io::Result<i64> {
         moment_after_all(file)

@@ -25,6 +25,10 @@ const MANY_QUEUES: usize = 256;
 /// Appends are refused when units could not be written for so long. Java: 30 tries, one a second.
 const FAILING_LIMIT: Duration = Duration::from_secs(30);
 const PAGE_BYTES: u64 = 4096;
+/// Topics that may have changed since queues were noted, before they are noted anew: so many folders the next start lists.
+const CHANGED_TOPICS_MAX: usize = 1000;
+/// Noting a million queues takes a second of this thread.
+const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 
 pub(crate) struct Keeper {
     shared: Arc<Shared>,
@@ -37,6 +41,7 @@ pub(crate) struct Keeper {
     last_sync: Instant,
     last_thorough: Instant,
     last_second: Instant,
+    last_note: Instant,
 }
 
 impl Keeper {
@@ -53,6 +58,7 @@ impl Keeper {
             last_sync: now,
             last_thorough: now,
             last_second: now,
+            last_note: now,
         }
     }
 
@@ -86,7 +92,24 @@ impl Keeper {
         }
         if self.last_second.elapsed() >= Duration::from_secs(1) {
             self.last_second = Instant::now();
+            self.note_queues();
             self.shared.stats.sample(self.shared.clock.now(), self.shared.dispatch_behind());
+        }
+    }
+
+    /// Notes how very many queues stand, if so many have changed since that a start after a crash would take long.
+    fn note_queues(&mut self) {
+        let queues = &self.shared.queues;
+        let is_due = queues.changed_topics().is_none_or(|changed| changed > CHANGED_TOPICS_MAX);
+        if !is_due
+            || self.last_note.elapsed() < NOTE_INTERVAL
+            || !queues.are_at_least(self.shared.config.note_from_queues)
+        {
+            return;
+        }
+        self.last_note = Instant::now();
+        if let Err(error) = self.shared.note_queues_of_run() {
+            warn!(%error, "note how the queues stand: the next start after a crash lists their folders");
         }
     }
 

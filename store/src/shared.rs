@@ -174,6 +174,14 @@ impl Shared {
         self.queues.write_roster(&self.config.root, &*self.disk, self.checkpoint.fields()?, log)
     }
 
+    /// Notes how the queues stand amid a run.
+    pub(crate) fn note_queues_of_run(&self) -> io::Result<()> {
+        // First: all entries of records before this are in their queues, in memory at least.
+        let progress = self.dispatch.progress();
+        let log = LogEnds { min: self.log.min(), last: progress.last, end: progress.end };
+        self.queues.write_roster_of_run(&self.config.root, &*self.disk, self.checkpoint.fields()?, log)
+    }
+
     pub(crate) fn dispatch_behind(&self) -> u64 {
         u64::try_from(self.log.end() - self.dispatch.dispatched()).unwrap_or(0)
     }

@@ -1,5 +1,6 @@
 //! The store on a disk that fails when told to.
 
+mod noted;
 mod passes;
 mod space;
 mod stuck;

@@ -51,6 +51,7 @@ impl BrokerConfig {
             },
             access_message_in_memory_max_ratio: self.access_message_in_memory_max_ratio,
             max_filter_message_size: self.max_filter_message_size,
+            note_from_queues: StoreConfig::NOTE_FROM_QUEUES,
             retention: self.retention()?,
             index: IndexConfig {
                 enable: self.message_index_enable && self.index_file_write_enable,

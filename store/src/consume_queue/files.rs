@@ -10,6 +10,7 @@ use remoting::types::{QueueId, TopicName};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::open_files::{OpenFile, OpenFiles};
+use super::roster::{Diary, Noted};
 use crate::io::{self as disk, Files};
 use crate::segments;
 
@@ -21,6 +22,8 @@ pub(crate) struct QueueRoot {
     pub(crate) file_bytes: i64,
     pub(crate) unit_bytes: i64,
     pub(crate) open: Arc<OpenFiles>,
+    /// Of both roots.
+    pub(crate) diary: Arc<Diary>,
 }
 
 impl QueueRoot {
@@ -42,6 +45,7 @@ pub(crate) struct QueueFiles {
     id: QueueId,
     /// Files were created whose folder entries are not on disk yet.
     new_entries: bool,
+    noted: Noted,
     list: FileList,
     open: Vec<OpenPart>,
 }
@@ -72,7 +76,7 @@ struct OpenPart {
 impl QueueFiles {
     pub(crate) fn new(root: &Arc<QueueRoot>, topic: &Arc<TopicName>, id: QueueId, list: FileList) -> Self {
         let (root, topic) = (Arc::clone(root), Arc::clone(topic));
-        Self { root, topic, id, new_entries: false, list, open: Vec::new() }
+        Self { root, topic, id, new_entries: false, noted: Noted::default(), list, open: Vec::new() }
     }
 
     pub(crate) fn units_per_file(&self) -> i64 {
@@ -169,6 +173,7 @@ impl QueueFiles {
 
     /// Writes at byte `at`, creating the files that are missing behind the last one, or the first one around `at`.
     pub(crate) fn write(&mut self, files: &dyn Files, mut at: i64, mut bytes: &[u8]) -> io::Result<()> {
+        self.root.diary.note(&mut self.noted, &self.topic)?;
         while !bytes.is_empty() {
             while self.span().is_none_or(|(_, end)| end <= at) {
                 self.create_next(files, at)?;
@@ -219,6 +224,7 @@ impl QueueFiles {
             if removed > 0 {
                 files.sync_dir(&self.dir())?;
             }
+            self.root.diary.note(&mut self.noted, &self.topic)?;
             let start = self.list.start;
             files.remove_file(&self.path(start))?;
             self.open.retain(|part| part.start != start);
@@ -257,6 +263,7 @@ impl QueueFiles {
     pub(crate) fn truncate(&mut self, files: &dyn Files, at: i64) -> io::Result<()> {
         let file_bytes = self.root.file_bytes;
         while let Some((_, end)) = self.span().filter(|(_, end)| end - file_bytes >= at) {
+            self.root.diary.note(&mut self.noted, &self.topic)?;
             let start = end - file_bytes;
             files.remove_file(&self.path(start))?;
             self.open.retain(|part| part.start != start);
@@ -264,9 +271,10 @@ impl QueueFiles {
             self.new_entries = true;
         }
         if let Some(start) = self.start_of(at) {
-            let part = self.part(start)?;
             let from = (at - start) as u64;
-            if !disk::is_zero_behind(&part.file, from, file_bytes as u64)? {
+            if !disk::is_zero_behind(&self.part(start)?.file, from, file_bytes as u64)? {
+                self.root.diary.note(&mut self.noted, &self.topic)?;
+                let part = self.part(start)?;
                 files.zero_range(&part.file, from, file_bytes as u64)?;
                 part.dirty = true;
             }
@@ -343,7 +351,13 @@ mod tests {
     fn readers_keep_no_more_files_open_than_allowed_and_a_dirty_one_stays() {
         let dir = tempfile::tempdir().expect("a folder");
         let open = OpenFiles::at_most(2);
-        let root = QueueRoot { dir: dir.path().to_owned(), file_bytes: 20, unit_bytes: 20, open: Arc::clone(&open) };
+        let root = QueueRoot {
+            dir: dir.path().to_owned(),
+            file_bytes: 20,
+            unit_bytes: 20,
+            open: Arc::clone(&open),
+            diary: Arc::default(),
+        };
         let topic = Arc::new(TopicName::new("T"));
         let mut files = QueueFiles::new(&Arc::new(root), &topic, QueueId(0), FileList::default());
         files.write(&RealFiles, 0, &[1; 80]).expect("written");

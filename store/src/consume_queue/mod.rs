@@ -18,6 +18,7 @@ pub use entry::Entry;
 pub(crate) use entry::{EXTENSION_ADDRESS_MAX, UNIT_BYTES, Unit};
 pub(crate) use queue::{Gap, LastExit, Queue};
 pub(crate) use reports::Reports;
+use roster::{Diary, Noted};
 pub(crate) use roster::{Distrust, LogEnds, Roster};
 
 use std::collections::BTreeMap;
@@ -71,9 +72,10 @@ impl Queues {
     /// No queues, which will lie in the folders of `config`.
     fn none(config: &StoreConfig) -> Self {
         let open = OpenFiles::of_this_process();
+        let diary = Arc::new(Diary::default());
         let root = |folder, file_bytes, unit_bytes| {
-            let dir = config.root.join(folder);
-            Arc::new(QueueRoot { dir, file_bytes: file_bytes as i64, unit_bytes, open: Arc::clone(&open) })
+            let (dir, file_bytes) = (config.root.join(folder), file_bytes as i64);
+            Arc::new(QueueRoot { dir, file_bytes, unit_bytes, open: Arc::clone(&open), diary: Arc::clone(&diary) })
         };
         Self {
             singles: root("consumequeue", config.consume_queue_file_bytes, UNIT_BYTES as i64),
@@ -90,27 +92,35 @@ impl Queues {
     /// Finds the queues in the folders of `config`; [`Queue::load`] then finds their ends.
     pub(crate) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let queues = Self::none(config);
-        let QueueRoot { dir, file_bytes, .. } = &*queues.singles;
-        fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
-        in_parts(&folders(dir)?, |part| {
+        let [singles, batches] = [&queues.singles, &queues.batches].map(|root| &*root.dir);
+        fs::create_dir_all(singles).map_err(StoreError::io("create", singles))?;
+        let of_batches = if batches.exists() { folders(batches)? } else { Vec::new() };
+        queues.find(&folders(singles)?, &of_batches)?;
+        Ok(queues)
+    }
+
+    /// Finds the queues in these folders of topics, of queues of single messages and of inner batches.
+    fn find(&self, singles: &[(PathBuf, String)], batches: &[(PathBuf, String)]) -> Result<(), StoreError> {
+        let queues = self;
+        in_parts(singles, |part| {
             for (topic, id, queue_dir) in queue_folders(part)? {
-                let starts = segments::list(&queue_dir, *file_bytes as u64, "mappedFileSizeConsumeQueue")?;
+                let file_bytes = queues.singles.file_bytes as u64;
+                let starts = segments::list(&queue_dir, file_bytes, "mappedFileSizeConsumeQueue")?;
                 queues.insert(&topic, id, |topic| QueueFiles::new(&queues.singles, topic, id, FileList::of(&starts)));
             }
             Ok(())
         })?;
-        let QueueRoot { dir, file_bytes, .. } = &*queues.batches;
-        let batch_folders = if dir.exists() { queue_folders(&folders(dir)?)? } else { Vec::new() };
-        for (topic, id, queue_dir) in batch_folders {
+        for (topic, id, queue_dir) in queue_folders(batches)? {
             const TWO_KINDS: &str = "the queue has a folder under consumequeue, too, and is of one kind only; move away \
                 the folder that does not go with the topic's attribute queue.type";
             if queues.get(&topic, id).is_some() {
                 return Err(StoreError::OtherKind { path: queue_dir, what: TWO_KINDS });
             }
-            let starts = segments::list(&queue_dir, *file_bytes as u64, "mapperFileSizeBatchConsumeQueue")?;
+            let file_bytes = queues.batches.file_bytes as u64;
+            let starts = segments::list(&queue_dir, file_bytes, "mapperFileSizeBatchConsumeQueue")?;
             queues.get_or_create(&topic, id).take_batches(&queues.batches, FileList::of(&starts));
         }
-        Ok(queues)
+        Ok(())
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -149,6 +159,15 @@ impl Queues {
     /// Every queue, also those without entries.
     pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
         self.topics.iter().flat_map(|topic| topic.read().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether there are so many.
+    pub(crate) fn are_at_least(&self, count: usize) -> bool {
+        let mut found = 0;
+        self.topics.iter().any(|topic| {
+            found += topic.read().len();
+            found >= count
+        })
     }
 
     /// Bytes of all queue files.
@@ -256,11 +275,13 @@ impl Queues {
 
     /// Moves the folders of a forgotten topic out of the way, for the caller to remove.
     pub(crate) fn discard(&self, topic: &str) -> Result<Vec<PathBuf>, StoreError> {
+        self.note(topic)?;
         self.move_away(Path::new(topic))
     }
 
     /// The same for one queue; a topic's folder goes with its last.
     pub(crate) fn discard_queue(&self, topic: &str, id: QueueId) -> Result<Vec<PathBuf>, StoreError> {
+        self.note(topic)?;
         let discarded = self.move_away(&Path::new(topic).join(id.to_string()))?;
         for parent in [&self.singles.dir, &self.batches.dir] {
             match fs::remove_dir(parent.join(topic)) {
@@ -271,6 +292,11 @@ impl Queues {
             }
         }
         Ok(discarded)
+    }
+
+    fn note(&self, topic: &str) -> Result<(), StoreError> {
+        let noted = self.singles.diary.note(&mut Noted::default(), &TopicName::new(topic));
+        noted.map_err(StoreError::io("note that queues go in", &self.singles.dir))
     }
 
     fn move_away(&self, folder: &Path) -> Result<Vec<PathBuf>, StoreError> {

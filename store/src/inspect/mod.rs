@@ -286,6 +286,8 @@ fn others(root: &Path) -> io::Result<Vec<OtherFiles>> {
         "abort",
         "lock",
         crate::consume_queue::roster::FILE_NAME,
+        crate::consume_queue::roster::RUN_NAME,
+        crate::consume_queue::roster::CHANGED_NAME,
     ];
     let mut found = Vec::new();
     let top = files::entries(root)?.into_iter().filter(|path| !KNOWN.contains(&files::name(path)));

@@ -6,13 +6,14 @@
 mod rebuild;
 mod scan;
 
+use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use remoting::types::{PhysicalOffset, Timestamp};
+use remoting::types::{PhysicalOffset, Timestamp, TopicName};
 use tracing::{info, warn};
 
 use crate::checkpoint::Checkpoint;
@@ -37,7 +38,8 @@ pub struct RecoveryReport {
     pub commit_log_files: usize,
     /// Queues found, before any was made again.
     pub queues: usize,
-    /// They were taken from what the last stop noted of them; else their folders were listed.
+    /// They were taken from what was noted of them, at the last stop or during the run before, but for those that had changed
+    /// since; else all folders were listed.
     pub queues_noted: bool,
     /// First byte that the scan looked at.
     pub scanned_from: PhysicalOffset,
@@ -88,16 +90,40 @@ pub(crate) fn open(
     let began = Instant::now();
     let dir = config.commit_log_dir();
     let log = open_files(&dir, config.commit_log_file_bytes)?;
-    let noted = if clean { noted_queues(config, files, checkpoint, &log) } else { None };
-    roster::remove(&config.root, files).map_err(StoreError::io("remove the roster in", &config.root))?;
-    let (queues_noted, from_roster) = noted.unzip();
-    let queues = from_roster.map_or_else(|| Queues::open(config), Ok)?;
+    let noted = match noted_queues(config, files, clean.then_some(checkpoint), &log) {
+        Ok(noted) => Some(noted),
+        // A run notes nothing of few queues.
+        Err(Distrust::Missing) if !clean => None,
+        Err(why) => {
+            info!(%why, "the roster of the queues is not used: list their folders");
+            None
+        }
+    };
+    let (noted, queues) = match noted {
+        Some(Noted { newest, queues, roster, changed }) => {
+            let mut kept = queues.all().len() >= config.note_from_queues;
+            if kept && let Err(error) = queues.keep_roster(&roster, changed.as_ref(), &config.root, files) {
+                warn!(%error, "keep the roster of the queues: the next start after a crash lists their folders");
+                kept = false;
+            }
+            if !kept {
+                remove_roster(config, files)?;
+            }
+            let changed = changed.unwrap_or_default();
+            queues.find_changed(&changed)?;
+            (Some((newest, changed)), queues)
+        }
+        None => {
+            remove_roster(config, files)?;
+            (None, Queues::open(config)?)
+        }
+    };
     let all = queues.all();
     let mut report = RecoveryReport {
         clean,
         commit_log_files: log.len(),
         queues: all.len(),
-        queues_noted: queues_noted.is_some(),
+        queues_noted: noted.is_some(),
         ..RecoveryReport::default()
     };
     let queue_io = |act: &'static str| StoreError::io(act, config.root.join("consumequeue"));
@@ -106,9 +132,13 @@ pub(crate) fn open(
     if log.is_empty() && !all.is_empty() {
         warn!("there is no commit log: remove all consume queues");
         remove_all(&queues)?;
-    } else if let Some(last) = queues_noted {
-        newest = last;
     } else {
+        let (noted, to_load) = match noted {
+            Some((noted, changed)) => {
+                (noted, all.iter().filter(|queue| changed.contains(&*queue.topic)).cloned().collect())
+            }
+            None => (None, all),
+        };
         let exit = if clean { LastExit::Clean } else { LastExit::Crash { vouched: checkpoint.queues_end() } };
         let load = |part: &[Arc<Queue>]| {
             part.iter().try_fold(None, |newest: Option<Unit>, queue| {
@@ -116,8 +146,8 @@ pub(crate) fn open(
                 Ok(newest.into_iter().chain(last).max_by_key(|unit| unit.physical))
             })
         };
-        let of_parts = in_parts(&all, load).map_err(queue_io("read"))?;
-        newest = of_parts.into_iter().flatten().max_by_key(|unit| unit.physical);
+        let of_parts = in_parts(&to_load, load).map_err(queue_io("read"))?;
+        newest = of_parts.into_iter().flatten().chain(noted).max_by_key(|unit| unit.physical);
     }
     let mut from = scan::start(&log, newest, checkpoint, clean);
     if kind == Kind::Raft {
@@ -127,7 +157,7 @@ pub(crate) fn open(
     if !clean {
         let vouched = from.offset(&log).max(checkpoint.queues_end());
         let distrust = |part: &[Arc<Queue>]| part.iter().try_for_each(|queue| queue.distrust(vouched));
-        in_parts(&all, distrust).map_err(queue_io("read"))?;
+        in_parts(&queues.all(), distrust).map_err(queue_io("read"))?;
     }
     let mut rebuild = Rebuild::new(config, files, &queues);
     let check = match (config.require_record_crc, config.check_crc_on_recover) {
@@ -194,26 +224,48 @@ pub(crate) fn open(
     Ok(Opened { log, queues, progress, entries, undecided, report })
 }
 
-/// The queues as the last stop noted them, with the newest of their entries, if nothing has changed since.
+/// Queues as they were noted.
+struct Noted {
+    queues: Queues,
+    roster: Roster,
+    /// After a run that ended badly: topics whose queues are not among them, as they have changed since.
+    changed: Option<HashSet<TopicName>>,
+    /// The newest entry of the queues.
+    newest: Option<Unit>,
+}
+
+/// The queues as the last stop noted them, whose checkpoint is given, if nothing has changed since; without one, as the run noted
+/// them that ended badly.
 fn noted_queues(
     config: &StoreConfig,
     files: &dyn Files,
-    checkpoint: &Checkpoint,
+    checkpoint: Option<&Checkpoint>,
     log: &[Arc<MappedFile>],
-) -> Option<(Option<Unit>, Queues)> {
-    let find = || {
-        let roster = Roster::read(&config.root)?;
-        roster.check_marks(config, files, &checkpoint.encode())?;
-        let LogEnds { min, last, end } = roster.proof.log;
+) -> Result<Noted, Distrust> {
+    let (roster, changed) = match checkpoint {
+        Some(_) => (Roster::read(&config.root)?, None),
+        None => Roster::read_of_run(&config.root, files).map(|(roster, changed)| (roster, Some(changed)))?,
+    };
+    roster.check_marks(config, files, checkpoint.map(Checkpoint::encode).as_ref())?;
+    let LogEnds { min, last, end } = roster.proof.log;
+    let newest = if changed.is_none() {
         let is_log = log.first().is_some_and(|first| first.start() == min);
-        let (unit, found_end) =
-            Some(last).filter(|_| is_log).and_then(|last| scan::end_after(log, last)).ok_or(Distrust::Log)?;
+        let found = Some(last).filter(|_| is_log).and_then(|last| scan::end_after(log, last));
+        let (newest, found_end) = found.ok_or(Distrust::Log)?;
         if found_end != end {
             return Err(Distrust::Log);
         }
-        Queues::from_roster(config, &roster, files).map(|queues| (unit, queues))
+        newest
+    } else {
+        // The log went on, and its first files may be gone.
+        i32::try_from(end - last).ok().map(|size| Unit { physical: last, size, code: 0 })
     };
-    find().inspect_err(|why| info!(%why, "the roster of the queues is not used: list their folders")).ok()
+    let queues = Queues::from_roster(config, &roster, changed.as_ref(), files)?;
+    Ok(Noted { queues, roster, changed, newest })
+}
+
+fn remove_roster(config: &StoreConfig, files: &dyn Files) -> Result<(), StoreError> {
+    roster::remove(&config.root, files).map_err(StoreError::io("remove the roster in", &config.root))
 }
 
 fn open_files(dir: &Path, file_bytes: u64) -> Result<Vec<Arc<MappedFile>>, StoreError> {

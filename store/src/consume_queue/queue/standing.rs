@@ -44,7 +44,7 @@ impl Queue {
         })
     }
 
-    /// The queue that stood so.
+    /// The queue that stood so; nothing but zeros lies behind its last unit.
     pub(crate) fn standing_at(topic: Arc<TopicName>, files: QueueFiles, standing: &Standing) -> Self {
         let Standing { id, batches, min, max, first_record, last_end, written, .. } = *standing;
         let queue = Self::new(topic, id, files);
@@ -52,7 +52,8 @@ impl Queue {
         queue.max.store(max, Ordering::SeqCst);
         queue.first_record.store(first_record, Ordering::Relaxed);
         let batches = batches.then(|| Box::new(BatchTail { unwritten: Vec::new(), written }));
-        *queue.tail.lock() = Tail { from: max, written: max, max_physical: last_end, batches, ..Tail::default() };
+        *queue.tail.lock() =
+            Tail { from: max, written: max, max_physical: last_end, batches, zero_behind: true, ..Tail::default() };
         queue
     }
 }

@@ -25,10 +25,14 @@
 //! at, and leave its topic's as it was.
 //!
 //! A copy of a whole disk, made while it was stopped, holds what it held, and its roster with it.
+//!
+//! While a store with very many queues is in use, there is another roster, which the keeper makes anew now and then, and a
+//! [diary] of what has changed since: for the start after a crash of the process.
 
+mod diary;
 mod layout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,11 +41,14 @@ use std::sync::Arc;
 use remoting::types::{QueueId, TopicName};
 use thiserror::Error;
 
+pub(crate) use self::diary::{CHANGED_NAME, RUN_NAME};
+pub(super) use self::diary::{Diary, Noted};
 use self::layout::{Folders, Topic, Writer};
 use super::files::{QueueFiles, QueueRoot};
 use super::{Queue, Queues, TRASH_PREFIX};
 use crate::checkpoint::FIELDS_BYTES;
 use crate::config::StoreConfig;
+use crate::error::StoreError;
 use crate::io::{Files, Stamp};
 use crate::parallel::in_parts;
 
@@ -82,6 +89,8 @@ pub(crate) enum Distrust {
     Missing,
     #[error("it is torn, damaged or of another version")]
     Damaged,
+    #[error("what has changed since it was written is not known")]
+    Unnoted,
     #[error("{0} was written since")]
     Touched(&'static str),
     #[error("the sizes of queue files are set otherwise")]
@@ -107,7 +116,17 @@ pub(crate) struct Roster {
 impl Roster {
     /// Reads the roster of the store in `root`, without asking whether it may be used.
     pub(crate) fn read(root: &Path) -> Result<Self, Distrust> {
-        let path = root.join(FILE_NAME);
+        Self::read_file(root.join(FILE_NAME))
+    }
+
+    /// Reads the roster of the run before, and which topics have changed since; whose queues are not told of by it any more.
+    pub(crate) fn read_of_run(root: &Path, disk: &dyn Files) -> Result<(Self, HashSet<TopicName>), Distrust> {
+        let roster = Self::read_file(root.join(RUN_NAME))?;
+        let changed = disk.boot().ok().and_then(|boot| diary::read(root, roster.crc(), &boot));
+        Ok((roster, changed.ok_or(Distrust::Unnoted)?))
+    }
+
+    fn read_file(path: PathBuf) -> Result<Self, Distrust> {
         let bytes = match fs::metadata(&path) {
             Ok(found) if found.len() > FILE_BYTES_MAX => return Err(Distrust::Damaged),
             Ok(_) => fs::read(&path),
@@ -126,19 +145,27 @@ impl Roster {
         layout::read_checked(&self.bytes).expect("it was found whole").1
     }
 
+    /// Tells it from others.
+    fn crc(&self) -> u32 {
+        crc32fast::hash(&self.bytes)
+    }
+
     /// Holds the marks and settings against what there is now. The log is held against [`Proof::log`] by the caller.
+    /// Without a checkpoint, one of a run is looked at: it was written since.
     pub(crate) fn check_marks(
         &self,
         config: &StoreConfig,
         disk: &dyn Files,
-        checkpoint: &[u8; FIELDS_BYTES],
+        checkpoint: Option<&[u8; FIELDS_BYTES]>,
     ) -> Result<(), Distrust> {
-        for (name, was) in [("lock", self.proof.lock), ("checkpoint", self.proof.checkpoint)] {
-            if !stamp(disk, &config.root.join(name))?.is_same_file_unchanged(&was) {
-                return Err(Distrust::Touched(name));
-            }
+        let is_touched =
+            |name, was: &Stamp| Ok::<_, Distrust>(!stamp(disk, &config.root.join(name))?.is_same_file_unchanged(was));
+        if is_touched("lock", &self.proof.lock)? {
+            return Err(Distrust::Touched("lock"));
         }
-        if *checkpoint != self.proof.checkpoint_fields {
+        if let Some(fields) = checkpoint
+            && (*fields != self.proof.checkpoint_fields || is_touched("checkpoint", &self.proof.checkpoint)?)
+        {
             return Err(Distrust::Touched("checkpoint"));
         }
         let sizes = [config.consume_queue_file_bytes, config.batch_consume_queue_file_bytes];
@@ -151,6 +178,7 @@ impl Roster {
 /// # Errors
 /// It may be there again after a crash.
 pub(crate) fn remove(root: &Path, disk: &dyn Files) -> io::Result<()> {
+    diary::remove(root)?;
     let path = root.join(FILE_NAME);
     if path.try_exists()? {
         disk.remove_file(&path)?;
@@ -164,22 +192,32 @@ fn stamp(disk: &dyn Files, path: &Path) -> Result<Stamp, Distrust> {
 }
 
 impl Queues {
-    /// Makes the queues that the roster tells of, as they stood.
+    /// Makes the queues that the roster tells of, as they stood; of a run's, but for those of topics that have `changed`.
     ///
     /// # Errors
     /// A folder was changed since, or cannot be looked at.
-    pub(crate) fn from_roster(config: &StoreConfig, roster: &Roster, disk: &dyn Files) -> Result<Self, Distrust> {
+    pub(crate) fn from_roster(
+        config: &StoreConfig,
+        roster: &Roster,
+        changed: Option<&HashSet<TopicName>>,
+        disk: &dyn Files,
+    ) -> Result<Self, Distrust> {
         let queues = Self::none(config);
-        let device = stamp(disk, &config.root.join(FILE_NAME))?.device;
+        let device = stamp(disk, &config.root)?.device;
         let unchanged = |path: PathBuf| {
             let is = stamp(disk, &path)?;
             let unchanged = is.device == device && is.changed_ns < roster.proof.settled_ns;
             if unchanged { Ok(()) } else { Err(Distrust::Changed(path)) }
         };
-        let topics = roster.topics();
+        let mut topics = roster.topics();
+        topics.retain(|topic| changed.is_none_or(|changed| !changed.contains(topic.name)));
         let every = topics.iter().map(Topic::len).sum::<usize>().div_ceil(QUEUE_FOLDERS_MAX);
-        unchanged(queues.singles.dir.clone())?;
-        if topics.iter().any(|topic| topic.folders.batches) || queues.batches.dir.exists() {
+        // While a store is in use, folders of topics and queues come and go.
+        let is_whole = changed.is_none();
+        if is_whole {
+            unchanged(queues.singles.dir.clone())?;
+        }
+        if is_whole && (topics.iter().any(|topic| topic.folders.batches) || queues.batches.dir.exists()) {
             unchanged(queues.batches.dir.clone())?;
         }
         in_parts(&topics, |part| {
@@ -187,7 +225,7 @@ impl Queues {
             for topic in part {
                 for (_, root) in [(topic.folders.singles, &queues.singles), (topic.folders.batches, &queues.batches)]
                     .into_iter()
-                    .filter(|(has, _)| *has)
+                    .filter(|(has, _)| *has && is_whole)
                 {
                     unchanged(root.dir.join(topic.name))?;
                 }
@@ -200,7 +238,8 @@ impl Queues {
                         unchanged(files.dir())?;
                     }
                     number += 1;
-                    of_topic.insert(standing.id, Arc::new(Queue::standing_at(Arc::clone(&name), files, &standing)));
+                    let queue = Queue::standing_at(Arc::clone(&name), files, &standing);
+                    of_topic.insert(standing.id, Arc::new(queue));
                 }
                 if !of_topic.is_empty() {
                     queues.topics.insert(TopicName::clone(&name), Arc::new(of_topic.into()));
@@ -209,6 +248,115 @@ impl Queues {
             Ok(())
         })?;
         Ok(queues)
+    }
+
+    /// Finds in their folders the queues of topics that have changed since the roster was written.
+    pub(crate) fn find_changed(&self, changed: &HashSet<TopicName>) -> Result<(), StoreError> {
+        let folders = |root: &QueueRoot| {
+            let folder = |topic: &TopicName| (root.dir.join(topic.as_str()), topic.as_str().to_owned());
+            changed.iter().map(folder).filter(|(dir, _)| dir.is_dir()).collect::<Vec<_>>()
+        };
+        self.find(&folders(&self.singles), &folders(&self.batches))
+    }
+
+    /// Keeps the roster that this opening has used for the next one, should this run be killed: that of a clean stop, or of a
+    /// run, with what has `changed` since. From now on there is none of a clean stop.
+    ///
+    /// # Errors
+    /// It is not kept.
+    pub(crate) fn keep_roster(
+        &self,
+        roster: &Roster,
+        changed: Option<&HashSet<TopicName>>,
+        root: &Path,
+        disk: &dyn Files,
+    ) -> io::Result<()> {
+        let boot = disk.boot()?;
+        match changed {
+            None => fs::rename(root.join(FILE_NAME), root.join(RUN_NAME))?,
+            // One may have been written by a stop that was not completed.
+            Some(_) => disk.remove_file(&root.join(FILE_NAME))?,
+        }
+        disk.sync_dir(root)?;
+        self.singles.diary.open(root, roster.crc(), &boot, changed.cloned().unwrap_or_default())
+    }
+
+    /// How many topics have changed since the roster of this run; `None`: there is none.
+    pub(crate) fn changed_topics(&self) -> Option<usize> {
+        self.singles.diary.named()
+    }
+
+    /// Writes a roster amid a run, and begins the diary of what changes from now on. Called by the thread that writes queues out.
+    ///
+    /// # Errors
+    /// There may be none now.
+    pub(crate) fn write_roster_of_run(
+        &self,
+        root: &Path,
+        disk: &dyn Files,
+        checkpoint_fields: [u8; FIELDS_BYTES],
+        log: LogEnds,
+    ) -> io::Result<()> {
+        let boot = disk.boot()?;
+        let diary = &self.singles.diary;
+        if !diary.gather() {
+            return Ok(());
+        }
+        let path = root.join(format!("{RUN_NAME}.new"));
+        let write = || {
+            let mut writer = Writer::new();
+            let topics: Vec<_> =
+                self.topics.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect();
+            for (name, queues) in topics {
+                let (mut standings, mut folders) = (Vec::new(), Folders::default());
+                for queue in queues.read().values() {
+                    match queue.standing() {
+                        Some(standing) if standing.files.count > 0 => {
+                            let has = if standing.batches { &mut folders.batches } else { &mut folders.singles };
+                            *has = true;
+                            standings.push(standing);
+                        }
+                        // Was only asked for.
+                        Some(_) => {}
+                        None => diary.note(&mut Noted::default(), &name)?,
+                    }
+                }
+                writer.topic(&name, folders, &standings).ok_or(io::ErrorKind::InvalidData)?;
+            }
+            self.write_file(&path, writer, root, disk, checkpoint_fields, log)
+        };
+        match write() {
+            Ok(crc) => diary.turn(root, &path, crc, &boot),
+            Err(error) => {
+                diary.give_up();
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a roster to `path`, when all that it tells of is as it says; its CRC.
+    fn write_file(
+        &self,
+        path: &Path,
+        writer: Writer,
+        root: &Path,
+        disk: &dyn Files,
+        checkpoint_fields: [u8; FIELDS_BYTES],
+        log: LogEnds,
+    ) -> io::Result<u32> {
+        let file = disk.create_sized(path, writer.len() as u64, false)?;
+        let proof = Proof {
+            settled_ns: disk.moment_after_all(&file)?,
+            lock: disk.stamp(&root.join("lock"))?,
+            checkpoint: disk.stamp(&root.join("checkpoint"))?,
+            checkpoint_fields,
+            file_bytes: [self.singles.file_bytes, self.batches.file_bytes],
+            log,
+        };
+        let bytes = writer.finish(&proof);
+        disk.write_at(&file, &bytes, 0)?;
+        disk.sync_data(&file)?;
+        Ok(crc32fast::hash(&bytes))
     }
 
     /// Writes the roster, at a stop: all entries are in the files and on disk, and nobody changes anything any more.
@@ -234,18 +382,8 @@ impl Queues {
             }
             writer.topic(&name, folders, &standings).ok_or(io::ErrorKind::InvalidData)?;
         }
-        let path = root.join(FILE_NAME);
-        let file = disk.create_sized(&path, writer.len() as u64, false)?;
-        let proof = Proof {
-            settled_ns: disk.moment_after_all(&file)?,
-            lock: disk.stamp(&root.join("lock"))?,
-            checkpoint: disk.stamp(&root.join("checkpoint"))?,
-            checkpoint_fields,
-            file_bytes: [self.singles.file_bytes, self.batches.file_bytes],
-            log,
-        };
-        disk.write_at(&file, &writer.finish(&proof), 0)?;
-        disk.sync_data(&file)?;
+        self.write_file(&root.join(FILE_NAME), writer, root, disk, checkpoint_fields, log)?;
+        diary::remove(root)?;
         disk.sync_dir(root)
     }
 
