@@ -97,8 +97,16 @@ impl Features {
         let (topics, groups) = (|| Arc::clone(&topics), || Arc::clone(&groups));
         let locks = Locks::open(home);
         let connected = ground.connected.clone();
-        let clients = Clients::open_with(ctx.clone(), home, topics(), groups(), Arc::clone(&locks), connected)
-            .map_err(StartError::Filters)?;
+        let clients = Clients::open_with(
+            ctx.clone(),
+            home,
+            topics(),
+            groups(),
+            Arc::clone(&locks),
+            Arc::clone(&stats),
+            connected,
+        )
+        .map_err(StartError::Filters)?;
         let offsets = Offsets::open(ctx.clone(), home, store(), topics(), groups(), Arc::clone(&clients))?;
         let levels = Arc::new(Levels::new(settings.delay_levels().map_err(StartError::Config)?));
         let timers = Timers::open(ctx.clone(), home, store(), Arc::clone(&stats))?;

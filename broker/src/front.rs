@@ -92,6 +92,14 @@ impl ConnectionEvents for Current {
         self.0.load().opened(peer);
     }
 
+    fn idle(&self, peer: &Peer) {
+        self.0.load().idle(peer);
+    }
+
+    fn failed(&self, peer: &Peer) {
+        self.0.load().failed(peer);
+    }
+
     fn closed(&self, peer: &Peer) {
         self.0.load().closed(peer);
     }

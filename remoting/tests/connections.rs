@@ -95,12 +95,22 @@ impl HandleBatch for Locks {
 #[derive(Default)]
 struct Counted {
     opened: AtomicUsize,
+    idle: AtomicUsize,
+    failed: AtomicUsize,
     closed: AtomicUsize,
 }
 
 impl ConnectionEvents for Counted {
     fn opened(&self, _: &Peer) {
         self.opened.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn idle(&self, _: &Peer) {
+        self.idle.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn failed(&self, _: &Peer) {
+        self.failed.fetch_add(1, Ordering::SeqCst);
     }
 
     fn closed(&self, _: &Peer) {
@@ -354,6 +364,7 @@ async fn a_half_open_connection_is_closed_when_idle() {
     stream.write_all(&[0, 0]).await.expect("write");
     closed(&mut stream).await;
     running.until(|events| events.closed.load(Ordering::SeqCst) == 1).await;
+    assert_eq!((running.events.idle.load(Ordering::SeqCst), running.events.failed.load(Ordering::SeqCst)), (1, 0));
 }
 
 #[tokio::test]

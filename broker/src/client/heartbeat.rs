@@ -7,6 +7,7 @@ use remoting::protocol::client::{Heartbeat, HeartbeatReply};
 use remoting::router::{Call, Handle, Reply};
 use remoting::types::ClientId;
 use remoting::version::Version;
+use tokio::time::Instant;
 
 use super::consumer_group::Joining;
 use super::{ClientError, Clients, Member};
@@ -21,13 +22,17 @@ impl Handle<Heartbeat> for Clients {
         let fingerprint = body.heartbeat_fingerprint;
         let mut news = false;
         for consumer in body.consumer_data_set {
+            let begun = Instant::now();
             news |= self.join(&client, consumer, fingerprint, body.without_sub);
+            self.stats.consumer_joined(begun.elapsed().as_millis() as u64);
         }
         let settings = self.ctx.settings();
         // Producers are looked up only to check transactions. Java: `ProducerManager.registerProducer`.
         if settings.enable_register_producer || !settings.reject_transaction_message {
             for producer in body.producer_data_set {
+                let begun = Instant::now();
                 self.producers.join(&producer.group_name, self.member(&client), self.ctx.clock.now());
+                self.stats.producer_joined(begun.elapsed().as_millis() as u64);
             }
         }
         if client.peer.is_closed() {

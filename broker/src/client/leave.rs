@@ -30,8 +30,21 @@ impl Handle<UnregisterClient> for Clients {
 }
 
 impl ConnectionEvents for Clients {
+    fn opened(&self, peer: &Peer) {
+        self.stats.opened(peer);
+    }
+
+    fn idle(&self, peer: &Peer) {
+        self.stats.idle(peer);
+    }
+
+    fn failed(&self, peer: &Peer) {
+        self.stats.failed(peer);
+    }
+
     fn closed(&self, peer: &Peer) {
         self.forget(peer.id());
+        self.stats.closed(peer);
     }
 }
 

@@ -36,9 +36,10 @@ use crate::context::Context;
 use crate::filter::{FilterError, Filters};
 use crate::group::GroupTable;
 use crate::persist::{Home, LoadError};
+use crate::stats::Stats;
 use crate::topic::TopicTable;
 
-/// Everything the broker knows of its clients. Told of closed connections as their `ConnectionEvents`.
+/// Everything the broker knows of its clients. Told of connections as their `ConnectionEvents`.
 pub(crate) struct Clients {
     ctx: Context,
     topics: Arc<TopicTable>,
@@ -48,6 +49,7 @@ pub(crate) struct Clients {
     pub(crate) producers: Arc<Producers>,
     /// The expressions that groups choose messages by.
     pub(crate) filters: Arc<Filters>,
+    stats: Arc<Stats>,
     notifier: Notifier,
 }
 
@@ -93,7 +95,8 @@ impl Clients {
         groups: Arc<GroupTable>,
         locks: Arc<Locks>,
     ) -> Result<Arc<Self>, LoadError> {
-        Self::open_with(ctx, home, topics, groups, locks, Connected::default())
+        let stats = Stats::new(ctx.clone());
+        Self::open_with(ctx, home, topics, groups, locks, stats, Connected::default())
     }
 
     /// Loads the filters of groups.
@@ -106,6 +109,7 @@ impl Clients {
         topics: Arc<TopicTable>,
         groups: Arc<GroupTable>,
         locks: Arc<Locks>,
+        stats: Arc<Stats>,
         Connected { consumers, producers }: Connected,
     ) -> Result<Arc<Self>, LoadError> {
         Ok(Arc::new(Self {
@@ -116,6 +120,7 @@ impl Clients {
             locks,
             consumers,
             producers,
+            stats,
             notifier: Notifier::default(),
         }))
     }

@@ -95,6 +95,27 @@ async fn the_first_heartbeat_makes_a_member_and_a_retry_topic() {
 }
 
 #[tokio::test]
+async fn heartbeats_and_connections_are_counted() {
+    let fixture = Fixture::new();
+    let (a, stats) = (peer(1), &fixture.clients.stats);
+    let known = |name, key| stats.view(name, key).is_some();
+    assert!(!known("CONSUMER_REGISTER_TIME", "DefaultCluster") && !known("CHANNEL_ACTIVITY", "CONNECT"));
+    fixture.clients.opened(&a);
+    fixture.consume(&a, "g", vec![to("T", 1)]).await;
+    assert!(known("CONSUMER_REGISTER_TIME", "DefaultCluster") && known("CHANNEL_ACTIVITY", "CONNECT"));
+    assert!(!known("PRODUCER_REGISTER_TIME", "DefaultCluster"));
+    produce(&fixture, &a, "p").await;
+    assert!(known("PRODUCER_REGISTER_TIME", "DefaultCluster"));
+    assert!(!["IDLE", "EXCEPTION", "CLOSE"].iter().any(|key| known("CHANNEL_ACTIVITY", key)));
+    fixture.clients.idle(&a);
+    assert!(known("CHANNEL_ACTIVITY", "IDLE") && !known("CHANNEL_ACTIVITY", "EXCEPTION"));
+    fixture.clients.failed(&a);
+    assert!(known("CHANNEL_ACTIVITY", "EXCEPTION") && !known("CHANNEL_ACTIVITY", "CLOSE"));
+    fixture.clients.closed(&a);
+    assert!(known("CHANNEL_ACTIVITY", "CLOSE"));
+}
+
+#[tokio::test]
 async fn a_retry_topic_has_what_group_and_heartbeat_say() {
     let fixture = Fixture::new();
     let ordered = remoting::body::TopicConfig { order: true, ..remoting::body::TopicConfig::new("T", 4, 6) };

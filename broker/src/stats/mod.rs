@@ -45,7 +45,11 @@ struct BrokerCounters {
     acknowledged: Counter,
     check_points: Counter,
     connections_opened: Counter,
+    connections_idle: Counter,
+    connections_failed: Counter,
     connections_closed: Counter,
+    consumers_joined: Counter,
+    producers_joined: Counter,
 }
 
 impl Stats {
@@ -128,6 +132,16 @@ impl Stats {
     /// A message of the topic went to the group's dead letters.
     pub(crate) fn dead_letter(&self, group: &GroupName, topic: &TopicName) {
         self.of_group(group, topic).dead_letters.add(1, 1);
+    }
+
+    /// A heartbeat made a client a member of a consumer group, or kept it one; that took so long.
+    pub(crate) fn consumer_joined(&self, millis: u64) {
+        self.broker.consumers_joined.add(millis, 1);
+    }
+
+    /// A heartbeat made a client a member of a producer group, or kept it one; that took so long.
+    pub(crate) fn producer_joined(&self, millis: u64) {
+        self.broker.producers_joined.add(millis, 1);
     }
 
     /// Messages per second into a topic over the last minute.
@@ -238,7 +252,11 @@ impl BrokerCounters {
             &self.acknowledged,
             &self.check_points,
             &self.connections_opened,
+            &self.connections_idle,
+            &self.connections_failed,
             &self.connections_closed,
+            &self.consumers_joined,
+            &self.producers_joined,
         ] {
             counter.sample(span, now);
         }
@@ -248,6 +266,14 @@ impl BrokerCounters {
 impl ConnectionEvents for Stats {
     fn opened(&self, _: &Peer) {
         self.broker.connections_opened.add(1, 1);
+    }
+
+    fn idle(&self, _: &Peer) {
+        self.broker.connections_idle.add(1, 1);
+    }
+
+    fn failed(&self, _: &Peer) {
+        self.broker.connections_failed.add(1, 1);
     }
 
     fn closed(&self, _: &Peer) {

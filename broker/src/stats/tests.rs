@@ -166,10 +166,15 @@ fn connections_are_counted() {
     let peer = peer(5);
     fixture.stats.opened(&peer);
     fixture.stats.opened(&peer);
+    fixture.stats.idle(&peer);
+    fixture.stats.closed(&peer);
+    fixture.stats.failed(&peer);
     fixture.stats.closed(&peer);
     fixture.tick();
     assert_eq!(fixture.minute("CHANNEL_ACTIVITY", "CONNECT"), Some((2, 0.2, 1.0)));
-    assert_eq!(fixture.minute("CHANNEL_ACTIVITY", "CLOSE"), Some((1, 0.1, 1.0)));
+    assert_eq!(fixture.minute("CHANNEL_ACTIVITY", "IDLE"), Some((1, 0.1, 1.0)));
+    assert_eq!(fixture.minute("CHANNEL_ACTIVITY", "EXCEPTION"), Some((1, 0.1, 1.0)));
+    assert_eq!(fixture.minute("CHANNEL_ACTIVITY", "CLOSE"), Some((2, 0.2, 1.0)));
 }
 
 #[test]

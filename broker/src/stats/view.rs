@@ -46,6 +46,8 @@ impl Stats {
         if name == "CHANNEL_ACTIVITY" {
             return match key {
                 "CONNECT" => Some(&counters.connections_opened),
+                "IDLE" => Some(&counters.connections_idle),
+                "EXCEPTION" => Some(&counters.connections_failed),
                 "CLOSE" => Some(&counters.connections_closed),
                 _ => None,
             };
@@ -61,6 +63,8 @@ impl Stats {
             "BROKER_ACK_NUMS" => Some(&counters.acknowledged),
             "BROKER_CK_NUMS" => Some(&counters.check_points),
             "BROKER_GET_FROM_DISK_NUMS" => Some(&counters.get_from_disk.nums),
+            "CONSUMER_REGISTER_TIME" => Some(&counters.consumers_joined),
+            "PRODUCER_REGISTER_TIME" => Some(&counters.producers_joined),
             "BROKER_GET_FROM_DISK_SIZE" => Some(&counters.get_from_disk.size),
             _ => None,
         }

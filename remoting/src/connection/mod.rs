@@ -56,6 +56,10 @@ impl Default for ConnectionLimits {
 /// Told when connections come and go; called from the connection's own task.
 pub trait ConnectionEvents: Send + Sync + 'static {
     fn opened(&self, _peer: &Peer) {}
+    /// It was idle for too long; [`Self::closed`] follows.
+    fn idle(&self, _peer: &Peer) {}
+    /// Reading or writing failed; [`Self::closed`] follows.
+    fn failed(&self, _peer: &Peer) {}
     fn closed(&self, _peer: &Peer) {}
 }
 
@@ -74,7 +78,13 @@ pub(crate) struct Connection {
 enum Turn {
     Read,
     Written,
+    Over(End),
+}
+
+/// How a connection ends that does not fail.
+enum End {
     Closed,
+    Idle,
 }
 
 impl Connection {
@@ -90,8 +100,15 @@ impl Connection {
         });
         let mut wire = Wire::new(self.stream);
         match serve(&mut wire, &self.peer, &self.router, &self.limits, &self.tasks).await {
-            Ok(()) => {}
-            Err(FrameError::Io(err)) => tracing::debug!(remote = %self.peer.remote(), %err, "connection lost"),
+            Ok(End::Closed) => {}
+            Ok(End::Idle) => {
+                tracing::debug!(remote = %peer.remote(), "closing an idle connection");
+                events.idle(&peer);
+            }
+            Err(FrameError::Io(err)) => {
+                tracing::debug!(remote = %self.peer.remote(), %err, "connection lost");
+                events.failed(&peer);
+            }
             Err(err) => {
                 tracing::info!(remote = %self.peer.remote(), %err, "closing the connection: its bytes are not frames")
             }
@@ -109,7 +126,7 @@ async fn serve(
     router: &Routes,
     limits: &ConnectionLimits,
     tasks: &TaskTracker,
-) -> Result<(), FrameError> {
+) -> Result<End, FrameError> {
     let mut codec = FrameCodec::default();
     let mut commands = Vec::new();
     let mut active = Instant::now();
@@ -132,7 +149,7 @@ async fn serve(
         let may_read = peer.running() < limits.running_max && peer.outbound().unsent_bytes() <= limits.unsent_bytes_max;
         let turn = tokio::select! {
             biased;
-            () = &mut closed => Turn::Closed,
+            () = &mut closed => Turn::Over(End::Closed),
             ready = poll_fn(|cx| wire.stream.poll_write_ready(cx)), if blocked => { ready?; Turn::Written }
             ready = poll_fn(|cx| wire.stream.poll_read_ready(cx)), if may_read => { ready?; Turn::Read }
             () = &mut pushed => {
@@ -145,15 +162,14 @@ async fn serve(
                     idle.as_mut().reset(until);
                     continue;
                 }
-                tracing::debug!(remote = %peer.remote(), "closing an idle connection");
-                Turn::Closed
+                Turn::Over(End::Idle)
             }
         };
         match turn {
-            Turn::Closed => return Ok(()),
+            Turn::Over(end) => return Ok(end),
             Turn::Written => {}
             Turn::Read => match poll_fn(|cx| Poll::Ready(wire.read(cx))).await {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(End::Closed),
                 Ok(_) => {
                     let outcome = decode(&mut codec, &mut wire.buffer, &mut commands);
                     router.dispatch(&mut commands, peer, tasks);
