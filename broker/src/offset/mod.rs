@@ -7,6 +7,7 @@ mod bounds;
 mod commit;
 mod copy;
 mod file;
+mod places;
 mod popped;
 mod progress;
 mod push;

@@ -1,14 +1,14 @@
 //! Where one group stands in the queues of one topic.
 
-use std::collections::BTreeMap;
-
 use parking_lot::Mutex;
 use remoting::types::{QueueId, QueueOffset};
+
+use super::places::Places;
 
 /// Offsets by queue; locked for a moment at each access, and shared by all who pull for the group.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    queues: Mutex<BTreeMap<QueueId, Place>>,
+    queues: Mutex<Places<Place>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +74,7 @@ impl Progress {
     /// Offsets by queue as committed, without resets.
     pub(crate) fn committed(&self) -> Vec<(QueueId, QueueOffset)> {
         let queues = self.queues.lock();
-        queues.iter().filter_map(|(queue, place)| Some((*queue, place.committed?))).collect()
+        queues.iter().filter_map(|(queue, place)| Some((queue, place.committed?))).collect()
     }
 
     /// Takes an offset as it is, also one ahead of the queue.
@@ -111,14 +111,14 @@ impl Progress {
     /// Before messages are read.
     pub(crate) fn begin(&self, queue: QueueId) -> Start {
         let mut queues = self.queues.lock();
-        let place = queues.get_mut(&queue);
+        let place = queues.get_mut(queue);
         place.map_or_else(Start::default, |place| Start { reset: place.reset.take(), cold: place.cold })
     }
 
     /// Before a pop, whose queue exists and so has a place here whatever else is committed.
     pub(crate) fn begin_pop(&self, queue: QueueId) -> Turn {
         let mut queues = self.queues.lock();
-        let place = queues.entry(queue).or_default();
+        let place = queues.get_or_default(queue);
         if place.popping {
             place.turned_away = true;
             return Turn::Busy;
@@ -130,7 +130,7 @@ impl Progress {
     /// After a pop; true if another one was turned away meanwhile.
     pub(crate) fn end_pop(&self, queue: QueueId) -> bool {
         let mut queues = self.queues.lock();
-        let Some(place) = queues.get_mut(&queue) else { return false };
+        let Some(place) = queues.get_mut(queue) else { return false };
         place.popping = false;
         std::mem::take(&mut place.turned_away)
     }
@@ -154,21 +154,21 @@ impl Progress {
         let mut queues = self.queues.lock();
         queues.values_mut().for_each(|place| place.committed = None);
         for (queue, offset) in committed {
-            queues.entry(queue).or_default().committed = Some(offset);
+            queues.get_or_default(queue).committed = Some(offset);
         }
     }
 
     fn place(&self, queue: QueueId) -> Place {
-        self.queues.lock().get(&queue).copied().unwrap_or_default()
+        self.queues.lock().get(queue).copied().unwrap_or_default()
     }
 
     fn change(&self, queue: QueueId, change: impl FnOnce(&mut Place) -> Commit) -> Commit {
         let mut queues = self.queues.lock();
         let full = queues.len() >= QUEUES_MAX;
-        match queues.get_mut(&queue) {
+        match queues.get_mut(queue) {
             Some(place) => change(place),
             None if full => Commit::TooManyQueues,
-            None => change(queues.entry(queue).or_default()),
+            None => change(queues.get_or_default(queue)),
         }
     }
 }
