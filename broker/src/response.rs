@@ -235,7 +235,7 @@ impl IntoResponse for TopicError {
             Self::Name(_) | Self::System { .. } | Self::MixedType | Self::QueueNums { .. } => {
                 ResponseCode::INVALID_PARAMETER
             }
-            Self::Attribute(_) | Self::Save(_) | Self::Load(_) => ResponseCode::SYSTEM_ERROR,
+            Self::Attribute(_) | Self::Save(_) | Self::Load(_) | Self::Static { .. } => ResponseCode::SYSTEM_ERROR,
         }
     }
 }

@@ -173,7 +173,10 @@ pub(super) const INERT: &[Inert] = &[
         ],
     },
     Inert { reason: "slaves and failover are not there yet", keys: REPLICATION },
-    Inert { reason: "half messages are counted in no file of their own", keys: &["transactionMetricFlushInterval"] },
+    Inert {
+        reason: "half messages are counted in no file of their own, which only Java's metrics read",
+        keys: &["transactionMetricFlushInterval"],
+    },
     Inert {
         reason: "acknowledgements and leases go to the log, many in one append, without a buffer in memory before it",
         keys: &[
@@ -220,8 +223,16 @@ pub(super) const INERT: &[Inert] = &[
         keys: &["enableNotifyBeforePopCalculateLag"],
     },
     Inert {
-        reason: "messages under lease are not limited yet",
-        keys: &["enablePopMessageThreshold", "popInflightMessageThreshold"],
+        reason: "retry topics of POP have one queue, and none for groups that are gone",
+        keys: &["popReviveConcurrency", "popReviveSkipIfGroupAbsent", "useSeparateRetryQueue"],
+    },
+    Inert {
+        reason: "a notification tells of every message, also of one that the group's filter does not take",
+        keys: &["maxMessageFilterNumForNotification", "useMessageFilterForNotification"],
+    },
+    Inert {
+        reason: "the timer keeps no copies of its wheel",
+        keys: &["timerWheelSnapshotFlush", "timerWheelSnapshotIntervalMs"],
     },
     Inert { reason: "one task serves the timer, and it gives no message up", keys: TIMER },
     Inert {
@@ -229,7 +240,7 @@ pub(super) const INERT: &[Inert] = &[
         keys: &["timerCheckMetricsWhen", "timerEnableCheckMetrics", "timerMetricSmallThreshold"],
     },
     Inert {
-        reason: "compaction topics are not there yet",
+        reason: "compaction topics are not there yet, and refused",
         keys: &[
             "compactionCqMappedFileSize",
             "compactionMappedFileSize",
@@ -263,6 +274,7 @@ pub(super) const INERT: &[Inert] = &[
     },
     Inert { reason: "metrics are not there yet", keys: METRICS },
     Inert { reason: "there is no RocksDB inside", keys: ROCKSDB },
+    Inert { reason: "lite topics are not there yet, and refused", keys: LITE },
     Inert { reason: "access control is not there yet", keys: AUTH },
     Inert {
         reason: "the proxy is not there yet",
@@ -377,13 +389,55 @@ const ROCKSDB: &[&str] = &[
     "combineCQLoadingCQTypes",
     "combineCQMaxExtraSearchCommitLogFiles",
     "combineCQPreferCQType",
+    "combineCQUseRocksdbForLmq",
     "enableRocksDBLog",
+    "indexRocksDBEnable",
+    "iteratorWhenUseRocksdbConsumeQueue",
+    "maxRocksDBIndexQueryDays",
     "memTableFlushIntervalMs",
     "realTimePersistRocksDBConfig",
     "rocksdbCompressionType",
     "rocksdbFlushWalFrequency",
     "rocksdbWalFileRollingThreshold",
     "statRocksDBCQIntervalSec",
+    "timerRecallToTimeWheelEnable",
+    "timerRecallToTimelineEnable",
+    "timerReputServiceCorePoolSize",
+    "timerReputServiceMaxPoolSize",
+    "timerReputServiceQueueCapacity",
+    "timerRocksDBEnable",
+    "timerRocksDBPrecisionMs",
+    "timerRocksDBRollIntervalHours",
+    "timerRocksDBRollMaxTps",
+    "timerRocksDBRollRangeHours",
+    "timerRocksDBStopScan",
+    "timerRocksDBTimeExpiredMaxTps",
+    "transRocksDBEnable",
+    "transWriteOriginTransHalfEnable",
+    "transactionCheckRocksdbCoreThreads",
+    "transactionCheckRocksdbMaxThreads",
+    "transactionCheckRocksdbQueueCapacity",
+    "useSeparateStorePathForRocksdbCQ",
+    "useSingleRocksDBForAllConfigs",
+];
+
+const LITE: &[&str] = &[
+    "enableLiteEventMode",
+    "enableLitePopLog",
+    "enableLmqQuota",
+    "liteEventCheckInterval",
+    "liteEventFullDispatchDelayTime",
+    "liteEventFullDispatchDelayTimeForWildcardGroup",
+    "liteLagCountMetricsEnable",
+    "liteLagLatencyCollectEnable",
+    "liteLagLatencyMetricsEnable",
+    "liteLagLatencyTopK",
+    "liteSubscriptionCheckInterval",
+    "liteSubscriptionCheckTimeoutMills",
+    "liteTtlCheckInterval",
+    "maxClientEventCount",
+    "maxLiteSubscriptionCount",
+    "minLiteTTl",
 ];
 
 /// Keys that only say how access is controlled; those that turn it on are in [`MISSING`].

@@ -226,10 +226,18 @@ remoting::config! {
         retrieve_message_from_pop_retry_topic_v1: bool = true, "retrieveMessageFromPopRetryTopicV1";
         /// Percent of the pops that look at the retry topic first; the others look there last.
         pop_from_retry_probability: i32 = 20, "popFromRetryProbability";
+        /// The same of topics with priorities (`message.type=PRIORITY`).
+        pop_from_retry_probability_for_priority: i32 = 0, "popFromRetryProbabilityForPriority";
+        /// Of such a topic, messages of the highest priority are popped first; if this is false, those of the lowest.
+        priority_order_asc: bool = true, "priorityOrderAsc";
         /// Give messages of a retry topic under that topic, instead of under the one they were sent to.
         pop_response_return_actual_retry_topic: bool = false, "popResponseReturnActualRetryTopic";
         /// A group that is new to a queue begins at its first message as long as that is likely cached.
         init_pop_offset_by_check_msg_in_mem: bool = true, "initPopOffsetByCheckMsgInMem";
+        /// Give no more of a queue to a group that has more than `popInflightMessageThreshold` of its messages under lease.
+        enable_pop_message_threshold: bool = false, "enablePopMessageThreshold";
+        /// See `enablePopMessageThreshold`.
+        pop_inflight_message_threshold: i64 = 10_000, "popInflightMessageThreshold";
         /// Pops of one group that may wait for one queue of a topic, or for any.
         pop_polling_size: usize = 1024, "popPollingSize";
         /// Pops that may wait at a time.

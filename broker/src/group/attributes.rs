@@ -2,8 +2,11 @@
 
 use crate::topic::{Attribute, Rule};
 
+/// Percent of a group's pops of a topic with priorities that go by them.
+pub(crate) const PRIORITY_FACTOR: &str = "priority.factor";
+
 pub(super) const GROUP_ATTRIBUTES: &[Attribute] = &[
-    Attribute { key: "priority.factor", changeable: true, rule: Rule::Within(0, 100) },
+    Attribute { key: PRIORITY_FACTOR, changeable: true, rule: Rule::Within(0, 100) },
     Attribute { key: "lite.bind.topic", changeable: true, rule: Rule::Text },
     Attribute { key: "lite.sub.model", changeable: true, rule: Rule::OneOf(&["Shared", "Exclusive"]) },
     Attribute { key: "lite.sub.reset.offset.exclusive", changeable: true, rule: Rule::Boolean },

@@ -6,6 +6,7 @@ mod attributes;
 mod boot;
 mod table;
 
+pub(crate) use attributes::PRIORITY_FACTOR;
 pub(crate) use table::{FILE, GroupTable};
 
 use remoting::config::SaveError;

@@ -100,6 +100,7 @@ impl Pops {
         let ack = ack_of(&handle, (topic, group, queue), offset);
         self.desk.ack(batch, &ack, handle.revive_queue, handle.ends(), now)?;
         self.stats.acknowledged(&ack.group, &ack.topic, 1);
+        self.lease_over((&ack.topic, &ack.group, ack.queue), ack.pop_time, 1);
         Ok(None)
     }
 
@@ -230,6 +231,8 @@ impl remoting::router::Handle<BatchAckMessage> for Pops {
                     topic,
                 };
                 self.desk.ack(&mut batch, &record, ack.revive_queue, ends, now)?;
+                let place = (&record.topic, &record.group, record.queue);
+                self.lease_over(place, record.pop_time, record.offsets().len());
             }
         }
         if !batch.is_empty() {

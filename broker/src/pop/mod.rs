@@ -31,6 +31,7 @@ mod answer;
 mod checks;
 mod error;
 mod handle;
+mod in_flight;
 mod invisible;
 mod look;
 mod names;
@@ -60,6 +61,7 @@ use store::{AppendBatch, Store};
 use tokio::sync::Semaphore;
 
 pub(crate) use self::error::PopError;
+use self::in_flight::InFlight;
 pub(crate) use self::names::REVIVE_GROUP;
 use self::order::{Book, Change};
 use self::record::Desk;
@@ -96,6 +98,7 @@ pub(crate) struct Pops {
     stats: Arc<Stats>,
     desk: Desk,
     book: Arc<Book>,
+    in_flight: InFlight,
     waiting: Waiting,
     batches: Batches,
     /// Places for pops that may wait for the disk.
@@ -155,6 +158,7 @@ impl Pops {
             stats,
             desk,
             book,
+            in_flight: InFlight::default(),
             waiting: Waiting::default(),
             batches: Batches::default(),
             cold: Semaphore::new(READERS_MAX),

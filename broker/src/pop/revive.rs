@@ -188,10 +188,12 @@ impl Pops {
             self.note_done(log);
         }
         let now = self.ctx.clock.now();
-        self.book.forget(now, |topic, group, queue| {
+        let exists = |topic: &TopicName, group: &GroupName, queue: QueueId| {
             let topic = self.topics.get(topic);
             topic.is_some_and(|topic| queue.0 < topic.read_queue_nums) && self.groups.get(group).is_some()
-        });
+        };
+        self.book.forget(now, exists);
+        self.in_flight.forget(exists);
     }
 
     fn work_off(&self, log: &mut Log) -> Result<(), PopError> {
@@ -293,10 +295,11 @@ impl Pops {
         }
         let retry = self.retry_topic_of(check_point);
         for offset in open {
+            self.lease_over((topic, group, check_point.queue), check_point.pop_time, 1);
             let record = self.record_at(topic, check_point.queue, offset);
             let message = record.as_deref().and_then(|record| StoredMessage::parse(record).ok());
             // Of an inner batch, the record begins before.
-            let Some(message) = message.filter(|message| message.queue_offset <= offset) else {
+            let Some(message) = message.filter(|message| message.offset_in(topic) <= offset) else {
                 tracing::info!(%topic, %group, %offset, "a message is gone before it could come again");
                 continue;
             };

@@ -100,6 +100,10 @@ impl Pops {
         if wait.busy.iter().any(|(progress, queue)| !progress.is_popping(*queue)) {
             self.waiting.wake(key.clone());
         }
+        let settings = self.ctx.settings();
+        if wait.full.iter().any(|(topic, group, queue)| !self.is_full((topic, group, *queue), &settings)) {
+            self.waiting.wake(key.clone());
+        }
         if let Some(until) = wait.until {
             self.waiting.set_alarm(key, until);
         }

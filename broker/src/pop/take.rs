@@ -18,6 +18,7 @@ use store::{AppendBatch, ReadOutcome, ReadRequest, ReadStatus};
 use super::answer;
 use super::checks::Admitted;
 use super::handle::{self, Handle};
+use super::in_flight::Place;
 use super::names::{Kind, ORDER_QUEUE, retry_topics_on};
 use super::order::{Change, Terms};
 use super::record::CheckPoint;
@@ -25,9 +26,11 @@ use super::request::{Key, Pop};
 use super::{PopError, Pops};
 use crate::config::BrokerConfig;
 use crate::filter::Filter;
+use crate::group::PRIORITY_FACTOR;
 use crate::offset::{Progress, Turn};
 use crate::pull::fetch;
 use crate::send::PutError;
+use crate::topic::MESSAGE_TYPE;
 use crate::topic::validate::{LIGHT_PREFIX, RETRY_PREFIX, pop_retry_topic};
 
 /// Whether a pop may wait for the disk.
@@ -54,6 +57,8 @@ pub(super) struct Wait {
     pub(super) growth: Vec<(TopicName, QueueId, QueueOffset)>,
     /// Queues that another pop reads.
     pub(super) busy: Vec<(Arc<Progress>, QueueId)>,
+    /// Queues of which too much is under lease.
+    pub(super) full: Vec<Place>,
     /// An ordered lease ends.
     pub(super) until: Option<Timestamp>,
 }
@@ -146,9 +151,15 @@ impl Pops {
     fn queues_of(&self, pop: &Pop, admitted: &Admitted, settings: &BrokerConfig) -> Vec<(TopicName, QueueId)> {
         let header = &pop.header;
         let chance = rand::random_range(0..100);
+        // Queues are in the order of their priorities then, and not in turn.
+        let by_priority = !pop.ordered
+            && admitted.topic.attributes.get(MESSAGE_TYPE).is_some_and(|kind| kind == "PRIORITY")
+            && i64::from(chance) < self.priority_factor(&header.consumer_group);
+        let turn = if by_priority { 0 } else { chance };
         let all = |topic: &TopicName, queues: i32| {
             let queues = queues.max(0);
-            let turned = (0..queues).map(|at| QueueId((chance + at) % queues));
+            let place = |at: i32| if settings.priority_order_asc { queues - 1 - at } else { at };
+            let turned = (0..queues).map(|at| QueueId((turn + place(at)) % queues));
             turned.map(|queue| (topic.clone(), queue)).collect::<Vec<_>>()
         };
         let mut own = match header.queue_id {
@@ -163,12 +174,24 @@ impl Pops {
         let older = v2 && settings.retrieve_message_from_pop_retry_topic_v1 && chance % 2 == 0;
         let retry = pop_retry_topic(&header.consumer_group, &header.topic, v2 && !older);
         let retries = self.topics.get(&retry).map_or_else(Vec::new, |config| all(&retry, config.read_queue_nums));
-        if chance < settings.pop_from_retry_probability {
+        let retry_first = if by_priority {
+            settings.pop_from_retry_probability_for_priority
+        } else {
+            settings.pop_from_retry_probability
+        };
+        if chance < retry_first {
             own.splice(0..0, retries);
         } else {
             own.extend(retries);
         }
         own
+    }
+
+    /// Percent of a group's pops that go by priority. Java: `SubscriptionGroupConfig.getPriorityFactor`.
+    fn priority_factor(&self, group: &str) -> i64 {
+        let group = self.groups.get(group);
+        let factor = group.as_ref().and_then(|group| group.attributes.get(PRIORITY_FACTOR)?.parse().ok());
+        factor.unwrap_or(100)
     }
 
     /// Where a group begins that is new to a queue. Java: `PopMessageProcessor.getInitOffset`.
@@ -206,6 +229,12 @@ impl Round<'_> {
         if let Some(to) = reset {
             tracing::info!(%group, %topic, %queue, %to, "a reset takes effect");
             pops.book.clear(place);
+            pops.in_flight.clear(place);
+        }
+        if !self.pop.ordered && pops.is_full(place, self.settings) {
+            self.lease.reply.rest_num += reset.or(committed).map_or(0, |committed| (max.0 - committed.0).max(0));
+            self.wait.full.push((topic.clone(), group.clone(), queue));
+            return;
         }
         let offset = reset.or(committed).filter(|offset| offset.0 >= 0).unwrap_or_else(|| {
             let by_memory = self.settings.init_pop_offset_by_check_msg_in_mem;
@@ -403,7 +432,7 @@ impl Pops {
     fn store_lease(&self, lease: Lease, pop: &Pop) -> Result<(), PopError> {
         let mut batch = self.batches.take(&self.store);
         self.encode_lease(&lease, &mut batch)?;
-        let Lease { reply, messages, commits, turns, .. } = lease;
+        let Lease { reply, messages, check_points, commits, turns, .. } = lease;
         let end = {
             let _leasing = self.offsets.leasing();
             let end = self.store.append(&mut batch)?.end;
@@ -412,6 +441,9 @@ impl Pops {
             }
             end
         };
+        for CheckPoint { topic, group, queue, distances, .. } in &check_points {
+            self.leased((topic, group, *queue), distances.len());
+        }
         self.batches.give_back(batch);
         self.offsets.changed();
         // Others may read on.

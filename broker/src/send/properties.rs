@@ -25,6 +25,10 @@ pub(crate) struct Found<'a> {
     /// When it is to be delivered, if at a time of its own.
     pub(crate) timing: Timing<'a>,
     pub(crate) inner_num: bool,
+    /// The text of the priority.
+    priority: Option<&'a str>,
+    /// Messages of the same key stay in order.
+    sharded: bool,
     /// The text has something in it that is not stored, so it cannot be kept as it is.
     pub(crate) unclean: bool,
 }
@@ -44,11 +48,24 @@ impl<'a> Found<'a> {
                 name::DELAY_TIME_LEVEL => found.delay = Some(value),
                 name::TRANSACTION_PREPARED => found.prepared = value.eq_ignore_ascii_case("true"),
                 name::INNER_NUM => found.inner_num = true,
+                name::PRIORITY => found.priority = Some(value),
+                name::SHARDING_KEY => found.sharded = true,
                 POP_CK | name::MSG_REGION | name::TRACE_SWITCH | name::CLUSTER => found.unclean = true,
                 _ => found.timing.note(key, value),
             }
         }
         found
+    }
+
+    /// What the message's priority means. Java: `TopicMessageType.parseFromMessageProperty`.
+    pub(crate) fn priority(&self) -> Priority {
+        let priority = self.priority.and_then(|text| text.parse::<i32>().ok()).filter(|priority| *priority >= 0);
+        let other_type = self.prepared || self.delay.is_some() || self.timing.is_asked_for() || self.sharded;
+        match priority {
+            None => Priority::None,
+            Some(_) if other_type => Priority::Stray,
+            Some(priority) => Priority::Of(priority),
+        }
     }
 
     /// The delay level, 0 without one.
@@ -58,6 +75,15 @@ impl<'a> Found<'a> {
     pub(crate) fn delay_level(&self) -> Result<i32, &'a str> {
         self.delay.map_or(Ok(0), |text| text.parse().map_err(|_| text))
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    None,
+    /// It says which queue the message goes to.
+    Of(i32),
+    /// The message is of another type, and loses the property.
+    Stray,
 }
 
 /// The pieces of a properties text; `None` for what Java's reader drops: items without a name or a value.

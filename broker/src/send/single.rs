@@ -16,13 +16,11 @@ use super::Sends;
 use super::checks::takes_inner_batches;
 use super::desk::{Desk, Taken};
 use super::error::SendError;
-use super::properties::{self, Detour, Found};
+use super::properties::{self, Detour, Found, Priority};
 use crate::delay::{self, Until};
-use crate::topic::validate;
+use crate::topic::{CLEANUP_POLICY, validate};
 use crate::transaction;
 
-/// Java: `TopicAttributes.CLEANUP_POLICY_ATTRIBUTE`.
-const CLEANUP_POLICY: &str = "cleanup.policy";
 /// Names longer than this are for retry topics only.
 const TOPIC_BYTES_MAX: usize = 127;
 
@@ -47,7 +45,7 @@ impl Sends {
         topic: &Arc<TopicConfig>,
         peer: &Peer,
     ) -> Result<(), SendError> {
-        let answered_queue = self.check_queue(send, topic, peer)?;
+        let mut answered_queue = self.check_queue(send, topic, peer)?;
         if takes_inner_batches(topic) {
             return Err(SendError::QueueType { topic: send.topic.clone() });
         }
@@ -61,13 +59,23 @@ impl Sends {
             queue_id = QueueId(0);
         }
         let found = Found::in_text(&text);
+        let stray = found.priority() == Priority::Stray;
+        let cleaned = stray.then(|| store::message::properties::remove(&text, name::PRIORITY));
+        let (text, found) = match &cleaned {
+            Some(cleaned) => (cleaned.as_str(), Found::in_text(cleaned)),
+            None => (&*text, found),
+        };
+        if let Priority::Of(priority) = found.priority() {
+            queue_id = QueueId(priority.min(topic.write_queue_nums - 1));
+            answered_queue = queue_id;
+        }
         let body_bytes_max = desk.stamp.settings.max_message_size;
         let course = self.check_message(desk, send, &topic, &found)?;
 
         let made_key = found.unique_key.is_none().then(|| self.unique_keys.next());
         let unique_key = made_key.as_deref().or(found.unique_key);
         let mut properties = std::mem::take(&mut desk.properties);
-        desk.stamp.additions.compose(&mut properties, &text, &found);
+        desk.stamp.additions.compose(&mut properties, text, &found);
         if let Some(key) = &made_key {
             properties::push(&mut properties, name::UNIQ_KEY, key);
         }

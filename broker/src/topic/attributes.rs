@@ -22,7 +22,9 @@ pub(crate) enum Rule {
     Text,
 }
 
-pub(super) const MESSAGE_TYPE: &str = "message.type";
+pub(crate) const MESSAGE_TYPE: &str = "message.type";
+/// Java: `TopicAttributes.CLEANUP_POLICY_ATTRIBUTE`.
+pub(crate) const CLEANUP_POLICY: &str = "cleanup.policy";
 pub(super) const MIXED: &str = "MIXED";
 /// Hours for which the topic keeps messages, if they are fewer than those of the log; −1 and 0: as long as the log.
 pub(crate) const RESERVE_TIME: &str = "reserve.time";
@@ -30,7 +32,7 @@ pub(crate) const RESERVE_TIME: &str = "reserve.time";
 /// Java: `TopicAttributes.ALL`.
 pub(super) const TOPIC_ATTRIBUTES: &[Attribute] = &[
     Attribute { key: "queue.type", changeable: false, rule: Rule::OneOf(&["BatchCQ", "SimpleCQ"]) },
-    Attribute { key: "cleanup.policy", changeable: false, rule: Rule::OneOf(&["DELETE", "COMPACTION"]) },
+    Attribute { key: CLEANUP_POLICY, changeable: false, rule: Rule::OneOf(&["DELETE", "COMPACTION"]) },
     Attribute {
         key: MESSAGE_TYPE,
         changeable: true,
@@ -38,6 +40,12 @@ pub(super) const TOPIC_ATTRIBUTES: &[Attribute] = &[
     },
     Attribute { key: RESERVE_TIME, changeable: true, rule: Rule::Within(-1, i64::MAX) },
     Attribute { key: "lite.topic.expiration", changeable: true, rule: Rule::Within(-1, 30 * 24 * 60) },
+];
+
+/// Values that Java takes and that would be a promise we do not keep, with the reason.
+const NOT_KEPT: &[(&str, &str, &str)] = &[
+    (CLEANUP_POLICY, "COMPACTION", "queues are not compacted here: consumers would get all messages of a key"),
+    (MESSAGE_TYPE, "LITE", "lite topics are not there yet: no proxy could consume them"),
 ];
 
 /// Why attributes are refused; its text is the remark Java gives.
@@ -71,6 +79,9 @@ pub enum AttributeError {
     NotANumber(String),
     #[error("boolean attribute format is wrong.")]
     NotABoolean,
+    /// Java takes it.
+    #[error("{key}={value} is not supported: {reason}")]
+    NotKept { key: &'static str, value: &'static str, reason: &'static str },
 }
 
 /// Changes by key, the sign included.
@@ -127,6 +138,7 @@ impl AttributeChanges {
                 ('+', _) => {
                     let attribute = changeable(known, key, current.is_none())?;
                     attribute.rule.check(value)?;
+                    check_kept(key, value)?;
                     result.insert(key.to_owned(), value.clone());
                 }
                 (_, None) => return Err(AttributeError::OnlyAddAtCreation(key.to_owned())),
@@ -141,6 +153,11 @@ impl AttributeChanges {
         }
         Ok(result)
     }
+}
+
+fn check_kept(key: &str, value: &str) -> Result<(), AttributeError> {
+    let broken = NOT_KEPT.iter().find(|(known, not_kept, _)| (*known, *not_kept) == (key, value));
+    broken.map_or(Ok(()), |&(key, value, reason)| Err(AttributeError::NotKept { key, value, reason }))
 }
 
 fn split_sign(signed: &str) -> Result<(char, &str), AttributeError> {
@@ -198,7 +215,11 @@ mod tests {
     fn a_new_topic_takes_added_attributes_only() {
         let check = |text: &str, expect: &str| assert_eq!(apply(text, None), expect, "{text}");
         check("", "");
-        check("+message.type=FIFO,+cleanup.policy=COMPACTION", "cleanup.policy=COMPACTION message.type=FIFO");
+        check("+message.type=FIFO,+cleanup.policy=DELETE", "cleanup.policy=DELETE message.type=FIFO");
+        let reason = "queues are not compacted here: consumers would get all messages of a key";
+        check("+cleanup.policy=COMPACTION", &format!("! cleanup.policy=COMPACTION is not supported: {reason}"));
+        let reason = "lite topics are not there yet: no proxy could consume them";
+        check("+message.type=LITE", &format!("! message.type=LITE is not supported: {reason}"));
         check("+message.type=PRIORITY", "message.type=PRIORITY");
         check("-message.type", "! only add attribute is supported while creating topic. key: message.type");
         check("message.type=FIFO", "! add/alter attribute format is wrong: message.type");

@@ -6,10 +6,13 @@ mod attributes;
 mod boot;
 mod changes;
 mod create;
+mod mapped;
 mod table;
 pub(crate) mod validate;
 
-pub(crate) use attributes::{Attribute, AttributeChanges, AttributeError, RESERVE_TIME, Rule};
+pub(crate) use attributes::{
+    Attribute, AttributeChanges, AttributeError, CLEANUP_POLICY, MESSAGE_TYPE, RESERVE_TIME, Rule,
+};
 pub(crate) use table::{FILE, TopicTable};
 pub(crate) use validate::{NameError, OwnTopics, SystemTopics, TIMER_TOPIC};
 
@@ -46,6 +49,8 @@ pub enum TopicError {
     Save(#[from] SaveError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error("topic {topic} is a static one, and those are not served here; let a Java broker delete it ({file})")]
+    Static { topic: TopicName, file: &'static str },
 }
 
 #[cfg(test)]

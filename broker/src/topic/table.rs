@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::attributes::{AttributeChanges, MESSAGE_TYPE, MIXED, TOPIC_ATTRIBUTES};
 use super::changes::Changes;
 use super::validate::{self, SystemTopics};
-use super::{QUEUES_MAX, READ_WRITE, TopicError, boot};
+use super::{QUEUES_MAX, READ_WRITE, TopicError, boot, mapped};
 use crate::context::Context;
 use crate::persist::{Home, TableFile};
 use crate::replica::Patch;
@@ -37,9 +37,10 @@ impl TopicTable {
     /// Loads `topics.json` and adds the topics every broker has.
     ///
     /// # Errors
-    /// [`TopicError::Load`], [`TopicError::Save`].
+    /// [`TopicError::Load`], [`TopicError::Save`], [`TopicError::Static`].
     pub(crate) fn open(ctx: Context, home: impl Into<Home>) -> Result<Arc<Self>, TopicError> {
         let home = home.into();
+        mapped::check(&home)?;
         let saved: TopicConfigWrapper = home.load(FILE)?.unwrap_or_else(|| TopicConfigWrapper {
             data_version: DataVersion::new(ctx.clock.now()),
             ..Default::default()

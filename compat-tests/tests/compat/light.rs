@@ -9,11 +9,14 @@ use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::{BROKER, Server};
 
+use crate::pop::{self, Popper};
+
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(light_queues_have_offsets_of_their_own_through_stop_and_kill_9)
         .alone_with(LIGHT)
         .with(&[Client::Java55, Client::Java49])
         .allowing(&logs::KILLED_WHILE_WRITING),
+    scenario!(light_queues_are_popped).alone_with(Layout { timer: true, ..LIGHT }).with(&[Client::Java55]),
     scenario!(light_queues_are_taken_over_and_handed_back)
         .alone_with(LIGHT)
         .with(&[Client::Java55])
@@ -113,6 +116,18 @@ async fn light_queues_have_offsets_of_their_own_through_stop_and_kill_9(run: Run
     let after_kill = run.light_consumer("after-kill", &own, &light.topic).await?;
     light.pull(&after_kill, &light.every, Some(0), 0).await?;
     light.pull(&after_kill, &light.second, Some(0), 0).await
+}
+
+async fn light_queues_are_popped(run: Run) -> Result<()> {
+    let mut light = Light::new(&run).await?;
+    let producer = run.producer("producer").await?;
+    light.send(&producer, 12).await?;
+    let popper = Popper { run: &run, group: run.name("group"), topic: light.second.clone() };
+    let leased = popper.lease(6, 4).await?;
+    let offsets: Vec<_> = leased.iter().map(|leased| (leased.body.as_str(), leased.offset.as_str())).collect();
+    let wanted = [("m-1", "0"), ("m-3", "1"), ("m-5", "2"), ("m-7", "3"), ("m-9", "4"), ("m-11", "5")];
+    ensure!(offsets == wanted, "not by the offsets of the light queue: {offsets:?}");
+    popper.only_these_come_again(&pop::keys(&leased[4..])).await
 }
 
 async fn light_queues_are_taken_over_and_handed_back(run: Run) -> Result<()> {

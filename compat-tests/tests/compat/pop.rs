@@ -17,8 +17,9 @@ use tokio::time::Instant;
 use crate::check;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    scenario!(poppers_share_queues_and_get_each_message_once).with(&[Client::Java55]),
-    scenario!(message_that_fails_is_popped_again).with(&[Client::Java55]),
+    scenario!(poppers_share_queues_and_get_each_message_once).lacking(NO_POP),
+    scenario!(message_that_fails_is_popped_again).lacking(NO_POP),
+    scenario!(higher_priorities_are_popped_first).with(&[Client::Java55]),
     scenario!(only_what_is_not_acknowledged_is_popped_again).with(&[Client::Java55]),
     scenario!(ordered_pops_lease_a_queue_as_a_whole).with(&[Client::Java55]),
     scenario!(acknowledged_messages_stay_so_after_kill_9)
@@ -27,6 +28,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .allowing(&[logs::KILLED]),
     scenario!(leases_are_handed_over_to_java_and_back).alone_with(Layout::WITH_TIMER).with(&[Client::Java55]),
 ];
+
+const NO_POP: &[(Client, &str)] = &[(Client::Java49, "it does not pop"), (Client::Go, "it does not pop")];
 
 const POP: i32 = 200_050;
 const ACK: i32 = 200_051;
@@ -91,19 +94,19 @@ async fn message_that_fails_is_popped_again(run: Run) -> Result<()> {
 }
 
 /// One consumer, spoken by hand.
-struct Popper<'a> {
-    run: &'a Run,
-    topic: String,
-    group: String,
+pub(crate) struct Popper<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) topic: String,
+    pub(crate) group: String,
 }
 
 /// A message of an answer: its number, and what it is acknowledged with.
 #[derive(Clone, Debug)]
-struct Leased {
-    body: String,
+pub(crate) struct Leased {
+    pub(crate) body: String,
     topic: String,
     queue: String,
-    offset: String,
+    pub(crate) offset: String,
     handle: String,
 }
 
@@ -124,7 +127,7 @@ impl Popper<'_> {
     }
 
     /// Leases so many messages, of which there have to be as many, and acknowledges the first.
-    async fn lease(&self, count: usize, acknowledged: usize) -> Result<Vec<Leased>> {
+    pub(crate) async fn lease(&self, count: usize, acknowledged: usize) -> Result<Vec<Leased>> {
         let mut leased = Vec::new();
         while leased.len() < count {
             leased.extend(self.pop("-1", "32", json!({})).await?.1);
@@ -152,7 +155,7 @@ impl Popper<'_> {
     }
 
     /// These come back, each once, and nothing else does.
-    async fn only_these_come_again(&self, wanted: &BTreeSet<String>) -> Result<()> {
+    pub(crate) async fn only_these_come_again(&self, wanted: &BTreeSet<String>) -> Result<()> {
         let again = self.take_again(wanted, false).await?;
         ensure!(again == *wanted, "{again:?} came back, not {wanted:?}");
         let (_, more) = self.pop("-1", "32", json!({"pollTime": "3000"})).await?;
@@ -200,7 +203,7 @@ fn merged(mut fields: Value, more: Value) -> Value {
     fields
 }
 
-fn keys(leased: &[Leased]) -> BTreeSet<String> {
+pub(crate) fn keys(leased: &[Leased]) -> BTreeSet<String> {
     leased.iter().map(|message| message.body.clone()).collect()
 }
 
@@ -243,6 +246,29 @@ async fn only_what_is_not_acknowledged_is_popped_again(run: Run) -> Result<()> {
 
     // The third was given up early, the fourth runs out; both come back once, and nothing else does.
     popper.only_these_come_again(&["k-3", "k-4"].map(str::to_owned).into()).await
+}
+
+async fn higher_priorities_are_popped_first(run: Run) -> Result<()> {
+    let topic = run.name("topic");
+    let typed = "+message.type=PRIORITY";
+    let out =
+        run.mqadmin(&["updateTopic", "-c", "DefaultCluster", "-t", &topic, "-r", "3", "-w", "3", "-a", typed]).await?;
+    ensure!(out.contains("success"), "updateTopic printed\n{out}");
+    let producer = run.producer("producer").await?;
+    for (key, priority) in [("low", "0"), ("high", "2"), ("mid", "1"), ("higher", "7"), ("lower", "0")] {
+        let sent = producer.send(Line::send(&topic, key).with("system._SYS_MSG_PRIORITY_", priority)).await?;
+        let wanted = priority.parse::<i32>()?.min(2);
+        ensure!(sent[0].queue_id == wanted, "priority {priority} went to queue {}", sent[0].queue_id);
+    }
+    let popper = Popper { run: &run, group: run.name("group"), topic };
+    let mut order = Vec::new();
+    while order.len() < 5 {
+        let (answer, leased) = popper.pop("-1", "1", json!({})).await?;
+        ensure!(leased.len() == 1, "{answer:?}");
+        order.push(leased[0].body.clone());
+    }
+    ensure!(order == ["high", "higher", "mid", "low", "lower"], "popped in the order {order:?}");
+    Ok(())
 }
 
 async fn ordered_pops_lease_a_queue_as_a_whole(run: Run) -> Result<()> {

@@ -41,6 +41,9 @@ pub mod name {
     pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
     /// The client id of the producer that waits for a reply. Java: `PROPERTY_MESSAGE_REPLY_TO_CLIENT`.
     pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+    /// A number; messages of higher ones are popped first. Java: `PROPERTY_PRIORITY`.
+    pub const PRIORITY: &str = "_SYS_MSG_PRIORITY_";
+    pub const SHARDING_KEY: &str = "__SHARDINGKEY";
     pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
     pub const CRC32: &str = "__CRC32#";
 }

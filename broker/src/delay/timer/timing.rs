@@ -51,10 +51,14 @@ impl<'a> Timing<'a> {
         *place = Some(value);
     }
 
+    /// Whether any time is named, be it over or not.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.delay_sec.or(self.delay_ms).or(self.deliver_ms).is_some()
+    }
+
     /// Whether the message is to wait; one that the timer has had is not. Java: `HookUtils.checkIfTimerMessage`.
     pub(crate) fn is_timed(&self) -> bool {
-        let asks = self.delay_sec.or(self.delay_ms).or(self.deliver_ms);
-        asks.is_some() && self.out_ms.is_none()
+        self.is_asked_for() && self.out_ms.is_none()
     }
 
     /// When the message is due if it came at `now`. Java: `HookUtils.transformTimerMessage`.

@@ -24,7 +24,7 @@ fn notification() -> Notification {
 
 impl Fixture {
     /// Serves whoever is told to be.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         // As the task of pulls and pops do.
         for _ in 0..3 {
             if let Ok(grown) = tokio::time::timeout(std::time::Duration::ZERO, self.pops.store.grown()).await {

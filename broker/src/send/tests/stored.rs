@@ -42,6 +42,26 @@ fn ids_of_answers_are_those_of_the_store() {
 }
 
 #[test]
+fn a_priority_says_which_queue_a_message_goes_to() {
+    let fixture = Fixture::new();
+    for (priority, queue) in [("0", "0"), ("2", "2"), ("9", "3"), ("-1", "1"), ("high", "1")] {
+        let send = Send::to("T", priority).with("queueId", "1");
+        let answer = fixture.accepted(send.properties(&format!("_SYS_MSG_PRIORITY_={priority};")));
+        assert_eq!(field(&answer, "queueId"), queue, "priority {priority}");
+        let stored = fixture.queue("T", queue.parse().unwrap()).pop().unwrap();
+        assert_eq!((stored.body().as_str(), stored.property("_SYS_MSG_PRIORITY_")), (priority, Some(priority)));
+    }
+    // A message of another type keeps its queue and loses the priority.
+    for other in ["__SHARDINGKEY=k;", "DELAY=0;"] {
+        let send = Send::to("T", other).with("queueId", "1");
+        let answer = fixture.accepted(send.properties(&format!("_SYS_MSG_PRIORITY_=2;{other}a=1;")));
+        assert_eq!(field(&answer, "queueId"), "1", "{other}");
+        let stored = fixture.queue("T", 1).pop().unwrap();
+        assert_eq!((stored.property("_SYS_MSG_PRIORITY_"), stored.property("a")), (None, Some("1")));
+    }
+}
+
+#[test]
 fn a_message_without_a_key_gets_one() {
     let fixture = Fixture::new();
     let (one, two) = (fixture.accepted(Send::to("T", "a")), fixture.accepted(Send::to("T", "b").properties("x=y;")));
