@@ -26,6 +26,7 @@ unit: ## Run the unit and property tests, which need nothing but Rust
 crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the store's model, ROUNDS (200) of the process
 	CRASH_SEEDS=0..$${SEEDS:-200000} cargo test --release --package store --lib crash_model
 	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_nine
+	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_kinds
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
 	cargo build --workspace --bin ferromq

@@ -27,7 +27,7 @@ const SCHEDULE_GROUP: &str = "SCHEDULE_CONSUMER";
 
 /// When a level looks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Now,
     After(Duration),
     /// When its queue has an entry at this offset.
@@ -90,7 +90,7 @@ impl Delays {
     }
 
     /// Delivers some of what is due.
-    async fn deliver(&self, level: i32) -> Next {
+    pub(super) async fn deliver(&self, level: i32) -> Next {
         let offset = self.progress.offset(level).unwrap_or_default();
         let entries = self.store.entries(schedule_topic(), queue_of(level), offset, ENTRIES_MAX);
         let Some(first) = entries.first() else {

@@ -113,4 +113,6 @@ impl Delays {
 }
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;
