@@ -28,7 +28,7 @@ use crate::target::{Kind, Programs};
 const USAGE: &str = "\
 usage: bench --ferromq BINARY --server-jars DIR --client-path CLASSPATH [--rounds N] [--messages N] [--body BYTES]
              [--connections N] [--in-flight N] [--paced PER_SECOND] [--java-threads N] [--java-messages N]
-             [--flush ASYNC_FLUSH|SYNC_FLUSH] [--store-gib N] [--only java|ferromq] [--suites NAME,NAME]";
+             [--pending N] [--light-queues N] [--flush ASYNC_FLUSH|SYNC_FLUSH] [--store-gib N] [--only java|ferromq] [--suites NAME,NAME]";
 
 fn usage() -> String {
     format!("{USAGE}\nsuites: {}", Suite::ALL.map(Suite::name).join(","))
@@ -66,6 +66,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<(Bench, Vec<Suite>)>
         in_flight: 64,
         java_threads: 8,
         java_messages: 40_000,
+        pending: 400_000,
+        light_queues: 20_000,
         flush: "ASYNC_FLUSH".to_owned(),
         store_gib: 20,
     };
@@ -84,6 +86,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<(Bench, Vec<Suite>)>
             "--paced" => load.paced_per_second = number()?,
             "--java-threads" => load.java_threads = number()?,
             "--java-messages" => load.java_messages = number()?,
+            "--pending" => load.pending = number()?,
+            "--light-queues" => load.light_queues = number()?,
             "--flush" => load.flush = value,
             "--store-gib" => load.store_gib = number()?,
             "--suites" => {

@@ -50,7 +50,7 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     }
     report.add(Figure::DelayOwn, kind, target.broker_usage()?.own_mib);
     let due = Due { first: Clock::system().now().after(FAR_AHEAD), over: FAR_AHEAD };
-    Produce { due: Some(due), ..produce(&bench.load, TOPIC, QUEUES, bench.load.messages, None) }.run().await?;
+    Produce { due: Some(due), ..produce(&bench.load, TOPIC, QUEUES, bench.load.pending, None) }.run().await?;
     tokio::time::sleep(Duration::from_secs(10)).await;
     report.add(Figure::DelayOwnMany, kind, target.broker_usage()?.own_mib);
     target.check()

@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod delay;
+mod light;
 mod load;
 mod pop;
 mod recovery;
@@ -35,6 +36,9 @@ pub(crate) struct Load {
     pub(crate) in_flight: usize,
     pub(crate) java_threads: usize,
     pub(crate) java_messages: usize,
+    /// Messages that wait for their time, and half messages that nobody ends, while memory is looked at.
+    pub(crate) pending: usize,
+    pub(crate) light_queues: usize,
     /// Of the load suite.
     pub(crate) flush: String,
     /// How large a store the recovery suite kills.
@@ -73,6 +77,8 @@ pub(crate) enum Suite {
     Delay,
     /// Leasing messages and acknowledging them.
     Pop,
+    /// Many queues that share messages.
+    Light,
 }
 
 impl Suite {
@@ -87,6 +93,7 @@ impl Suite {
         Self::Transactions,
         Self::Delay,
         Self::Pop,
+        Self::Light,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -101,6 +108,7 @@ impl Suite {
             Self::Transactions => "transactions",
             Self::Delay => "delay",
             Self::Pop => "pop",
+            Self::Light => "light",
         }
     }
 
@@ -116,6 +124,7 @@ impl Suite {
             Self::Transactions => self.rounds(bench, report, nothing, transactions::run).await,
             Self::Delay => self.rounds(bench, report, nothing, delay::run).await,
             Self::Pop => self.rounds(bench, report, nothing, pop::run).await,
+            Self::Light => self.rounds(bench, report, nothing, light::run).await,
             // All brokers recover one store.
             Self::Recovery => recovery::run(bench, report).await,
         }

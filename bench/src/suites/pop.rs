@@ -32,7 +32,8 @@ const ACK: usize = 2;
 
 pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
     let dir = target::folder()?;
-    let mut target = Target::start(kind, &bench.programs, dir.path(), &[])?;
+    // Refused for having waited in a queue, acknowledgements would be lost and not late.
+    let mut target = Target::start(kind, &bench.programs, dir.path(), &["waitTimeMillsInAckQueue=60000"])?;
     first_send(&mut target).await?;
     create_topic(TOPIC, QUEUES).await?;
     let sends = produce(&bench.load, TOPIC, QUEUES, bench.load.messages / 4, None);

@@ -1,6 +1,7 @@
-//! What a transaction costs: a half message and its commit; and one that nobody ends, each time its producer is asked.
+//! What a transaction costs: a half message and its commit; and one that nobody ends: each time its producer is asked, and in
+//! memory as long as it is not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use remoting::frame::RemotingCommand;
@@ -24,6 +25,8 @@ const COMMIT: i32 = 8;
 /// How often each one in doubt is asked about, of which the first times warm the JVM up.
 const ASKED: usize = 6;
 const WARM_UP: usize = 3;
+/// Until what a burst of sends needed was given back.
+const SETTLING: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
     committed(kind, bench, report).await?;
@@ -32,7 +35,8 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
 
 async fn committed(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
     let dir = target::folder()?;
-    let mut target = Target::start(kind, &bench.programs, dir.path(), &[])?;
+    // Of those in doubt nobody is asked yet.
+    let mut target = Target::start(kind, &bench.programs, dir.path(), &["transactionTimeOut=3600000"])?;
     first_send(&mut target).await?;
     create_topic(TOPIC, QUEUES).await?;
     let messages = bench.load.messages / 2;
@@ -42,6 +46,10 @@ async fn committed(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()>
     transactions(&bench.load, messages, true).await?;
     report.add(Figure::TransactionRate, kind, messages as f64 / begun.elapsed().as_secs_f64());
     report.add(Figure::TransactionCpu, kind, cpu_per_million(before, target.broker_usage()?, messages));
+    report.add(Figure::DoubtOwn, kind, target.broker_usage()?.own_mib);
+    transactions(&bench.load, bench.load.pending, false).await?;
+    tokio::time::sleep(SETTLING).await;
+    report.add(Figure::DoubtOwnMany, kind, target.broker_usage()?.own_mib);
     target.check()
 }
 

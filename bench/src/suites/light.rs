@@ -1,0 +1,153 @@
+//! What many light queues cost in memory: when they hold messages, when a group has read them all, and after a start.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use remoting::frame::RemotingCommand;
+use remoting::header::{DecodeHeader, EncodeHeader};
+use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
+use remoting::protocol::{RequestCode, ResponseCode};
+use remoting::types::{QueueId, QueueOffset};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::{Bench, consume, create_topic, first_send};
+use crate::produce::Send;
+use crate::report::{Figure, Report};
+use crate::target::{self, BROKER, Kind, Target};
+use crate::wire::{Wire, all, records, refusal};
+
+const TOPIC: &str = "bench_light";
+const GROUP: &str = "bench_light";
+/// How many each message is in.
+const NAMES: usize = 50;
+const MESSAGES_EACH: usize = 2;
+const CONNECTIONS: usize = 4;
+const IN_FLIGHT: usize = 64;
+/// Until what a burst of requests needed was given back, and offsets are saved.
+const SETTLING: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
+    let queues = bench.load.light_queues.next_multiple_of(NAMES * CONNECTIONS);
+    let dir = target::folder()?;
+    let settings = ["enableLmq=true", "enableMultiDispatch=true"];
+    let mut target = Target::start(kind, &bench.programs, dir.path(), &settings)?;
+    first_send(&mut target).await?;
+    create_topic(TOPIC, 1).await?;
+    report.add(Figure::LightOwn, kind, target.broker_usage()?.own_mib);
+    on_all_connections(queues, send).await?;
+    sleep(SETTLING).await;
+    report.add(Figure::LightOwnMany, kind, target.broker_usage()?.own_mib);
+    on_all_connections(queues, read).await?;
+    sleep(SETTLING).await;
+    report.add(Figure::LightOwnRead, kind, target.broker_usage()?.own_mib);
+    target.check()?;
+    // In order.
+    drop(target);
+    let mut target = Target::start(kind, &bench.programs, dir.path(), &settings)?;
+    report.add(Figure::LightFirstSend, kind, first_send(&mut target).await?.as_secs_f64() * 1000.0);
+    sleep(SETTLING).await;
+    report.add(Figure::LightOwnAgain, kind, target.broker_usage()?.own_mib);
+    on_all_connections(queues, look).await?;
+    target.check()
+}
+
+/// Divides the queues among the connections.
+async fn on_all_connections<F, Done>(queues: usize, work: F) -> Result<()>
+where
+    F: Fn(Range<usize>) -> Done,
+    Done: Future<Output = Result<()>> + std::marker::Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    let each = queues / CONNECTIONS;
+    for first in (0..queues).step_by(each) {
+        connections.spawn(work(first..first + each));
+    }
+    all(connections).await.map(drop)
+}
+
+fn name(queue: usize) -> String {
+    format!("%LMQ%{queue}")
+}
+
+/// Messages that are in all the queues.
+async fn send(queues: Range<usize>) -> Result<()> {
+    let mut sends = Vec::new();
+    for first in queues.step_by(NAMES) {
+        let names = (first..first + NAMES).map(name).collect::<Vec<_>>().join(",");
+        sends.extend(std::iter::repeat_n(format!("INNER_MULTI_DISPATCH\u{1}{names}\u{2}"), MESSAGES_EACH));
+    }
+    pipelined(sends.len(), RequestCode::SEND_MESSAGE_V2, |at| Send::stock(TOPIC, 0, sends[at].clone()), |_| Ok(()))
+        .await
+}
+
+/// A pull of one message of each queue, and a commit behind it.
+async fn read(queues: Range<usize>) -> Result<()> {
+    let count = queues.len();
+    let pulls = |at: usize| {
+        let mut consume = consume(&name(queues.start + at), GROUP);
+        consume.pull_messages = 1;
+        consume.header(0, 0)
+    };
+    let one = |body: &[u8]| {
+        ensure!(records(body).count() == 1, "a pull brought {} messages", records(body).count());
+        Ok(())
+    };
+    pipelined(count, RequestCode::PULL_MESSAGE, pulls, |answer| one(&answer.body)).await?;
+    let commits = |at: usize| UpdateConsumerOffset {
+        consumer_group: GROUP.into(),
+        topic: name(queues.start + at).as_str().into(),
+        queue_id: QueueId(0),
+        commit_offset: QueueOffset(1),
+    };
+    pipelined(count, RequestCode::UPDATE_CONSUMER_OFFSET, commits, |_| Ok(())).await
+}
+
+/// The group stands where it stood in each queue.
+async fn look(queues: Range<usize>) -> Result<()> {
+    let asked = |at: usize| QueryConsumerOffset {
+        consumer_group: GROUP.into(),
+        topic: name(queues.start + at).as_str().into(),
+        queue_id: QueueId(0),
+        set_zero_if_not_found: Some(false),
+    };
+    let stands = |answer: &RemotingCommand| {
+        let offset = OffsetReply::decode(&answer.ext)?.offset;
+        ensure!(offset == QueueOffset(1), "the group stands at {offset}");
+        Ok(())
+    };
+    pipelined(queues.len(), RequestCode::QUERY_CONSUMER_OFFSET, asked, stands).await
+}
+
+/// So many requests, each of which must succeed.
+async fn pipelined<H: EncodeHeader>(
+    count: usize,
+    code: RequestCode,
+    header: impl Fn(usize) -> H,
+    look: impl Fn(&RemotingCommand) -> Result<()>,
+) -> Result<()> {
+    let mut wire = Wire::connect(BROKER).await?;
+    let (mut asked, mut answered, mut answers, mut again) = (0, 0, Vec::new(), Vec::new());
+    while answered < count {
+        while asked < count && asked - answered < IN_FLIGHT {
+            again.push(asked);
+            asked += 1;
+        }
+        again.drain(..).for_each(|at| wire.push(code, at, &header(at), b"x"));
+        wire.flush().await?;
+        wire.answers(&mut answers).await?;
+        for answer in answers.drain(..) {
+            match answer.response_code() {
+                ResponseCode::SUCCESS => {
+                    look(&answer).with_context(|| format!("{code} of queue {}", answer.opaque.0))?;
+                    answered += 1;
+                }
+                // As stock clients do: a busy broker is asked again.
+                ResponseCode::SYSTEM_BUSY => again.push(answer.opaque.0 as usize),
+                _ => bail!("{code}: {}", refusal(&answer)),
+            }
+        }
+    }
+    Ok(())
+}
