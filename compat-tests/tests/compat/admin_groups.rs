@@ -11,6 +11,7 @@ use crate::check;
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(mqadmin_update_sub_group_sets_the_retry_queues),
     scenario!(mqadmin_disabled_group_gets_nothing),
+    scenario!(mqadmin_group_that_may_not_broadcast_gets_nothing),
     scenario!(mqadmin_consumer_progress_counts_the_backlog),
     scenario!(mqadmin_lists_connected_clients),
     scenario!(mqadmin_reset_offset_by_time_moves_a_group),
@@ -47,6 +48,23 @@ async fn mqadmin_disabled_group_gets_nothing(run: Run) -> Result<()> {
     let consumer = run.push("consumer", &group, &topic).await?;
     consumer.stays_at(0, std::time::Duration::from_secs(3)).await?;
     enable("true").await?;
+    check::arrived_once(&sent, &consumer.until_received(5).await?)
+}
+
+async fn mqadmin_group_that_may_not_broadcast_gets_nothing(run: Run) -> Result<()> {
+    let topic = run.topic("topic", 1).await?;
+    let (group, broker) = (run.name("group"), run.cluster.broker_address());
+    let allow = async |allowed: &str| {
+        let out = run.mqadmin(&["updateSubGroup", "-b", &broker, "-g", &group, "-d", allowed]).await?;
+        ensure!(out.contains("success"), "updateSubGroup printed\n{out}");
+        Ok(())
+    };
+    allow("false").await?;
+    let producer = run.producer("producer").await?;
+    let sent = producer.send(Line::send(&topic, "m").with("count", 5)).await?;
+    let consumer = run.push_with("consumer", &group, &topic, Line::new("with").with("model", "broadcasting")).await?;
+    consumer.stays_at(0, std::time::Duration::from_secs(3)).await?;
+    allow("true").await?;
     check::arrived_once(&sent, &consumer.until_received(5).await?)
 }
 

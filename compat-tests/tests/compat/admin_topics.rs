@@ -10,6 +10,7 @@ use crate::check;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(mqadmin_topic_lives_from_update_to_delete).with(&[Client::Mqadmin]).mixed(),
+    scenario!(mqadmin_topic_that_may_not_be_read_gives_nothing),
     scenario!(mqadmin_topic_status_shows_offsets).with(&[Client::Mqadmin]),
     scenario!(mqadmin_stats_all_lists_topic_and_group).with(&[Client::Java55]),
 ];
@@ -96,4 +97,22 @@ async fn mqadmin_stats_all_lists_topic_and_group(run: Run) -> Result<()> {
     run.mqadmin_until(&["statsAll", "-t", &topic], |out| check::row(out, &[&shown_topic, &shown_group, "0"]).is_ok())
         .await?;
     Ok(())
+}
+
+async fn mqadmin_topic_that_may_not_be_read_gives_nothing(run: Run) -> Result<()> {
+    let topic = run.topic("topic", 1).await?;
+    let broker = run.cluster.broker_address();
+    let permit = async |permission: &str| {
+        let out = run.mqadmin(&["updateTopicPerm", "-b", &broker, "-t", &topic, "-p", permission]).await?;
+        ensure!(out.contains("success"), "updateTopicPerm printed\n{out}");
+        Ok(())
+    };
+    let producer = run.producer("producer").await?;
+    let mut sent = producer.send(Line::send(&topic, "before").with("count", 3)).await?;
+    permit("2").await?;
+    let consumer = run.push("consumer", &run.name("group"), &topic).await?;
+    sent.extend(producer.send(Line::send(&topic, "meanwhile").with("count", 3)).await?);
+    consumer.stays_at(0, std::time::Duration::from_secs(3)).await?;
+    permit("6").await?;
+    check::arrived_once(&sent, &consumer.until_received(6).await?)
 }

@@ -1,9 +1,11 @@
 //! What is sent arrives as it was sent, whichever way it is sent.
 
 use anyhow::{Context, Result, ensure};
-use compat_tests::clients::Line;
+use compat_tests::clients::{Client, Line};
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
+use compat_tests::wire;
+use serde_json::json;
 
 use crate::check;
 
@@ -13,7 +15,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(one_way_sends_arrive),
     scenario!(batch_keeps_order_at_consecutive_offsets),
     scenario!(first_send_creates_its_topic),
+    scenario!(topic_that_may_not_be_made_is_refused).with(&[Client::Java55]),
 ];
+
+const SEND_MESSAGE_V2: i32 = 310;
+const TOPIC_NOT_EXIST: i64 = 17;
 
 async fn sync_sends_arrive_as_sent(run: Run) -> Result<()> {
     let topic = run.topic("topic", 4).await?;
@@ -106,4 +112,17 @@ async fn first_send_creates_its_topic(run: Run) -> Result<()> {
     }
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     check::arrived_once(&sent, &consumer.until_received(8).await?)
+}
+
+/// A new topic takes its settings from another one, which says by its permission whether it may be made.
+async fn topic_that_may_not_be_made_is_refused(run: Run) -> Result<()> {
+    let (topic, model) = (run.name("topic"), run.topic("model", 1).await?);
+    let fields = json!({
+        "a": "group", "b": topic, "c": model, "d": "4", "e": "0", "f": "0", "g": "0", "h": "0", "i": "", "j": "0",
+        "k": "false", "m": "false",
+    });
+    let answer = wire::call(&run.cluster.broker_address(), SEND_MESSAGE_V2, fields, b"x").await?;
+    ensure!(answer.code == TOPIC_NOT_EXIST, "{answer:?}");
+    ensure!(answer.remark.starts_with(&format!("topic[{topic}] not exist, apply first please!")), "{answer:?}");
+    Ok(())
 }
