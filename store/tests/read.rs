@@ -131,7 +131,7 @@ fn neighbours_in_the_log_share_one_slice() {
     put_all(&store, 0, (5..8).map(|number| vec![number; 10])).expect("stored");
     let outcome = read(&store, &topic(), 0, 0);
     assert_eq!((outcome.messages.len(), outcome.count), (2, 8));
-    assert_eq!(outcome.bytes, outcome.messages.iter().map(bytes::Bytes::len).sum::<usize>());
+    assert_eq!(outcome.bytes, outcome.messages.iter().map(|slice| slice.len()).sum::<usize>());
     drop(store);
     assert_eq!(bodies(&messages(&outcome)), (0..8).map(|number| vec![number; 10]).collect::<Vec<_>>());
 }

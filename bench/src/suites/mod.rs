@@ -82,7 +82,7 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Load,
         Self::SyncFlush,
         Self::CatchUp,

@@ -69,6 +69,12 @@ impl TopicTable {
         self.topics.get(topic).map(|found| Arc::clone(found.value())).or_else(light)
     }
 
+    /// Puts a topic in as a Java broker may have left it.
+    #[cfg(test)]
+    pub(crate) fn inherit(&self, config: TopicConfig) {
+        self.topics.insert(config.topic_name.clone(), Arc::new(config));
+    }
+
     /// Whether it is a topic that exists without being in the table: one light queue. Java: `MixAll.isLmq`.
     pub(crate) fn is_light(&self, topic: &str) -> bool {
         self.light && topic.starts_with(validate::LIGHT_PREFIX)

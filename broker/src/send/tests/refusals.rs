@@ -100,9 +100,10 @@ fn a_queue_that_does_not_exist_is_refused() {
 }
 
 #[test]
-fn a_compaction_topic_wants_keys() {
+fn a_compaction_topic_that_java_left_behind_wants_keys() {
     let fixture = Fixture::new();
-    fixture.put_topic(TopicConfig::new("C", 1, 6), "+cleanup.policy=COMPACTION");
+    let attributes = [("cleanup.policy".to_owned(), "COMPACTION".to_owned())].into();
+    fixture.topics.inherit(TopicConfig { attributes, ..TopicConfig::new("C", 1, 6) });
     let check = |properties: &str| {
         let remark = "Required message key is missing";
         fixture.refused(Send::to("C", "x").properties(properties), ResponseCode::MESSAGE_ILLEGAL, remark);
