@@ -15,7 +15,7 @@ use remoting::protocol::client::Heartbeat;
 use remoting::protocol::send::{SendMessage, SendMessageReply};
 use remoting::protocol::transaction::{CheckTransactionState, EndTransaction};
 use remoting::router::{Call, Handle, Reply, Router};
-use remoting::types::{PhysicalOffset, QueueOffset};
+use remoting::types::{Clock, PhysicalOffset, QueueOffset};
 use store::message::{StoredMessage, id};
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +57,9 @@ impl Transacted {
                 known.next_number
             };
             let properties = format!("UNIQ_KEY\u{1}t{number}\u{2}TRAN_MSG\u{1}true\u{2}PGROUP\u{1}{GROUP}\u{2}");
-            let header = SendMessage { sys_flag: PREPARED, ..send_to(TOPIC, properties) };
+            // One that is older than messages are kept would be given up unasked.
+            let born_timestamp = Clock::system().now();
+            let header = SendMessage { sys_flag: PREPARED, born_timestamp, ..send_to(TOPIC, properties) };
             let Ok(answer) = client.call(&addr, &header, number.to_string().into(), ANSWER_MAX).await else { return };
             assert_eq!(answer.code(), ResponseCode::SUCCESS, "{answer:?}");
             self.0.lock().prepared.insert(number);
