@@ -63,6 +63,12 @@ pub struct Sent {
     /// By which a timed message may be taken back; else empty.
     #[serde(default)]
     pub recall_handle: String,
+    /// When the application called, in milliseconds since the epoch by the client's clock.
+    #[serde(default)]
+    pub began: i64,
+    /// When it had the answer.
+    #[serde(default)]
+    pub time: i64,
 }
 
 /// A call that failed, at the client or with the broker's code.
@@ -76,6 +82,10 @@ pub struct Failed {
     pub remark: String,
     /// The client's class of error.
     pub error: String,
+    /// When the application called, if it was a send: as in [`Sent`].
+    pub began: i64,
+    /// When it was told.
+    pub time: i64,
 }
 
 /// A message as the application saw it.

@@ -13,7 +13,7 @@ import (
 )
 
 // sender sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told
-// otherwise; `request topic= key= within=` sends and waits so many milliseconds for the reply. With the role's argument
+// otherwise, with `every=` no more often than every so many milliseconds; `request topic= key= within=` sends and waits so many milliseconds for the reply. With the role's argument
 // `transactional` it sends transactions only.
 type sender struct {
 	producer     rocketmq.Producer
@@ -103,10 +103,10 @@ func (s *sender) send(l line) error {
 	case "async":
 		var answered sync.WaitGroup
 		for _, message := range made {
-			message := message // The answer comes when the loop is further on.
+			message, began := message, time.Now() // The answer comes when the loop is further on.
 			answered.Add(1)
 			err := s.producer.SendAsync(context.Background(), func(_ context.Context, result *primitive.SendResult, err error) {
-				report([]string{message.GetKeys()}, result, err)
+				report([]string{message.GetKeys()}, result, err, began)
 				answered.Done()
 			}, message)
 			if err != nil {
@@ -125,15 +125,17 @@ func (s *sender) send(l line) error {
 		for _, message := range made {
 			keys = append(keys, message.GetKeys())
 		}
+		began := time.Now()
 		result, err := s.producer.SendSync(context.Background(), made...)
-		report(keys, result, err)
+		report(keys, result, err, began)
 	case "transaction":
 		for _, message := range made {
+			began := time.Now()
 			result, err := s.transactions.SendMessageInTransaction(context.Background(), message)
 			if err != nil {
-				report([]string{message.GetKeys()}, nil, err)
+				report([]string{message.GetKeys()}, nil, err, began)
 			} else {
-				report([]string{message.GetKeys()}, result.SendResult, nil)
+				report([]string{message.GetKeys()}, result.SendResult, nil, began)
 			}
 		}
 	default:
@@ -155,23 +157,31 @@ func (s *sender) request(l line) error {
 }
 
 func (s *sender) sendSync(message *primitive.Message) error {
+	began := time.Now()
 	result, err := s.producer.SendSync(context.Background(), message)
-	report([]string{message.GetKeys()}, result, err)
+	report([]string{message.GetKeys()}, result, err, began)
 	return err
 }
 
 // run sends one message after the other until `stop`; a failed key is not sent again.
 func (s *sender) run(l line) {
 	defer s.stream.Done()
+	every, next := time.Duration(l.number("every", 0))*time.Millisecond, time.Now()
 	for n := 0; ; n++ {
 		select {
 		case <-s.stopping:
 			return
 		default:
-			if s.sendSync(newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n))) != nil {
-				time.Sleep(50 * time.Millisecond)
-			}
 		}
+		if s.sendSync(newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n))) != nil {
+			time.Sleep(50 * time.Millisecond)
+		}
+		// What was late is not made up for.
+		next = next.Add(every)
+		if now := time.Now(); next.Before(now) {
+			next = now
+		}
+		time.Sleep(time.Until(next))
 	}
 }
 
@@ -213,9 +223,9 @@ func newMessage(l line, key string) *primitive.Message {
 	return message
 }
 
-func report(keys []string, result *primitive.SendResult, err error) {
+func report(keys []string, result *primitive.SendResult, err error, began time.Time) {
 	if err != nil {
-		failed(err).put("keys", keys).send()
+		failed(err).put("keys", keys).put("began", began.UnixMilli()).put("time", time.Now().UnixMilli()).send()
 		return
 	}
 	of("sent").
@@ -226,6 +236,8 @@ func report(keys []string, result *primitive.SendResult, err error) {
 		put("broker", result.MessageQueue.BrokerName).
 		put("queueId", result.MessageQueue.QueueId).
 		put("queueOffset", result.QueueOffset).
+		put("began", began.UnixMilli()).
+		put("time", time.Now().UnixMilli()).
 		send()
 }
 

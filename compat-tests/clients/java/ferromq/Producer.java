@@ -18,7 +18,8 @@ import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageConst;
 
 /**
- * Sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told otherwise;
+ * Sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told otherwise,
+ * with `every=` no more often than every so many milliseconds, and with `mode=async` whether there are answers or not;
  * `request topic= key= within=` sends and waits so many milliseconds for the reply.
  * `recall topic= [handle=]` takes a timed message back, the last one or that of the handle.
  * Transactions need the role's argument `transactional=true`.
@@ -38,7 +39,7 @@ final class Producer implements Session.Role {
         Settings.apply(arguments, producer);
         producer.setInstanceName(arguments.text("instance"));
         // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
-        producer.setMqClientApiTimeout(15000);
+        producer.setMqClientApiTimeout(arguments.small("apiTimeout", 15000));
         producer.setSendMsgTimeout(arguments.small("timeout", 15000));
         producer.setRetryTimesWhenSendFailed(arguments.small("retries", 2));
         producer.setMaxMessageSize(arguments.small("maxSize", 4 * 1024 * 1024));
@@ -103,9 +104,11 @@ final class Producer implements Session.Role {
                 break;
             case "transaction":
                 for (Message message : messages) {
+                    long began = System.currentTimeMillis();
                     sent(
                         Collections.singletonList(message.getKeys()),
-                        ((TransactionMQProducer) producer).sendMessageInTransaction(message, null));
+                        ((TransactionMQProducer) producer).sendMessageInTransaction(message, null),
+                        began);
                 }
                 break;
             default:
@@ -124,14 +127,15 @@ final class Producer implements Session.Role {
     }
 
     private boolean sendSync(Message message, Line line) {
+        long began = System.currentTimeMillis();
         try {
             SendResult result = line.has("queue")
                 ? producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0))
                 : producer.send(message);
-            sent(Collections.singletonList(message.getKeys()), result);
+            sent(Collections.singletonList(message.getKeys()), result, began);
             return true;
         } catch (Exception failure) {
-            failed(Collections.singletonList(message.getKeys()), failure);
+            failed(Collections.singletonList(message.getKeys()), failure, began);
             return false;
         }
     }
@@ -139,27 +143,32 @@ final class Producer implements Session.Role {
     private void sendAsync(List<Message> messages, Line line) throws Exception {
         CountDownLatch answered = new CountDownLatch(messages.size());
         for (Message message : messages) {
-            List<String> keys = Collections.singletonList(message.getKeys());
-            SendCallback callback = new SendCallback() {
-                @Override
-                public void onSuccess(SendResult result) {
-                    sent(keys, result);
-                    answered.countDown();
-                }
-
-                @Override
-                public void onException(Throwable failure) {
-                    failed(keys, failure);
-                    answered.countDown();
-                }
-            };
-            if (line.has("queue")) {
-                producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0), callback);
-            } else {
-                producer.send(message, callback);
-            }
+            sendAsync(message, line, answered::countDown);
         }
         answered.await();
+    }
+
+    private void sendAsync(Message message, Line line, Runnable answered) throws Exception {
+        List<String> keys = Collections.singletonList(message.getKeys());
+        long began = System.currentTimeMillis();
+        SendCallback callback = new SendCallback() {
+            @Override
+            public void onSuccess(SendResult result) {
+                sent(keys, result, began);
+                answered.run();
+            }
+
+            @Override
+            public void onException(Throwable failure) {
+                failed(keys, failure, began);
+                answered.run();
+            }
+        };
+        if (line.has("queue")) {
+            producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0), callback);
+        } else {
+            producer.send(message, callback);
+        }
     }
 
     private void sendOneway(Message message, Line line) throws Exception {
@@ -173,10 +182,11 @@ final class Producer implements Session.Role {
     private void sendBatch(List<Message> messages) {
         List<String> keys = new ArrayList<>();
         messages.forEach(message -> keys.add(message.getKeys()));
+        long began = System.currentTimeMillis();
         try {
-            sent(keys, producer.send(messages));
+            sent(keys, producer.send(messages), began);
         } catch (Exception failure) {
-            failed(keys, failure);
+            failed(keys, failure, began);
         }
     }
 
@@ -187,7 +197,7 @@ final class Producer implements Session.Role {
                 .invoke(producer, line.text("topic"), line.text("handle", lastHandle));
             events.send(Event.of("recalled").put("msgId", id));
         } catch (InvocationTargetException failure) {
-            failed(Collections.emptyList(), failure.getCause());
+            failed(Collections.emptyList(), failure.getCause(), System.currentTimeMillis());
         } catch (ReflectiveOperationException missing) {
             throw new IllegalStateException(missing);
         }
@@ -205,10 +215,28 @@ final class Producer implements Session.Role {
     /** Sends one message after the other until `stop`; a failed key is not sent again. */
     private void stream(Line line) {
         String prefix = line.text("key");
+        boolean async = line.text("mode", "sync").equals("async");
+        long next = System.currentTimeMillis();
         for (long n = 0; stream == Thread.currentThread(); n++) {
-            if (!sendSync(message(line, prefix + "-" + n), line)) {
+            Message message = message(line, prefix + "-" + n);
+            if (!(async ? startSend(message, line) : sendSync(message, line))) {
                 pause(50);
             }
+            // What was late is not made up for.
+            next = Math.max(next + line.number("every", 0), System.currentTimeMillis());
+            pause(Math.max(0, next - System.currentTimeMillis()));
+        }
+    }
+
+    /** False if it failed before it was on its way. */
+    private boolean startSend(Message message, Line line) {
+        long began = System.currentTimeMillis();
+        try {
+            sendAsync(message, line, () -> { });
+            return true;
+        } catch (Exception failure) {
+            failed(Collections.singletonList(message.getKeys()), failure, began);
+            return false;
         }
     }
 
@@ -260,7 +288,7 @@ final class Producer implements Session.Role {
         return message;
     }
 
-    private void sent(List<String> keys, SendResult result) {
+    private void sent(List<String> keys, SendResult result, long began) {
         String handle = recallHandle(result);
         if (!handle.isEmpty()) {
             lastHandle = handle;
@@ -274,10 +302,12 @@ final class Producer implements Session.Role {
             .put("broker", result.getMessageQueue().getBrokerName())
             .put("queueId", result.getMessageQueue().getQueueId())
             .put("queueOffset", result.getQueueOffset())
-            .put("recallHandle", handle));
+            .put("recallHandle", handle)
+            .put("began", began)
+            .put("time", System.currentTimeMillis()));
     }
 
-    private void failed(List<String> keys, Throwable failure) {
-        events.send(Event.failed(failure).put("keys", keys));
+    private void failed(List<String> keys, Throwable failure, long began) {
+        events.send(Event.failed(failure).put("keys", keys).put("began", began).put("time", System.currentTimeMillis()));
     }
 }

@@ -42,7 +42,7 @@ final class PushConsumer implements Session.Role {
         Settings.apply(arguments, consumer);
         consumer.setInstanceName(arguments.text("instance"));
         // On a busy machine the usual 3 s are too few to tell a late answer from a lost one.
-        consumer.setMqClientApiTimeout(15000);
+        consumer.setMqClientApiTimeout(arguments.small("apiTimeout", 15000));
         consumer.setPollNameServerInterval(arguments.small("poll", 1000));
         consumer.setHeartbeatBrokerInterval(arguments.small("heartbeat", 5000));
         consumer.setPersistConsumerOffsetInterval(arguments.small("persist", 1000));
