@@ -50,7 +50,7 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	$(tools) cargo machete --skip-target-dir
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	@# Targets that ordinary test runs leave out are not among all targets.
-	cargo clippy --locked --workspace --test compat --test sql92 -- --deny warnings
+	cargo clippy --locked --workspace --test compat --test group_faults --test sql92 -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo test --locked --quiet --workspace --bin ferromq docs
 

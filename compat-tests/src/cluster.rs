@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -150,11 +150,11 @@ impl Stage {
         self.clear();
     }
 
-    /// A port with free neighbours: a broker also listens two below and one above.
+    /// A port with free neighbours: a broker also listens two below and two above.
     fn free_port(&self) -> Result<u16> {
         for _ in 0..1000 {
             let port = self.next_port.fetch_add(10, Ordering::Relaxed);
-            if (port - 2..=port + 1).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            if (port - 2..=port + 2).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
                 return Ok(port);
             }
         }
@@ -174,29 +174,43 @@ pub struct Layout {
     pub disk_mib: Option<u32>,
     /// Whether the broker has light queues.
     pub light: bool,
+    /// Three brokers of one name that share a log, see `group.rs`, instead of one.
+    pub group: bool,
+    /// Whether our group shows all of its members to producers (`followersTakeWrites`); Java's has nothing like it.
+    pub followers_take_writes: bool,
 }
 
 impl Layout {
-    /// One name server, `ASYNC_FLUSH`, no timer, no disk of its own, no light queues.
-    pub const SMALL: Self = Self { name_servers: 1, flush: Flush::Async, timer: false, disk_mib: None, light: false };
+    /// One name server, one broker, `ASYNC_FLUSH`, no timer, no disk of its own, no light queues.
+    pub const SMALL: Self = Self {
+        name_servers: 1,
+        flush: Flush::Async,
+        timer: false,
+        disk_mib: None,
+        light: false,
+        group: false,
+        followers_take_writes: false,
+    };
     /// The same with the timer.
     pub const WITH_TIMER: Self = Self { timer: true, ..Self::SMALL };
+    /// A broker group.
+    pub const GROUP: Self = Self { group: true, ..Self::SMALL };
 }
 
 /// One server process on its machine.
 #[derive(Debug)]
-struct Node {
-    machine: Arc<Machine>,
-    port: u16,
-    process: Mutex<Option<Process>>,
+pub(crate) struct Node {
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) port: u16,
+    pub(crate) process: Mutex<Option<Process>>,
 }
 
 impl Node {
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.machine.ip(), self.port)
     }
 
-    async fn end(&self, signal: Signal) -> Result<()> {
+    pub(crate) async fn end(&self, signal: Signal) -> Result<()> {
         let process = self.process.lock().await.take().context("end a server that does not run")?;
         self.machine.end(&process, signal).await
     }
@@ -206,11 +220,16 @@ impl Node {
 #[derive(Debug)]
 pub struct Cluster {
     pub target: Target,
-    stage: Arc<Stage>,
-    layout: Layout,
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) layout: Layout,
     dir: PathBuf,
-    name_servers: Vec<Node>,
-    broker: Node,
+    pub(crate) name_servers: Vec<Node>,
+    /// Of a group, the first member.
+    pub(crate) broker: Node,
+    /// The other members of a group.
+    pub(crate) others: Vec<Node>,
+    /// Which member led when the group was last whole.
+    pub(crate) led: AtomicUsize,
     /// Where client programs run.
     pub clients: Machine,
     pub(crate) hosts: Hosts,
@@ -235,19 +254,39 @@ impl Cluster {
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
             anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
         };
-        // The broker's machine has a name server, too, which saves the start of another one.
+        // A broker's machine has a name server, too, which saves the start of another one; that of a group is never cut off.
         let servers = machine("servers", layout.disk_mib.map(|mib| Disk { folder: STORE, mib })).await?;
         let mut name_servers = vec![node(servers.clone(), NAME_SERVER_PORT)?];
         for number in 1..layout.name_servers {
             name_servers.push(node(machine(&format!("namesrv-{number}"), None).await?, NAME_SERVER_PORT)?);
         }
-        let broker = node(servers, BROKER_PORT)?;
+        let (broker, others) = if layout.group {
+            let members =
+                tokio::try_join!(machine("broker-0", None), machine("broker-1", None), machine("broker-2", None));
+            let (first, second, third) = members?;
+            (node(first, BROKER_PORT)?, vec![node(second, BROKER_PORT)?, node(third, BROKER_PORT)?])
+        } else {
+            (node(servers, BROKER_PORT)?, Vec::new())
+        };
         let clients = stage.machine(&place, &dir, "clients", None).await?;
         let (hosts, mqadmin) = (Hosts::default(), Mutex::new(None));
-        Ok(Self { target, stage: stage.clone(), layout, dir, name_servers, broker, clients, hosts, mqadmin })
+        let led = AtomicUsize::new(0);
+        Ok(Self {
+            target,
+            stage: stage.clone(),
+            layout,
+            dir,
+            name_servers,
+            broker,
+            others,
+            led,
+            clients,
+            hosts,
+            mqadmin,
+        })
     }
 
-    /// Starts all servers and waits until the broker is registered everywhere.
+    /// Starts all servers and waits until the broker is registered everywhere, or the group has a leader.
     ///
     /// # Errors
     /// If any of it does not come up.
@@ -255,7 +294,7 @@ impl Cluster {
         for number in 0..self.name_servers.len() {
             self.start_name_server(number).await?;
         }
-        self.start_broker().await
+        if self.layout.group { self.start_group().await } else { self.start_broker().await }
     }
 
     /// The run this cluster belongs to.
@@ -278,9 +317,10 @@ impl Cluster {
         self.name_servers.iter().map(Node::address).collect()
     }
 
-    /// The broker's address.
+    /// The broker's address; of a group, that of who led when it was last whole.
     pub fn broker_address(&self) -> String {
-        self.broker.address()
+        let led = self.led.load(Ordering::Relaxed);
+        self.others.get(led.wrapping_sub(1)).unwrap_or(&self.broker).address()
     }
 
     /// Directory with the broker's store and configuration.
@@ -295,7 +335,8 @@ impl Cluster {
             files.extend(self.name_servers.iter().map(|node| node.machine.dir().join("namesrv")));
         }
         // Others may hand their store over to ours; a file that is not there has no lines.
-        files.push(self.broker.machine.dir().join(Server::Ferromq.broker_process()));
+        let brokers = [&self.broker].into_iter().chain(&self.others);
+        files.extend(brokers.map(|node| node.machine.dir().join(Server::Ferromq.broker_process())));
         files.iter().flat_map(|path| [path.with_extension("out"), path.with_extension("err")]).collect()
     }
 
@@ -338,7 +379,7 @@ impl Cluster {
     pub(crate) async fn start_broker_of(&self, server: Server) -> Result<()> {
         let node = &self.broker;
         let name_servers = self.name_servers();
-        let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout)?;
+        let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout, None)?;
         let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
         *node.process.lock().await = Some(process);
         wire::until_listening(&node.address()).await?;
@@ -374,7 +415,8 @@ impl Cluster {
         let fill = format!(
             "left=$(df --block-size=1 --output=avail {STORE} | tail -n 1) && fallocate --length $((left - 1048576)) {STORE}/ballast"
         );
-        self.broker.machine.shell(&fill).await
+        self.broker.machine.shell(&fill).await?;
+        Ok(())
     }
 
     /// Undoes [`Self::fill_broker_disk`].
@@ -382,7 +424,8 @@ impl Cluster {
     /// # Errors
     /// If it was not done.
     pub(crate) async fn empty_broker_disk(&self) -> Result<()> {
-        self.broker.machine.shell(&format!("rm {STORE}/ballast")).await
+        self.broker.machine.shell(&format!("rm {STORE}/ballast")).await?;
+        Ok(())
     }
 
     /// Ends name server `number` in order.
@@ -404,7 +447,14 @@ impl Cluster {
                 running.push(node.address());
             }
         }
-        wire::create_topic(&self.broker_address(), &running, topic, queues, order).await
+        if !self.layout.group {
+            return wire::create_topic(&self.broker_address(), &running, topic, queues, order).await;
+        }
+        // Who led a moment ago may refuse.
+        wire::eventually(&format!("topic {topic}"), async || {
+            wire::create_topic(&self.leader_address().await?, &running, topic, queues, order).await.map(Some)
+        })
+        .await
     }
 
     /// Runs one mqadmin command and returns what it printed to standard output.
@@ -424,8 +474,9 @@ impl Cluster {
 
     /// CPU time that the machines of servers and of clients took so far.
     pub(crate) fn cpu_times(&self) -> [Option<Duration>; 2] {
-        let others = self.name_servers.iter().skip(1).map(|node| node.machine.cpu_time());
-        let servers = others.chain([self.broker.machine.cpu_time()]).sum();
+        // A broker that is alone has the first name server beside it.
+        let name_servers = self.name_servers.iter().skip(usize::from(!self.layout.group));
+        let servers = name_servers.chain(&self.others).chain([&self.broker]).map(|node| node.machine.cpu_time()).sum();
         [servers, self.clients.cpu_time()]
     }
 
@@ -437,13 +488,13 @@ impl Cluster {
         drop(self.mqadmin.lock().await.take());
         self.hosts.clear().await;
         let mut first_failure = Ok(());
-        let servers = self.name_servers.iter().chain([&self.broker]).map(|node| &*node.machine);
+        let servers = self.name_servers.iter().chain([&self.broker]).chain(&self.others).map(|node| &*node.machine);
         // One that two servers share is removed once.
         for machine in [&self.clients].into_iter().chain(servers) {
             let removed = machine.remove().await;
             first_failure = first_failure.and(removed);
         }
-        for node in self.name_servers.iter().chain([&self.broker]) {
+        for node in self.name_servers.iter().chain([&self.broker]).chain(&self.others) {
             drop(node.process.lock().await.take());
         }
         first_failure

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ impl Journal {
 pub struct Dialogue {
     name: String,
     to: Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>,
-    journal: watch::Receiver<Journal>,
+    journal: Arc<watch::Sender<Journal>>,
     reader: JoinHandle<()>,
     commands: AtomicU64,
 }
@@ -83,7 +84,8 @@ impl Dialogue {
         dir: &Path,
     ) -> Result<Self> {
         let mut copy = log(dir, name, "out")?;
-        let (journal_tx, journal) = watch::channel(Journal::default());
+        let journal = Arc::new(watch::Sender::new(Journal::default()));
+        let journal_tx = journal.clone();
         let reader = tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -109,12 +111,22 @@ impl Dialogue {
         look(&self.journal.borrow())
     }
 
+    /// Takes something out of what was printed so far, so that a long run does not keep it all.
+    pub fn take<T>(&self, take: impl FnOnce(&mut Journal) -> T) -> T {
+        let mut taken = None;
+        self.journal.send_if_modified(|journal| {
+            taken = Some(take(journal));
+            false
+        });
+        taken.expect("the closure is called")
+    }
+
     /// Waits until `reached` holds; `what` completes the sentence "… did not".
     ///
     /// # Errors
     /// After `limit`, or when the other side ends without getting there.
     pub async fn until_within(&self, limit: Duration, what: &str, reached: impl Fn(&Journal) -> bool) -> Result<()> {
-        let mut journal = self.journal.clone();
+        let mut journal = self.journal.subscribe();
         let waited = timeout(limit, journal.wait_for(|journal| reached(journal) || journal.ended)).await;
         let seen = |journal: &Journal| {
             format!(
@@ -174,7 +186,7 @@ impl Dialogue {
     /// # Errors
     /// If there is no end.
     pub async fn ended(&self) -> Result<()> {
-        let mut journal = self.journal.clone();
+        let mut journal = self.journal.subscribe();
         let ended = timeout(PATIENCE, journal.wait_for(|journal| journal.ended)).await;
         ended.with_context(|| format!("{} does not end", self.name))??;
         Ok(())

@@ -11,9 +11,11 @@
 //! | [`dialogue`] | what a program or role is told and the events it printed |
 //! | [`target`] | how name server and broker are started: Java's or ours |
 //! | [`cluster`] | name servers, broker and client machine of one test network |
+//! | [`group`] | a broker group of such a network, and what can be done to its members |
 //! | [`clients`] | stock Java and Go clients and mqadmin as typed handles |
 //! | [`wire`] | the few questions the harness itself asks a server |
 //! | [`logs`] | lines a healthy server does not write; keeping logs of failures |
+//! | [`faults`] | rounds of faults in a group under load, and what they may not do |
 //! | [`mod@scenario`] | what a scenario is and what it is given |
 //! | `company` | runs with several clients that share a cluster, and disturb it together |
 //! | `plan` | scenarios × clients × targets as tests, and which of them run together |
@@ -27,6 +29,8 @@ pub mod cluster;
 mod company;
 pub mod dialogue;
 pub mod events;
+pub mod faults;
+pub mod group;
 pub mod logs;
 pub mod machine;
 pub mod matrix;

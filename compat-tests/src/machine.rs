@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use testcontainers::core::{AccessMode, Mount};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
@@ -30,13 +31,17 @@ pub enum Place {
     Loopback,
 }
 
-/// Which signal ends a process.
+/// What a process can be sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Signal {
     /// `SIGTERM`: end in order.
     Term,
     /// `SIGKILL`: gone at once.
     Kill,
+    /// `SIGSTOP`: hold still, with all connections open.
+    Stop,
+    /// `SIGCONT`: go on.
+    Continue,
 }
 
 /// A disk of a machine's own.
@@ -61,6 +66,8 @@ pub struct Machine {
 #[derive(Debug)]
 struct Container {
     id: String,
+    network: String,
+    is_cut: AtomicBool,
     /// Emptied when the machine is removed.
     handle: Mutex<Option<ContainerAsync<GenericImage>>>,
 }
@@ -105,7 +112,9 @@ impl Machine {
         }
         let container = request.start().await.with_context(|| format!("start container {network}-{name}"))?;
         let ip = container.get_bridge_ip_address().await.context("ask for the container's address")?.to_string();
-        let container = Some(Container { id: container.id().to_owned(), handle: Mutex::new(Some(container)) });
+        let (id, network) = (container.id().to_owned(), network.clone());
+        let container =
+            Some(Container { id, network, is_cut: AtomicBool::new(false), handle: Mutex::new(Some(container)) });
         Ok(Self { name: name.to_owned(), dir: own, ip, container })
     }
 
@@ -157,6 +166,15 @@ impl Machine {
     /// # Errors
     /// If the signal cannot be sent or the process stays.
     pub async fn end(&self, process: &Process, signal: Signal) -> Result<()> {
+        self.send(process, signal).await?;
+        process.ended().await
+    }
+
+    /// Sends a signal to a process of this machine, unless it is over.
+    ///
+    /// # Errors
+    /// If the signal cannot be sent.
+    pub async fn send(&self, process: &Process, signal: Signal) -> Result<()> {
         if process.runs().await {
             let pid = match &self.container {
                 None => process.pid().await.context("find the process")?.to_string(),
@@ -165,6 +183,8 @@ impl Machine {
             let signal = match signal {
                 Signal::Term => "-TERM",
                 Signal::Kill => "-KILL",
+                Signal::Stop => "-STOP",
+                Signal::Continue => "-CONT",
             };
             let mut command = match &self.container {
                 None => Command::new("kill"),
@@ -174,31 +194,86 @@ impl Machine {
                     command
                 }
             };
-            let ended = command.args([signal, pid.trim()]).stdin(Stdio::null()).output().await.context("run kill")?;
+            let sent = command.args([signal, pid.trim()]).stdin(Stdio::null()).output().await.context("run kill")?;
             // A process that just ended by itself is as good.
             ensure!(
-                ended.status.success() || !process.runs().await,
-                "end {} on {}: {}",
+                sent.status.success() || !process.runs().await,
+                "{signal} to {} on {}: {}",
                 process.name(),
                 self.name,
-                String::from_utf8_lossy(&ended.stderr)
+                String::from_utf8_lossy(&sent.stderr)
             );
         }
-        process.ended().await
+        Ok(())
     }
 
-    /// Runs a line of shell in the machine's directory.
+    /// Runs a line of shell in the machine's directory and tells what it printed.
     ///
     /// # Errors
     /// If it fails, with what it printed.
-    pub async fn shell(&self, line: &str) -> Result<()> {
-        let container = self.container.as_ref().context("only containers run shell lines")?;
+    pub async fn shell(&self, line: &str) -> Result<String> {
+        let container = self.container()?;
         let mut command = Command::new("docker");
         command.args(["exec", "--user", &caller(), "--workdir"]).arg(&self.dir);
         let output = command.args([&container.id, "sh", "-c", line]).stdin(Stdio::null()).output().await?;
         let printed = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "`{line}` on {}: {printed}", self.name);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Sends a process the signal of this name, and tells between which times, in milliseconds since the epoch: asking
+    /// Docker for it takes much longer than the signal.
+    ///
+    /// # Errors
+    /// If it was not sent.
+    pub async fn strike(&self, process: &Process, signal: &str) -> Result<(i64, i64)> {
+        let pid_file = self.pid_file(process.name());
+        let line =
+            format!("pid=$(cat '{}') && date +%s%3N && kill -{signal} \"$pid\" && date +%s%3N", pid_file.display());
+        let printed = self.shell(&line).await?;
+        let times: Vec<i64> = printed.lines().filter_map(|time| time.parse().ok()).collect();
+        let [before, after] = times[..] else { bail!("`{line}` on {} printed {printed}", self.name) };
+        Ok((before, after))
+    }
+
+    /// Takes the machine off the network: its processes go on, and nobody hears of it.
+    ///
+    /// # Errors
+    /// If it is no container, or is off.
+    pub async fn cut(&self) -> Result<()> {
+        self.network("disconnect").await
+    }
+
+    /// Undoes [`Self::cut`].
+    ///
+    /// # Errors
+    /// If it was not done, or the machine got another address: one that is cut has to be back before others come.
+    pub async fn mend(&self) -> Result<()> {
+        self.network("connect").await?;
+        let id = &self.container()?.id;
+        let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let output = Command::new("docker").args(["inspect", "--format", address, id]).output().await?;
+        let address = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        ensure!(address == self.ip, "{} was {} and is back as {address}", self.name, self.ip);
         Ok(())
+    }
+
+    /// Whether it is off the network.
+    pub fn is_cut(&self) -> bool {
+        self.container.as_ref().is_some_and(|container| container.is_cut.load(Ordering::Relaxed))
+    }
+
+    async fn network(&self, act: &str) -> Result<()> {
+        let Container { id, network, is_cut, .. } = self.container()?;
+        let output = Command::new("docker").args(["network", act, network, id]).output().await?;
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{act} {} and its network: {printed}", self.name);
+        is_cut.store(act == "disconnect", Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn container(&self) -> Result<&Container> {
+        self.container.as_ref().context("only a container can do this")
     }
 
     /// Id of the container, if it is one.

@@ -28,12 +28,25 @@ pub struct Scenario {
     /// A cluster of its own, if it disturbs others; else it shares one.
     pub(crate) own: Option<Layout>,
     pub(crate) clients: &'static [Client],
+    /// On a broker group, which is shared, too.
+    pub(crate) group: Option<Share>,
+    /// Only these targets, if there are any.
+    pub(crate) targets: &'static [Target],
     /// Clients that cannot do this, and why.
     pub(crate) lacking: &'static [(Client, &'static str)],
     /// Also run with name server and broker of different kinds.
     pub(crate) mixed: bool,
     /// WARN or ERROR lines our servers write here and why that is right, beside [`crate::logs::ALLOWED`].
     pub(crate) allowed_lines: &'static [(&'static str, &'static str)],
+}
+
+/// Which of a target's broker groups a scenario runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Share {
+    /// Together with others.
+    Calm,
+    /// One after the other, as members are stopped; each begins with a group that is whole.
+    Faulty,
 }
 
 /// A scenario from an `async fn name(run: Run) -> anyhow::Result<()>`.
@@ -47,7 +60,17 @@ macro_rules! scenario {
 impl Scenario {
     #[doc(hidden)]
     pub const fn new(name: &'static str, steps: Steps) -> Self {
-        Self { name, steps, own: None, clients: Client::MESSAGING, lacking: &[], mixed: false, allowed_lines: &[] }
+        Self {
+            name,
+            steps,
+            own: None,
+            group: None,
+            targets: &[],
+            clients: Client::MESSAGING,
+            lacking: &[],
+            mixed: false,
+            allowed_lines: &[],
+        }
     }
 
     /// Runs on a cluster of its own with one name server and `ASYNC_FLUSH`.
@@ -60,6 +83,24 @@ impl Scenario {
     #[must_use]
     pub const fn alone_with(self, layout: Layout) -> Self {
         Self { own: Some(layout), ..self }
+    }
+
+    /// Runs on a group of three brokers that nobody disturbs.
+    #[must_use]
+    pub const fn in_group(self) -> Self {
+        Self { group: Some(Share::Calm), ..self }
+    }
+
+    /// Runs on a group of three brokers and may stop, kill or cut off what it likes.
+    #[must_use]
+    pub const fn in_faulty_group(self) -> Self {
+        Self { group: Some(Share::Faulty), ..self }
+    }
+
+    /// Runs on these targets only.
+    #[must_use]
+    pub const fn on(self, targets: &'static [Target]) -> Self {
+        Self { targets, ..self }
     }
 
     /// Runs with these clients instead of all that send and receive.
@@ -87,7 +128,7 @@ impl Scenario {
     }
 
     pub(crate) fn runs_on(&self, target: Target) -> bool {
-        self.mixed || !target.is_mixed()
+        (self.mixed || !target.is_mixed()) && (self.targets.is_empty() || self.targets.contains(&target))
     }
 }
 
@@ -105,7 +146,7 @@ pub struct Run {
     /// Part of every topic, group and instance name of this run.
     pub(crate) tag: String,
     /// Runs with other clients on the same cluster, if it is not shared with other scenarios.
-    company: Option<Arc<Member>>,
+    pub(crate) company: Option<Arc<Member>>,
 }
 
 impl Run {
@@ -207,6 +248,18 @@ impl Run {
         let company =
             self.company.as_ref().context("disturb a cluster that other scenarios share: list it as `alone`")?;
         company.together(what, act).await
+    }
+
+    /// The same with another client.
+    #[must_use]
+    pub(crate) fn with_client(&self, client: Client) -> Self {
+        Self { client, ..self.part(&client.tag()) }
+    }
+
+    /// A run with names of its own beside this one: for steps of another scenario.
+    #[must_use]
+    pub fn part(&self, label: &str) -> Self {
+        Self { tag: self.name(label), ..self.clone() }
     }
 
     /// A name of this run's own for a topic or a group.
@@ -311,8 +364,9 @@ impl Run {
     /// # Errors
     /// If that does not happen.
     pub async fn until_committed(&self, consumer: &Consumer, group: &str, topic: &str) -> Result<()> {
-        let (name_server, broker) = (&self.cluster.name_server_addresses()[0], self.cluster.broker_address());
+        let name_server = &self.cluster.name_server_addresses()[0];
         wire::eventually(&format!("a commit of all that {group} consumed"), async || {
+            let broker = self.cluster.leader_address().await?;
             consumer.command(Line::new("commit")).await?;
             Ok(wire::has_read_all(name_server, &broker, topic, group).await?.then_some(()))
         })
@@ -336,7 +390,6 @@ impl Run {
     }
 }
 
-/// Topic names may not contain dots.
 pub(crate) fn tag(scenario: &Scenario, client: Client) -> String {
-    format!("{}-{}", scenario.name, client.name().replace('.', "_"))
+    format!("{}-{}", scenario.name, client.tag())
 }

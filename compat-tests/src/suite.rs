@@ -22,7 +22,7 @@ use crate::company::Member;
 use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::plan::{Failure, Party, Test, planned};
-use crate::scenario::{Run, Scenario, tag};
+use crate::scenario::{Run, Scenario, Share, tag};
 use crate::target::{Server, Target};
 use crate::times::Times;
 
@@ -47,6 +47,11 @@ struct Suite {
     runtime: Runtime,
     stage: Arc<Stage>,
     shared: BTreeMap<Target, OnceCell<Arc<Cluster>>>,
+    groups: BTreeMap<(Target, Share), OnceCell<Arc<Cluster>>>,
+    /// What is shared are groups, too.
+    in_groups: bool,
+    /// For scenarios that disturb a group: one at a time.
+    turn: tokio::sync::Mutex<()>,
     matrix: Mutex<Matrix>,
     times: Mutex<Times>,
     /// For scenarios to run at the same time.
@@ -58,7 +63,8 @@ struct Suite {
 }
 
 /// Runs the tests the command line and the environment ask for:
-/// `COMPAT_TARGETS` and `COMPAT_CLIENTS` (names with commas), `COMPAT_PLACE` (`containers` or `loopback`).
+/// `COMPAT_TARGETS` and `COMPAT_CLIENTS` (names with commas), `COMPAT_PLACE` (`containers` or `loopback`) and
+/// `COMPAT_BROKERS` (`one`, or `group` for those that share a cluster, on a broker group).
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
     // A test has a thread while it waits for its party.
@@ -80,9 +86,16 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
         Ok("loopback") => true,
         Ok(other) => bail!("COMPAT_PLACE is `{other}`, not `containers` or `loopback`"),
     };
+    let in_groups = match env::var("COMPAT_BROKERS").as_deref() {
+        Err(_) | Ok("one") => false,
+        Ok("group") => true,
+        Ok(other) => bail!("COMPAT_BROKERS is `{other}`, not `one` or `group`"),
+    };
     let suite: Arc<OnceLock<Suite>> = Arc::default();
     // Parties are made of what will run, so the filter is asked first.
-    let wanted = |test: &Test| !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())));
+    let wanted = |test: &Test| {
+        !(in_groups && test.scenario.own.is_some()) && !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())))
+    };
     let parties = planned(scenarios, &targets, &clients, wanted);
     let trials = parties.iter().flat_map(|party| (0..party.tests.len()).map(|number| trial(party, number, &suite)));
     let trials = trials.collect();
@@ -92,6 +105,12 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
             runtime: Runtime::new().context("start the runtime")?,
             stage: Arc::new(stage),
             shared: targets.iter().map(|&target| (target, OnceCell::new())).collect(),
+            groups: targets
+                .iter()
+                .flat_map(|&target| [Share::Calm, Share::Faulty].map(|share| ((target, share), OnceCell::new())))
+                .collect(),
+            in_groups,
+            turn: tokio::sync::Mutex::default(),
             matrix: Mutex::default(),
             times: Mutex::new(Times::start()),
             places: Semaphore::new(AT_A_TIME),
@@ -105,7 +124,7 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
     let conclusion = libtest_mimic::run(args, trials);
     if let Some(suite) = suite.get() {
         suite.finish()?;
-        let whole = args.filter.is_none() && args.skip.is_empty() && !loopback;
+        let whole = args.filter.is_none() && args.skip.is_empty() && !loopback && !in_groups;
         let whole = whole && targets.len() == Target::ALL.len() && clients.len() == Client::ALL.len();
         suite.write_matrix(scenarios, &targets, whole)?;
     }
@@ -138,7 +157,8 @@ impl Suite {
     /// Runs one test of a party, and so all of them if it is the first.
     async fn run(&self, party: &Party, number: usize) -> Result<Cell, Failure> {
         let test = party.tests[number];
-        let (is_alone, on_java) = (test.scenario.own.is_some(), test.target.broker() == Server::Java);
+        let is_alone = test.scenario.own.is_some() || test.scenario.group == Some(Share::Faulty);
+        let on_java = test.target.broker() == Server::Java;
         let places = 1 + u32::from(is_alone || on_java) + u32::from(on_java && party.tests.len() > 1);
         let outcomes = party.outcomes.get_or_init(|| self.run_together(places, &party.tests, "")).await;
         let Err(first) = &outcomes[number] else { return Ok(Cell::Passed) };
@@ -163,10 +183,17 @@ impl Suite {
 
     async fn run_on_a_cluster(&self, places: u32, tests: &[Test], try_tag: &str) -> Result<Vec<Result<()>>> {
         let Test { scenario, target, .. } = tests[0];
+        let _turn = match scenario.group {
+            Some(Share::Faulty) => Some(self.turn.lock().await),
+            _ => None,
+        };
         let places = self.places.acquire_many(places).await?;
         let began = Instant::now();
         let Some(layout) = scenario.own else {
-            let cluster = self.shared(target).await?;
+            let cluster = match scenario.group {
+                Some(share) => self.group(target, share).await?,
+                None => self.shared(target).await?,
+            };
             let outcomes = self.run_on(&cluster, tests, try_tag).await?;
             self.note_times(&tests[0].to_string(), began, None);
             return Ok(outcomes);
@@ -189,6 +216,9 @@ impl Suite {
         if tests[0].scenario.own.is_some() {
             started = timeout(SCENARIO_LIMIT, cluster.start()).await.unwrap_or_else(|_| late());
             members = Member::company(tests.len());
+        } else if tests[0].scenario.group == Some(Share::Faulty) {
+            let whole = timeout(SCENARIO_LIMIT, cluster.make_whole()).await;
+            started = whole.unwrap_or_else(|_| late().map(|()| 0)).map(drop);
         }
         let outcomes: Vec<Result<()>> = match started {
             Err(err) => tests.iter().map(|_| Err(Error::msg(format!("{err:#}")))).collect(),
@@ -220,11 +250,7 @@ impl Suite {
         let stage = self.stage.clone();
         // Lives as long as the process; the runtime owns it.
         self.runtime.spawn(async move {
-            let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = ctrl_c() => {}
-            }
+            interrupted().await;
             stage.abandon().await;
             std::process::exit(130);
         });
@@ -232,10 +258,19 @@ impl Suite {
 
     async fn shared(&self, target: Target) -> Result<Arc<Cluster>> {
         let cell = self.shared.get(&target).context("find the target's cluster")?;
+        self.started(cell, target, Layout { group: self.in_groups, ..Layout::WITH_TIMER }).await
+    }
+
+    async fn group(&self, target: Target, share: Share) -> Result<Arc<Cluster>> {
+        let cell = self.groups.get(&(target, share)).context("find the target's group")?;
+        self.started(cell, target, Layout::GROUP).await
+    }
+
+    async fn started(&self, cell: &OnceCell<Arc<Cluster>>, target: Target, layout: Layout) -> Result<Arc<Cluster>> {
         let start = async || {
-            let cluster = Arc::new(Cluster::prepare(&self.stage, target, Layout::WITH_TIMER).await?);
+            let cluster = Arc::new(Cluster::prepare(&self.stage, target, layout).await?);
             let Err(err) = cluster.start().await else { return Ok(cluster) };
-            let name = format!("shared-{target}");
+            let name = format!("shared-{}{target}", if layout.group { "group-" } else { "" });
             let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), &name, &format!("{err:#}\n"))?;
             cluster.remove().await?;
             Err(err.context(format!("start the shared cluster, logs are in {}", kept.display())))
@@ -296,6 +331,15 @@ fn failure(err: &Error) -> Failure {
     Failure { text: format!("{err:#}"), why: why(err) }
 }
 
+/// Comes with SIGINT or SIGTERM.
+pub(crate) async fn interrupted() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = ctrl_c() => {}
+    }
+}
+
 /// What went wrong, in one line, without where logs are.
 fn why(err: &Error) -> String {
     let causes = err.chain().map(ToString::to_string).filter(|cause| !cause.starts_with(LOGS_ARE_IN));
@@ -304,7 +348,7 @@ fn why(err: &Error) -> String {
 }
 
 /// The values a comma-separated environment variable names; all of them without it.
-fn chosen<T: Copy>(variable: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Vec<T>> {
+pub(crate) fn chosen<T: Copy>(variable: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Vec<T>> {
     let Ok(wanted) = env::var(variable) else { return Ok(all.to_vec()) };
     wanted
         .split(',')

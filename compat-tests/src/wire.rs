@@ -1,5 +1,6 @@
 //! The few questions the harness itself asks a server, as raw remoting frames. Scenarios use stock clients.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,9 +11,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::dialogue::PATIENCE;
 
+const PULL_MESSAGE: i32 = 11;
 const QUERY_CONSUMER_OFFSET: i32 = 14;
 const UPDATE_AND_CREATE_TOPIC: i32 = 17;
+const GET_ALL_TOPIC_CONFIG: i32 = 21;
 const GET_MAX_OFFSET: i32 = 30;
+const GET_ALL_CONSUMER_OFFSET: i32 = 43;
 const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
 const GET_BROKER_CLUSTER_INFO: i32 = 106;
 const SUCCESS: i64 = 0;
@@ -21,7 +25,7 @@ const VERSION: i32 = 479;
 /// Time between two looks at something that cannot be waited on.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Longest time for one question; a server that is starting may take the connection and not answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Largest answer taken.
 const FRAME_MAX: u32 = 16 * 1024 * 1024;
 
@@ -130,6 +134,95 @@ pub async fn until_registered(name_server: &str, broker_address: &str, wanted: b
     .await
 }
 
+/// Address of each broker of this name, by id, as a name server lists them.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn brokers_of(name_server: &str, name: &str) -> Result<BTreeMap<u64, String>> {
+    let answer = ask(name_server, GET_BROKER_CLUSTER_INFO, json!({})).await?;
+    ensure!(answer.code == SUCCESS, "brokers of {name_server}: {} {}", answer.code, answer.remark);
+    let body: Value = serde_json::from_str(&quoted(&answer.body)).context("read the brokers")?;
+    let Some(listed) = body["brokerAddrTable"][name]["brokerAddrs"].as_object() else { return Ok(BTreeMap::new()) };
+    let listed = listed.iter().map(|(id, address)| {
+        let id = id.parse().with_context(|| format!("read broker id {id}"))?;
+        Ok((id, address.as_str().context("read a broker's address")?.to_owned()))
+    });
+    listed.collect()
+}
+
+/// Java writes numbers as keys without quotes.
+fn quoted(json: &str) -> String {
+    let mut quoted = String::with_capacity(json.len());
+    let (mut inside, mut before) = (false, ' ');
+    let mut rest = json;
+    while let Some(next) = rest.chars().next() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        if !inside && digits > 0 && "{,".contains(before) && rest[digits..].starts_with(':') {
+            quoted.extend(["\"", &rest[..digits], "\""]);
+            rest = &rest[digits..];
+            continue;
+        }
+        inside ^= next == '"' && before != '\\';
+        quoted.push(next);
+        before = next;
+        rest = &rest[next.len_utf8()..];
+    }
+    quoted
+}
+
+/// Whether a broker has settings of `topic`.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn has_topic(broker: &str, topic: &str) -> Result<bool> {
+    let answer = ask(broker, GET_ALL_TOPIC_CONFIG, json!({})).await?;
+    ensure!(answer.code == SUCCESS, "topics of {broker}: {} {}", answer.code, answer.remark);
+    Ok(answer.body.contains(&format!("\"{topic}\"")))
+}
+
+/// The offsets that a broker has for `group` in `topic`, by queue, as they are written.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn offsets_of(broker: &str, topic: &str, group: &str) -> Result<BTreeMap<String, i64>> {
+    let answer = ask(broker, GET_ALL_CONSUMER_OFFSET, json!({})).await?;
+    ensure!(answer.code == SUCCESS, "offsets of {broker}: {} {}", answer.code, answer.remark);
+    let body: Value = serde_json::from_str(&quoted(&answer.body)).context("read the offsets")?;
+    let Some(offsets) = body["offsetTable"][format!("{topic}@{group}")].as_object() else { return Ok(BTreeMap::new()) };
+    let offsets = offsets.iter().map(|(queue, offset)| Ok((queue.clone(), offset.as_i64().context("read an offset")?)));
+    offsets.collect()
+}
+
+/// The queue offset that the next message of a queue gets, as far as the broker can read.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn max_offset(broker: &str, topic: &str, queue: i32) -> Result<i64> {
+    let end = ask(broker, GET_MAX_OFFSET, json!({ "topic": topic, "queueId": queue.to_string() })).await?;
+    ensure!(end.code == SUCCESS, "the end of {topic}-{queue} at {broker}: {} {}", end.code, end.remark);
+    end.field("offset").parse().with_context(|| format!("read the end of {topic}-{queue} at {broker}"))
+}
+
+/// The first messages of a queue from `offset` on, as they are stored, and the offset behind them; `None` if there are none.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn read(broker: &str, topic: &str, queue: i32, offset: i64) -> Result<Option<(Vec<u8>, i64)>> {
+    let at_once_with_its_own_subscription = "4";
+    let fields = json!({
+        "consumerGroup": "TOOLS_CONSUMER", "topic": topic, "queueId": queue.to_string(),
+        "queueOffset": offset.to_string(), "maxMsgNums": "8", "sysFlag": at_once_with_its_own_subscription,
+        "commitOffset": "0", "suspendTimeoutMillis": "0", "subscription": "*", "subVersion": "0", "expressionType": "TAG",
+    });
+    let answer = ask(broker, PULL_MESSAGE, fields).await?;
+    if answer.code != SUCCESS {
+        ensure!(answer.bytes.is_empty(), "messages of {broker} with {} {}", answer.code, answer.remark);
+        return Ok(None);
+    }
+    let next = answer.field("nextBeginOffset").parse().context("read the next offset")?;
+    Ok(Some((answer.bytes, next)))
+}
+
 /// Whether the offsets that `group` has committed are behind the last message of every queue of `topic`.
 ///
 /// # Errors
@@ -181,4 +274,15 @@ pub async fn until_routed(name_server: &str, topic: &str, broker: &str, wanted: 
         Ok((routed == wanted).then_some(()))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn number_keys_get_quotes() {
+        assert_eq!(quoted(r#"{"a":{0:"x",12:"{1:"},"b":[1,2]}"#), r#"{"a":{"0":"x","12":"{1:"},"b":[1,2]}"#);
+        assert_eq!(quoted(r#"{"0":"\"{1:"}"#), r#"{"0":"\"{1:"}"#);
+    }
 }

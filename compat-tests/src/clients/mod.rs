@@ -41,6 +41,11 @@ impl Client {
         }
     }
 
+    /// Its name as a part of names of topics, which have no dots.
+    pub(crate) fn tag(self) -> String {
+        self.name().replace('.', "_")
+    }
+
     /// Of the Java client that is meant, if one is.
     pub(crate) fn java_version(self) -> Option<&'static str> {
         match self {

@@ -18,6 +18,7 @@ diskMaxUsedSpaceRatio=95
 waitTimeMillsInSendQueue=10000
 waitTimeMillsInPullQueue=20000
 waitTimeMillsInHeartbeatQueue=60000
+waitTimeMillsInAdminBrokerQueue=30000
 osPageCacheBusyTimeOutMills=10000
 timerFlushIntervalMs=10000
 transactionMetricFlushInterval=200

@@ -105,6 +105,30 @@ pub const BROKER: &str = "broker-a";
 /// Folder of the broker's store on its machine.
 pub(crate) const STORE: &str = "store";
 
+/// What a broker has to know of the group it is a member of.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    /// Of the member, from 0.
+    pub number: usize,
+    /// Where each member speaks with the others.
+    pub addresses: Vec<String>,
+}
+
+impl Seat {
+    fn settings(&self) -> String {
+        let peers = (0..).zip(&self.addresses).map(|(number, address): (usize, _)| format!("n{number}-{address}"));
+        [
+            setting("enableDLegerCommitLog", true),
+            setting("dLegerGroup", BROKER),
+            setting("dLegerPeers", peers.collect::<Vec<_>>().join(";")),
+            setting("dLegerSelfId", format!("n{}", self.number)),
+            // Else Java's followers refuse consumers, also when no member leads.
+            setting("slaveReadEnable", true),
+        ]
+        .concat()
+    }
+}
+
 /// How to start a server process.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -149,6 +173,7 @@ impl Server {
         port: u16,
         name_servers: &str,
         layout: Layout,
+        seat: Option<&Seat>,
     ) -> Result<Launch> {
         let config = machine.dir().join("broker.conf");
         let store = machine.dir().join(STORE);
@@ -178,10 +203,12 @@ impl Server {
             setting("recallMessageEnable", true),
             setting("enableLmq", layout.light),
             setting("enableMultiDispatch", layout.light),
+            seat.map_or_else(String::new, Seat::settings),
             match self {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)
                 }
+                Self::Ferromq if layout.followers_take_writes => setting("followersTakeWrites", true),
                 Self::Ferromq => String::new(),
             },
         ]

@@ -31,6 +31,23 @@ pub(crate) fn places(sent: &[Sent]) -> Result<BTreeMap<(i32, i64), &str>> {
     Ok(places)
 }
 
+/// Every acknowledged message is where its answer said, and nothing else is; a send that failed may be stored or not, and a
+/// retried one twice.
+pub(crate) fn are_where_acknowledged(sent: &[Sent], received: &[Received]) -> Result<()> {
+    let mut stored: BTreeMap<(i32, i64), &str> = BTreeMap::new();
+    for received in received {
+        let place = (received.queue_id, received.queue_offset);
+        let other = stored.insert(place, &received.key);
+        ensure!(other.is_none_or(|other| other == received.key), "{other:?} is at the place of {received:?}");
+        ensure!(received.body.as_ref() == Some(&received.key), "another body: {received:?}");
+    }
+    for (place, key) in places(sent)? {
+        let there = stored.get(&place);
+        ensure!(there == Some(&key), "{key} was acknowledged at {place:?}, where {there:?} is");
+    }
+    Ok(())
+}
+
 /// Each queue was handed out in the order of its offsets, without gaps and repeats.
 pub(crate) fn in_queue_order(received: &[Received]) -> Result<()> {
     let mut next: BTreeMap<i32, i64> = BTreeMap::new();

@@ -1,8 +1,6 @@
 //! An acknowledged message is never lost to a killed broker.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use compat_tests::clients::Line;
 use compat_tests::cluster::Layout;
 use compat_tests::logs;
@@ -43,20 +41,5 @@ async fn kill_in_the_middle_of_sends(run: Run) -> Result<()> {
     let sent = producer.sent();
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     let received = consumer.until_keys(&check::keys_sent(&sent)).await?;
-    // A send that failed may be stored or not, and a retried one twice; an acknowledged one is where its answer said.
-    let mut stored: BTreeMap<(i32, i64), &str> = BTreeMap::new();
-    for received in &received {
-        let place = (received.queue_id, received.queue_offset);
-        let other = stored.insert(place, &received.key);
-        ensure!(other.is_none_or(|other| other == received.key), "{other:?} is at the place of {received:?}");
-        ensure!(received.body.as_ref() == Some(&received.key), "another body: {received:?}");
-    }
-    for (place, key) in check::places(&sent)? {
-        ensure!(
-            stored.get(&place) == Some(&key),
-            "{key} was acknowledged at {place:?}, where {:?} is",
-            stored.get(&place)
-        );
-    }
-    Ok(())
+    check::are_where_acknowledged(&sent, &received)
 }

@@ -12,7 +12,7 @@ use crate::check;
 pub(crate) const SCENARIOS: &[Scenario] =
     &[scenario!(failed_messages_come_back_until_taken), scenario!(exhausted_messages_go_to_the_dead_letter_queue)];
 
-async fn failed_messages_come_back_until_taken(run: Run) -> Result<()> {
+pub(crate) async fn failed_messages_come_back_until_taken(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
     let sent = producer.send(Line::send(&topic, "r").with("count", 6).with("tag", "t")).await?;

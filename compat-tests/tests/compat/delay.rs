@@ -7,7 +7,7 @@ use compat_tests::scenario::{Run, Scenario};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[scenario!(delayed_messages_arrive_when_their_level_says)];
 
-async fn delayed_messages_arrive_when_their_level_says(run: Run) -> Result<()> {
+pub(crate) async fn delayed_messages_arrive_when_their_level_says(run: Run) -> Result<()> {
     let topic = run.topic("topic", 1).await?;
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     let producer = run.producer("producer").await?;

@@ -13,6 +13,7 @@ mod crash;
 mod dead_letter;
 mod delay;
 mod full_disk;
+mod group;
 mod hand_over;
 mod kinds;
 mod light;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         name_servers::SCENARIOS,
         crash::SCENARIOS,
         full_disk::SCENARIOS,
+        group::SCENARIOS,
         hand_over::SCENARIOS,
         stay::SCENARIOS,
         timer::SCENARIOS,

@@ -24,7 +24,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 const KILLED: [(&str, &str); 1] = [("lost a broker's connection", "the name server tells of the kill")];
 
-async fn orderly_consumption_keeps_queue_order(run: Run) -> Result<()> {
+pub(crate) async fn orderly_consumption_keeps_queue_order(run: Run) -> Result<()> {
     let topic = run.topic("topic", 3).await?;
     let producer = run.producer("producer").await?;
     let consumer =
@@ -35,7 +35,7 @@ async fn orderly_consumption_keeps_queue_order(run: Run) -> Result<()> {
     check::in_queue_order(&received)
 }
 
-async fn orderly_failure_holds_back_its_queue(run: Run) -> Result<()> {
+pub(crate) async fn orderly_failure_holds_back_its_queue(run: Run) -> Result<()> {
     let topic = run.topic("topic", 3).await?;
     let producer = run.producer("producer").await?;
     let sent = send_interleaved(&producer, &topic, 3).await?;

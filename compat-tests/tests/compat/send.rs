@@ -21,7 +21,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 const SEND_MESSAGE_V2: i32 = 310;
 const TOPIC_NOT_EXIST: i64 = 17;
 
-async fn sync_sends_arrive_as_sent(run: Run) -> Result<()> {
+pub(crate) async fn sync_sends_arrive_as_sent(run: Run) -> Result<()> {
     let topic = run.topic("topic", 4).await?;
     let producer = run.producer("producer").await?;
     let line = || Line::new("send").with("topic", &topic);
@@ -80,7 +80,7 @@ async fn one_way_sends_arrive(run: Run) -> Result<()> {
     Ok(())
 }
 
-async fn batch_keeps_order_at_consecutive_offsets(run: Run) -> Result<()> {
+pub(crate) async fn batch_keeps_order_at_consecutive_offsets(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
     let mut sent = Vec::new();

@@ -14,7 +14,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[scenario!(tag_subscription_gets_its_
 /// `AaAa` and `BBBB` have the same hash code in Java, by which brokers filter: clients must still tell them apart.
 const TAGS: [&str; 4] = ["AaAa", "BBBB", "red", "blue"];
 
-async fn tag_subscription_gets_its_tags_only(run: Run) -> Result<()> {
+pub(crate) async fn tag_subscription_gets_its_tags_only(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let producer = run.producer("producer").await?;
     let mut sent = Vec::new();

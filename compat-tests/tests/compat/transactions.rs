@@ -29,7 +29,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(given_up_transactions_can_be_resumed).alone().with(&[Client::Java55]).allowing(&[NOBODY, GIVEN_UP]),
 ];
 
-const NOBODY: (&str, &str) = ("none of their producers is there", "the broker looked while nobody was");
+pub(crate) const NOBODY: (&str, &str) = ("none of their producers is there", "the broker looked while nobody was");
 const GIVEN_UP: (&str, &str) = ("given up, as nobody says", "that is what happens here");
 
 /// Longer than a look of the broker takes to come, and its answer.
@@ -60,7 +60,7 @@ fn is_as_sent(received: &[Received], topic: &str) -> Result<()> {
     Ok(())
 }
 
-async fn committed_transactions_arrive_and_rolled_back_ones_do_not(run: Run) -> Result<()> {
+pub(crate) async fn committed_transactions_arrive_and_rolled_back_ones_do_not(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let tagged = Line::new("with").with("tags", "t");
     let consumer = run.push_with("consumer", &run.name("group"), &topic, tagged).await?;
@@ -76,7 +76,7 @@ async fn committed_transactions_arrive_and_rolled_back_ones_do_not(run: Run) -> 
     Ok(())
 }
 
-async fn producers_are_asked_about_transactions_in_doubt(run: Run) -> Result<()> {
+pub(crate) async fn producers_are_asked_about_transactions_in_doubt(run: Run) -> Result<()> {
     let topic = run.topic("topic", 2).await?;
     let consumer = run.push("consumer", &run.name("group"), &topic).await?;
     let producer = run.producer_with("producer", transactional()).await?;
