@@ -100,6 +100,14 @@ impl Cluster {
         (0..MEMBERS).find(|number| self.member(*number).is_ok_and(|node| node.address() == *leader))
     }
 
+    /// Waits until the first name server's route of `topic` leads to the leader.
+    ///
+    /// # Errors
+    /// If it does not in time.
+    pub async fn until_routed(&self, topic: &str) -> Result<()> {
+        wire::until_routed(&self.name_server_addresses()[0], topic, &self.leader_address().await?, true).await
+    }
+
     /// Address of whoever takes writes: the broker, or the leader of the group.
     ///
     /// # Errors

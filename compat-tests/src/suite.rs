@@ -94,7 +94,8 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
     let suite: Arc<OnceLock<Suite>> = Arc::default();
     // Parties are made of what will run, so the filter is asked first.
     let wanted = |test: &Test| {
-        !(in_groups && test.scenario.own.is_some()) && !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())))
+        let left_out = in_groups && test.scenario.own.is_some();
+        !left_out && !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())))
     };
     let parties = planned(scenarios, &targets, &clients, wanted);
     let trials = parties.iter().flat_map(|party| (0..party.tests.len()).map(|number| trial(party, number, &suite)));

@@ -145,9 +145,11 @@ fn in_the_order_of_sends(sent: &[Sent]) -> Result<()> {
 
 async fn topics_groups_and_offsets_survive_the_leader(run: Run) -> Result<()> {
     let (topic, group) = (run.name("topic"), run.name("group"));
-    run.mqadmin(&["updateTopic", "-c", CLUSTER, "-t", &topic, "-r", "6", "-w", "6"]).await?;
+    // The tool tells nothing of a moment without a leader.
+    let done = |out: &str| out.contains("success");
+    run.mqadmin_until(&["updateTopic", "-c", CLUSTER, "-t", &topic, "-r", "6", "-w", "6"], done).await?;
     run.mqadmin_until(&["topicRoute", "-t", &topic], |out| out.contains(BROKER)).await?;
-    run.mqadmin(&["updateSubGroup", "-c", CLUSTER, "-g", &group, "-r", "7"]).await?;
+    run.mqadmin_until(&["updateSubGroup", "-c", CLUSTER, "-g", &group, "-r", "7"], done).await?;
     let producer = run.producer("producer").await?;
     let first = producer.send(Line::send(&topic, "first").with("count", 60)).await?;
     let consumer = run.push("before", &group, &topic).await?;
@@ -167,6 +169,8 @@ async fn topics_groups_and_offsets_survive_the_leader(run: Run) -> Result<()> {
     let status = run.mqadmin_until(&["topicStatus", "-t", &topic], |out| out.contains(BROKER)).await?;
     ensure!(status.lines().filter(|line| line.starts_with(BROKER)).count() == 6, "six queues in\n{status}");
 
+    // A producer that is new fails at once while none leads.
+    run.cluster.until_routed(&topic).await?;
     let second = run.producer("second").await?.send(Line::send(&topic, "second").with("count", 60)).await?;
     let consumer = run.push("after", &group, &topic).await?;
     consumer.until_keys(&check::keys_sent(&second)).await?;
@@ -281,7 +285,7 @@ async fn readers_far_behind_are_sent_to_a_follower(run: Run) -> Result<()> {
     far_behind_is(&run, "0").await?;
     let id = (follower + 1).to_string();
     let update = ["updateSubGroup", "-c", CLUSTER, "-g", &group, "-w", &id];
-    run.mqadmin(&update).await?;
+    run.mqadmin_until(&update, |out| out.contains("success")).await?;
     let sent = run.producer("producer").await?.send(Line::send(&topic, "s").with("count", 400)).await?;
     run.cluster.until_followers_know(&topic).await?;
     run.cluster.until_followers_have(&topic, 1).await?;
