@@ -207,7 +207,7 @@ fn read_queue(
             if unit.physical < gone_before || !filter.matches_code(code(&log, unit, shared)) {
                 continue;
             }
-            let Some((file, at, record)) = found.record(&log, unit.physical, size) else {
+            let Some((file, at, record)) = log.record(unit.physical, size) else {
                 if found.count == 0 {
                     status = ReadStatus::MessageWasRemoving;
                 }
@@ -340,20 +340,6 @@ impl Found {
         };
         let bytes = self.bytes.saturating_add(usize::try_from(unit.size).unwrap_or(0));
         self.count >= max_messages.min(most_messages) || bytes > max_bytes.min(most_bytes)
-    }
-
-    /// The record at `offset`. One right behind the last that was found is believed to be one, as that ends there: its head would
-    /// have its page mapped, which costs more than all else of a long read.
-    fn record<'a>(
-        &self,
-        log: &'a Snapshot,
-        offset: i64,
-        size: usize,
-    ) -> Option<(&'a Arc<MappedFile>, usize, &'a [u8])> {
-        match &self.run {
-            Some(run) if run.file.start() + run.end as i64 == offset => log.bytes(offset, size),
-            _ => log.record(offset, size),
-        }
     }
 
     fn add(&mut self, file: &Arc<MappedFile>, at: usize, size: usize) {

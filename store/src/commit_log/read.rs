@@ -72,15 +72,10 @@ impl Snapshot {
         Self(files.into_iter().collect())
     }
 
-    /// `size` bytes at `offset`, whatever they are.
-    pub(crate) fn bytes(&self, offset: i64, size: usize) -> Option<(&Arc<MappedFile>, usize, &[u8])> {
-        let (file, at) = self.locate(offset)?;
-        Some((file, at, file.readable().get(at..)?.get(..size)?))
-    }
-
     /// The record of `size` bytes at `offset`, if that is what its head says.
     pub(crate) fn record(&self, offset: i64, size: usize) -> Option<(&Arc<MappedFile>, usize, &[u8])> {
-        let (file, at, record) = self.bytes(offset, size)?;
+        let (file, at) = self.locate(offset)?;
+        let record = file.readable().get(at..)?.get(..size)?;
         let (total, rest) = record.split_first_chunk().map(|(total, rest)| (i32::from_be_bytes(*total), rest))?;
         let magic = rest.first_chunk().map(|magic| i32::from_be_bytes(*magic))?;
         let is_record = usize::try_from(total) == Ok(size) && matches!(magic, MAGIC_V1 | MAGIC_V2);
