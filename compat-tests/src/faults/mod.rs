@@ -2,10 +2,10 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`load`] | stock producers and consumers with their usual settings, and what they told since the last look |
-//! | [`checker`] | nothing acknowledged is lost, moved or put out of order; no two leaders acknowledge |
-//! | [`program`] | the long form, as a program of its own |
-//! | [`report`] | from a fault to the first acknowledged write, by fault and by client |
+//! | `load` | stock producers and consumers with their usual settings, and what they told since the last look |
+//! | `checker` | nothing acknowledged is lost, moved or put out of order; no two leaders acknowledge |
+//! | `program` | the long form, as a program of its own |
+//! | `report` | from a fault to the first acknowledged write, by fault and by client |
 //!
 //! A round: the group is whole and every producer is served; one member is killed, held still or cut off; every producer
 //! is served again; the member returns, and the group is whole again.
