@@ -120,9 +120,6 @@ async fn compressed_batch_is_refused(run: Run) -> Result<()> {
         let answer = wire::call(&run.cluster.broker_address(), SEND_BATCH_MESSAGE, fields, body).await?;
         ensure!(answer.code == wanted, "with the flags {sys_flag}: {answer:?}");
     }
-    let consumer = run.push("consumer", &run.name("group"), &topic).await?;
-    let received = consumer.until_received(2).await?;
-    ensure!(received.iter().map(|received| received.queue_offset).eq(0..2), "{received:?}");
     Ok(())
 }
 
