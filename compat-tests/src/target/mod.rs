@@ -198,6 +198,8 @@ impl Server {
             // Checks that scenarios can wait for.
             setting("transactionTimeOut", 2000),
             setting("transactionCheckInterval", 2000),
+            // Stock producers are known to a broker after up to 30 s; a look without them counts, too.
+            setting("transactionCheckMax", 25),
             // Sooner than that, as by default: what is not written down when Java looks, it asks about again.
             setting("transactionOpBatchInterval", 500),
             setting("recallMessageEnable", true),
