@@ -32,7 +32,7 @@ use crate::times::Times;
 const AT_A_TIME: usize = 8;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
-const SECOND_TRIES: usize = 2;
+const SECOND_TRIES: usize = 4;
 
 /// How the path of a failure's logs is introduced.
 const LOGS_ARE_IN: &str = "logs are in";
