@@ -303,6 +303,9 @@ impl Suite {
             }
             self.runtime.block_on(cluster.remove())?;
         }
+        for cluster in self.groups.values().filter_map(OnceCell::get) {
+            self.runtime.block_on(cluster.remove())?;
+        }
         if let Ok(times) = self.times.lock() {
             fs::write(self.stage.artifacts.cache.join("times.md"), times.markdown()).context("write times.md")?;
         }

@@ -28,7 +28,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .allowing(&logs::GROUP_FAULTS),
     scenario!(begun_work_survives_the_leader).in_faulty_group().with(&[Client::Java55]).allowing(&WORK),
     // Ours passes a consumer's question for its offset on to a leader, and there is none.
-    scenario!(a_follower_serves_reads).in_faulty_group().allowing(&logs::GROUP_FAULTS).on(&[Target::Java]),
+    scenario!(a_follower_serves_reads)
+        .in_faulty_group()
+        .with(&[Client::Java55, Client::Java49])
+        .allowing(&logs::GROUP_FAULTS)
+        .on(&[Target::Java]),
     // Ours takes what counts as far behind from its settings at the start only.
     scenario!(readers_far_behind_are_sent_to_a_follower).in_faulty_group().with(&[Client::Java55]).on(&[Target::Java]),
     scenario!(members_that_return_catch_up).in_faulty_group().with(&[Client::Java55]).allowing(&logs::GROUP_FAULTS),
