@@ -14,7 +14,7 @@ use crate::admin::LiveConfig;
 use crate::client::Connected;
 use crate::config::BrokerConfig;
 use crate::context::{Identity, Role};
-use crate::delay::{DelayError, TimerError};
+use crate::delay::TimerError;
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
 use crate::group::GroupError;
@@ -57,7 +57,7 @@ pub enum StartError {
     #[error("load the filters of consumer groups: {0}")]
     Filters(LoadError),
     #[error("load the progress of the delay levels: {0}")]
-    Delays(#[from] DelayError),
+    Delays(LoadError),
     #[error("open the timer: {0}")]
     Timer(#[from] TimerError),
     #[error("load the book of ordered pops: {0}")]

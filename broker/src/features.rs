@@ -22,7 +22,7 @@ use crate::context::{Context, Identity, Role};
 use crate::delay::{self, Delays, Levels, Recalls, Timers, Waits};
 use crate::group::GroupTable;
 use crate::offset::{self, Offsets};
-use crate::persist::Home;
+use crate::persist::{Home, log_unsaved};
 use crate::pop::{self, Pops};
 use crate::pull::{self, Pulls};
 use crate::query::{self, Queries};
@@ -132,7 +132,8 @@ impl Features {
             Arc::clone(&stats),
             waits,
         );
-        let delays = Delays::open(ctx.clone(), home, store(), Arc::clone(&stats), levels)?;
+        let delays =
+            Delays::open(ctx.clone(), home, store(), Arc::clone(&stats), levels).map_err(StartError::Delays)?;
         let pulls = Pulls::new(
             ctx.clone(),
             store(),
@@ -250,11 +251,9 @@ impl Features {
         self.offsets.persist().await;
         let (delays, pops) = (Arc::clone(&self.delays), Arc::clone(&self.pops));
         let saving = tokio::task::spawn_blocking(move || {
-            if let Err(err) = delays.persist() {
-                tracing::error!(%err, "save the progress of the delay levels");
-            }
+            delays.persist();
             if let Err(err) = pops.persist() {
-                tracing::error!(%err, "save the book of ordered pops");
+                log_unsaved(&err, "the book of ordered pops is not saved");
             }
         });
         saving.await.expect("saving does not panic");

@@ -16,7 +16,7 @@ use remoting::config::{SaveError, save_text};
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::replica::GroupState;
+use crate::replica::{GroupState, NotLeading};
 
 /// A file that exists but cannot be used, and neither can its backup.
 ///
@@ -194,6 +194,24 @@ impl TableFile {
             *saved = version;
             Ok(())
         })
+    }
+
+    /// [`TableFile::save`] for changes that nobody waits for: a failure is logged with what it means, and the next save
+    /// tries again.
+    pub(crate) fn save_or_log(&self, means: &str, encode: impl FnOnce() -> String) {
+        if let Err(err) = self.save(encode) {
+            log_unsaved(&err, means);
+        }
+    }
+}
+
+/// Logs a failure that nobody waits for, and what it means. If it means that this broker has lost the lead of its group, no
+/// harm is done: whoever leads now has the tables as they were agreed on, and clients tell it the rest again.
+pub(crate) fn log_unsaved(err: &SaveError, means: &str) {
+    if NotLeading::is_cause_of(err) {
+        tracing::info!(%err, "the next leader of the group goes on with what was agreed on");
+    } else {
+        tracing::error!(%err, "{means}");
     }
 }
 

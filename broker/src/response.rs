@@ -42,7 +42,6 @@ impl IntoResponse for OffsetError {
             Self::NoQueueId(_) | Self::NoOffset(_) | Self::TooManyQueues(_) => ResponseCode::INVALID_PARAMETER,
             Self::PushNobody { .. } => ResponseCode::CONSUMER_NOT_ONLINE,
             Self::Load(_)
-            | Self::Save(_)
             | Self::Task(_)
             | Self::Header { .. }
             | Self::ResetOnSlave

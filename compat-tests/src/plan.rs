@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::clients::Client;
 use crate::scenario::Scenario;
-use crate::target::Target;
+use crate::target::{Server, Target};
 
 /// One scenario with one client on one target.
 #[derive(Clone, Copy)]
@@ -48,6 +48,18 @@ pub(crate) struct Party {
 impl Party {
     fn new(tests: Vec<Test>) -> Arc<Self> {
         Arc::new(Self { tests, outcomes: OnceCell::new() })
+    }
+
+    /// How much of the machine they take, of the suite's places. On our broker they mostly wait. Those that start brokers, or
+    /// run on Java's, have more to do, several clients with a Java broker still more, and three brokers most.
+    pub(crate) fn places(&self) -> u32 {
+        let Test { scenario, target, .. } = self.tests[0];
+        let on_java = target.broker() == Server::Java;
+        match scenario.group {
+            Some(_) if on_java => 4,
+            Some(_) => 3,
+            None => 1 + u32::from(scenario.own.is_some() || on_java) + u32::from(on_java && self.tests.len() > 1),
+        }
     }
 }
 

@@ -23,12 +23,10 @@ use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::plan::{Failure, Party, Test, planned};
 use crate::scenario::{Run, Scenario, Share, tag};
-use crate::target::{Server, Target};
+use crate::target::Target;
 use crate::times::Times;
 
-/// Places for tests that run at a time. On our broker they mostly wait, so each takes one. Those that start brokers, or run on
-/// Java's, take two, and several clients with a Java broker three: two cores have enough to do with them, and more at a time
-/// make their timings worse.
+/// Places for tests that run at a time: two cores have enough to do with them, and more at a time make their timings worse.
 const AT_A_TIME: usize = 8;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
@@ -158,10 +156,7 @@ impl Suite {
     /// Runs one test of a party, and so all of them if it is the first.
     async fn run(&self, party: &Party, number: usize) -> Result<Cell, Failure> {
         let test = party.tests[number];
-        let is_alone = test.scenario.own.is_some() || test.scenario.group == Some(Share::Faulty);
-        let on_java = test.target.broker() == Server::Java;
-        let places = 1 + u32::from(is_alone || on_java) + u32::from(on_java && party.tests.len() > 1);
-        let outcomes = party.outcomes.get_or_init(|| self.run_together(places, &party.tests, "")).await;
+        let outcomes = party.outcomes.get_or_init(|| self.run_together(party.places(), &party.tests, "")).await;
         let Err(first) = &outcomes[number] else { return Ok(Cell::Passed) };
         // Stock clients on a busy machine lose a thing now and then, on Java's servers, too, where it is the scenario that is
         // tested. On ours that may be our doing, so it is an exception there.
@@ -203,7 +198,7 @@ impl Suite {
         let outcomes = self.run_on(&cluster, tests, try_tag).await;
         drop(places);
         self.note_times(&format!("{}/on-{target}", scenario.name), began, Some(&cluster));
-        cluster.remove().await?;
+        cluster.remove().await;
         // Stores of finished clusters add up; what is left over is removed with the run.
         let _ = tokio::fs::remove_dir_all(cluster.dir()).await;
         outcomes
@@ -273,7 +268,7 @@ impl Suite {
             let Err(err) = cluster.start().await else { return Ok(cluster) };
             let name = format!("shared-{}{target}", if layout.group { "group-" } else { "" });
             let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), &name, &format!("{err:#}\n"))?;
-            cluster.remove().await?;
+            cluster.remove().await;
             Err(err.context(format!("start the shared cluster, logs are in {}", kept.display())))
         };
         cell.get_or_try_init(start).await.cloned()
@@ -301,15 +296,15 @@ impl Suite {
             if let Ok(mut times) = self.times.lock() {
                 times.note_shared(*target, cluster.cpu_times());
             }
-            self.runtime.block_on(cluster.remove())?;
+            self.runtime.block_on(cluster.remove());
         }
         for cluster in self.groups.values().filter_map(OnceCell::get) {
-            self.runtime.block_on(cluster.remove())?;
+            self.runtime.block_on(cluster.remove());
         }
         if let Ok(times) = self.times.lock() {
             fs::write(self.stage.artifacts.cache.join("times.md"), times.markdown()).context("write times.md")?;
         }
-        self.stage.clear();
+        self.runtime.block_on(self.stage.abandon());
         Ok(())
     }
 

@@ -149,7 +149,7 @@ fn member(number: u64, folder: &Path, addresses: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind(&members[&number].address).await.unwrap();
-        let network = Network { group: "failover".into(), number };
+        let network = Network::new("failover".into(), number);
         let dir = folder.join("raft");
         let group = Group::start(number, &dir, log, Timing::default(), network, Arc::new(())).await.unwrap();
         tokio::spawn(serve(listener, group.raft().clone(), "failover".into(), CancellationToken::new()));

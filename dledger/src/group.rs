@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::metrics::RaftMetrics;
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
 use openraft::{Config, ConfigError, SnapshotPolicy};
 use store::RaftLog;
@@ -150,7 +151,27 @@ impl Group {
     /// # Errors
     /// This member belongs to a group already, or is not among them.
     pub async fn found(&self, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
-        self.raft.initialize(members).await.map_err(|error| GroupError::Raft(error.to_string()))
+        founded(&self.raft, members).await
+    }
+
+    /// [`Group::found`], unless this member is taken into a group within `patience`.
+    ///
+    /// # Errors
+    /// Those, when the time is over.
+    pub fn found_after(
+        &self,
+        patience: Duration,
+        members: BTreeMap<u64, Member>,
+    ) -> impl Future<Output = Result<(), GroupError>> + Send + 'static {
+        let raft = self.raft.clone();
+        async move {
+            let taken_in = |metrics: &RaftMetrics<Types>| metrics.membership_config.nodes().next().is_some();
+            let waited = raft.wait(Some(patience)).metrics(taken_in, "taken in").await;
+            if waited.is_ok() {
+                return Ok(());
+            }
+            founded(&raft, members).await
+        }
     }
 
     /// What this member is; changes are seen at once.
@@ -172,6 +193,10 @@ impl Group {
         // Their channels are closed now.
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+async fn founded(raft: &Raft, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
+    raft.initialize(members).await.map_err(|error| GroupError::Raft(error.to_string()))
 }
 
 async fn count_leaders(raft: Raft, count: Arc<AtomicU64>) {

@@ -220,7 +220,7 @@ impl Three {
                 (group, None)
             }
             Wires::Tcp(addresses) => {
-                let network = crate::Network { group: "g".into(), number };
+                let network = crate::Network::new("g".into(), number);
                 let group = Group::start(number, &dir, log.clone(), timing, network, told).await.unwrap();
                 let listener = TcpListener::bind(addresses[&number]).await.unwrap();
                 let stopping = CancellationToken::new();

@@ -80,10 +80,9 @@ impl Locks {
 
     /// Saves who holds what, if that has changed. A failure is logged: the locks are as good as Java's then.
     fn save(&self) {
-        let saved = self.file.as_ref().map_or(Ok(()), |file| file.save(|| fastjson::write(&self.saved())));
-        if let Err(err) = saved {
-            tracing::error!(%err, "queue locks are not saved; after a restart, two clients may consume one queue");
-        }
+        let Some(file) = &self.file else { return };
+        let means = "queue locks are not saved; after a restart, two clients may consume one queue";
+        file.save_or_log(means, || fastjson::write(&self.saved()));
     }
 
     fn saved(&self) -> Saved {

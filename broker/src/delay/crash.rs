@@ -68,7 +68,7 @@ impl Process {
     fn save(&self, disk: &MortalDisk) {
         // One change: the new file takes the place of the old one.
         if disk.change().is_ok() {
-            self.delays.persist().unwrap();
+            self.delays.persist();
         }
     }
 

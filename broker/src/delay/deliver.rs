@@ -52,17 +52,11 @@ impl Delays {
                 .pace(Duration::from(self.ctx.settings().flush_delay_offset_interval).min(SAVE_PERIOD_MAX));
             tokio::select! {
                 () = self.ctx.stopping.cancelled() => {}
-                () = sleep(period) => self.save(),
+                () = sleep(period) => self.progress.save_or_log(),
             }
         }
         levels.wait().await;
-        self.save();
-    }
-
-    fn save(&self) {
-        if let Err(err) = self.persist() {
-            tracing::error!(%err, "the progress of delay levels could not be saved; a restart would deliver again");
-        }
+        self.progress.save_or_log();
     }
 
     async fn run_level(self: Arc<Self>, level: i32) {

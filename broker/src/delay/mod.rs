@@ -21,12 +21,10 @@ mod waits;
 
 use std::sync::Arc;
 
-use remoting::config::SaveError;
 use remoting::protocol::offset::GetAllDelayOffset;
 use remoting::router::Router;
 use remoting::types::QueueOffset;
 use store::Store;
-use thiserror::Error;
 
 pub(crate) use self::levels::{Levels, queue_of, schedule_topic};
 use self::progress::Progress;
@@ -49,15 +47,6 @@ pub(crate) struct Delays {
     progress: Progress,
 }
 
-/// The progress of the levels could not be loaded or saved.
-#[derive(Debug, Error)]
-pub enum DelayError {
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error(transparent)]
-    Save(#[from] SaveError),
-}
-
 pub(crate) fn routes(delays: &Arc<Delays>, router: &mut Router) {
     router.on::<GetAllDelayOffset>(delays);
 }
@@ -66,26 +55,23 @@ impl Delays {
     /// Loads `delayOffset.json`.
     ///
     /// # Errors
-    /// [`DelayError::Load`].
+    /// [`LoadError`].
     pub(crate) fn open(
         ctx: Context,
         home: impl Into<Home>,
         store: Arc<Store>,
         stats: Arc<Stats>,
         levels: Arc<Levels>,
-    ) -> Result<Arc<Self>, DelayError> {
+    ) -> Result<Arc<Self>, LoadError> {
         let progress = Progress::load(&home.into(), ctx.clock.now())?;
         let delays = Self { ctx, store, stats, levels, progress };
         delays.levels.all().for_each(|level| delays.correct(level));
         Ok(Arc::new(delays))
     }
 
-    /// Saves how far each level is, if that changed.
-    ///
-    /// # Errors
-    /// [`DelayError::Save`].
-    pub(crate) fn persist(&self) -> Result<(), DelayError> {
-        Ok(self.progress.save()?)
+    /// Saves how far each level is, if that changed; a failure is logged.
+    pub(crate) fn persist(&self) {
+        self.progress.save_or_log();
     }
 
     /// For RUNTIME INFO: the next offset to deliver and the end of the queue, of each level that delivered something.

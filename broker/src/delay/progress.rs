@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use remoting::body::{DataVersion, DelayOffsets, fastjson};
-use remoting::config::SaveError;
 use remoting::types::{QueueOffset, Timestamp};
 
 use crate::persist::{Home, LoadError, TableFile};
@@ -75,8 +74,9 @@ impl Progress {
         self.file.pace(interval)
     }
 
-    pub(super) fn save(&self) -> Result<(), SaveError> {
-        self.file.save(|| self.encode())
+    pub(super) fn save_or_log(&self) {
+        let means = "the progress of delay levels could not be saved; a restart would deliver again";
+        self.file.save_or_log(means, || self.encode());
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
         progress.delivered(17, QueueOffset(1), 1, 4, Timestamp(7));
         let text = r#"{"dataVersion":{"counter":1,"stateVersion":0,"timestamp":7},"offsetTable":{1:3,17:1}}"#;
         assert_eq!(progress.encode(), text);
-        progress.save().unwrap();
+        progress.file.save(|| progress.encode()).unwrap();
         let again = Progress::load(&folder.path().into(), Timestamp(8)).unwrap();
         assert_eq!(again.encode(), text);
         assert_eq!(again.offsets(), [(1, QueueOffset(3)), (17, QueueOffset(1))]);

@@ -81,9 +81,7 @@ impl Filters {
     /// Forgets those that have been dead for long, and writes the file if anything has changed. Blocks.
     fn persist(&self) {
         self.clean();
-        if let Err(err) = self.file.save(|| file::write(&self.table.read())) {
-            tracing::error!(%err, "save the filters of consumer groups");
-        }
+        self.file.save_or_log("the filters of consumer groups are not saved", || file::write(&self.table.read()));
     }
 
     pub(crate) fn get(&self, topic: &str, group: &str) -> Option<Arc<GroupFilter>> {

@@ -94,9 +94,8 @@ impl GroupTable {
         let config = Arc::new(SubscriptionGroupConfig::new(group));
         self.store(&mut version, Arc::clone(&config));
         drop(version);
-        if let Err(err) = self.save() {
-            tracing::error!(%err, "the group table could not be saved; a restart would forget its last changes");
-        }
+        let means = "the group table could not be saved; a restart would forget its last changes";
+        self.file.save_or_log(means, || fastjson::write(&self.snapshot()));
         Some(config)
     }
 

@@ -63,9 +63,9 @@ impl OffsetFile {
         self.file.pace(interval)
     }
 
-    /// Writes the table if it has changed. Blocks.
-    pub(super) fn save(&self, encode: impl FnOnce() -> String) -> Result<(), OffsetError> {
-        Ok(self.file.save(encode)?)
+    /// Writes the table if it has changed; a failure is logged with what it means. Blocks.
+    pub(super) fn save_or_log(&self, means: &str, encode: impl FnOnce() -> String) {
+        self.file.save_or_log(means, encode);
     }
 
     /// Grows by one for every `step` commits. Java: `consumerOffsetUpdateVersionStep`.

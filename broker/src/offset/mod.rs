@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 pub(crate) use popped::Noted;
 pub(crate) use progress::{Commit, Progress, Turn};
-use remoting::config::SaveError;
 use remoting::header::HeaderError;
 use remoting::protocol::RequestCode;
 use remoting::protocol::offset::{
@@ -58,8 +57,6 @@ pub(crate) struct Offsets {
 pub enum OffsetError {
     #[error("load consumer offsets: {0}")]
     Load(#[from] LoadError),
-    #[error("save consumer offsets: {0}")]
-    Save(#[from] SaveError),
     #[error("read the queue: {0}")]
     Task(#[from] JoinError),
     #[error("{}: {cause}", .request)]
@@ -198,18 +195,19 @@ impl Offsets {
     pub(crate) async fn persist(self: &Arc<Self>) {
         let this = Arc::clone(self);
         // Hundreds of thousands of queues are tens of megabytes of text, and the disk may be slow.
-        let saved = tokio::task::spawn_blocking(move || this.save()).await.map_err(OffsetError::from).flatten();
-        if let Err(err) = saved {
-            tracing::error!(%err, "consumer offsets are not saved");
+        if let Err(err) = tokio::task::spawn_blocking(move || this.save()).await {
+            tracing::error!(%err, "saving consumer offsets ended early");
         }
     }
 
     /// Blocks; [`Offsets::persist`] does not.
-    ///
-    /// # Errors
-    /// [`OffsetError::Save`].
-    pub(crate) fn save(&self) -> Result<(), OffsetError> {
-        self.file.save(|| self.with_pops(|| self.to_java()))
+    pub(crate) fn save(&self) {
+        self.save_as("consumer offsets are not saved");
+    }
+
+    /// `means` is what a failure means.
+    fn save_as(&self, means: &str) {
+        self.file.save_or_log(means, || self.with_pops(|| self.to_java()));
     }
 }
 

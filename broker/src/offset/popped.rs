@@ -63,9 +63,7 @@ impl Offsets {
         self.popped.used.get_or_init(|| {
             self.note_lease_ends();
             self.file.changed();
-            if let Err(err) = self.save() {
-                tracing::error!(%err, "consumer offsets are not saved; what is popped now may come again after a crash");
-            }
+            self.save_as("consumer offsets are not saved; what is popped now may come again after a crash");
         });
         self.popped.leasing.read()
     }

@@ -55,7 +55,7 @@ impl Fixture {
     /// Saves and starts anew.
     fn reopen(self) -> Self {
         let Self { offsets, surroundings } = self;
-        offsets.save().unwrap();
+        offsets.save();
         offsets.store.close().unwrap();
         drop(offsets);
         Self::on(surroundings)
@@ -214,7 +214,7 @@ async fn offsets_are_saved_every_interval_and_only_when_they_changed() {
     wait().await;
     assert!(fs::read_to_string(&path).unwrap().contains("\"offsetTable\":{\"T@g\":{0:5}}"));
     fs::remove_file(&path).unwrap();
-    fixture.offsets.save().unwrap();
+    fixture.offsets.save();
     assert!(!path.exists(), "nothing changed since");
     fixture.surroundings.ctx.stopping.cancel();
     fixture.surroundings.ctx.tasks.close();

@@ -19,7 +19,6 @@ mod forward;
 mod patch;
 mod state;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -41,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::forward::Forwarder;
 pub(crate) use self::patch::Patch;
-pub(crate) use self::state::GroupState;
+pub(crate) use self::state::{GroupState, NotLeading};
 use crate::assemble::StartError;
 use crate::config::Peers;
 use crate::context::{Identity, Role};
@@ -56,6 +55,8 @@ const BROKERS_FILE: &str = "groupBrokers.json";
 const ADDRESSES: &str = "addresses";
 /// Until features that could not be made are tried again: the role may be another one by then.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Until the next member makes the group, if the ones before it do not.
+const FOUNDING_TURN: Duration = Duration::from_secs(1);
 /// Threads of the group's own, so that no client keeps it from hearing the others.
 const WORKERS: usize = 2;
 
@@ -121,11 +122,15 @@ impl Member {
         let runtime =
             Builder::new_multi_thread().worker_threads(WORKERS).thread_name("ferromq-raft").enable_all().build();
         let runtime = runtime.map_err(GroupError::Runtime)?;
+        let is_new = log.last().is_none_or(|last| last.index == 0 && last.term == 0);
         let joining = join(peers.clone(), ground.clone(), log, root.join("raft"), Arc::clone(&state));
         let (group, listener) = runtime.spawn(joining).await.expect("joining a group does not panic")?;
         let stopping = CancellationToken::new();
         let answering = dledger::serve(listener, group.raft().clone(), peers.group.clone(), stopping.clone());
         let serving = runtime.spawn(answering);
+        if is_new {
+            runtime.spawn(found(&peers, &group));
+        }
         let exporting = tokio::spawn(export(Arc::clone(&state), stopping.clone()));
 
         let (serves, leader) = watch::channel(None);
@@ -219,17 +224,22 @@ async fn join(
     let ip = ground.settings.borrow().bind_address.parse().expect("the settings are checked");
     let addr = SocketAddr::new(ip, peers.own_port());
     let listener = TcpListener::bind(addr).await.map_err(|cause| GroupError::Listen { addr, cause })?;
-    let network = Network { group: peers.group.clone(), number: peers.own };
-    let group = Group::start(peers.own, &folder, log.clone(), Timing::default(), network, state).await?;
-    if log.last().is_none_or(|last| last.index == 0 && last.term == 0) {
-        let members =
-            peers.members.iter().map(|(number, address)| (*number, dledger::Member { address: address.clone() }));
-        // All say the same, so it does not matter who is first, nor that somebody was.
-        if let Err(err) = group.found(members.collect::<BTreeMap<_, _>>()).await {
+    let network = Network::new(peers.group.clone(), peers.own);
+    let group = Group::start(peers.own, &folder, log, Timing::default(), network, state).await?;
+    Ok((group, listener))
+}
+
+/// Makes a new group of the members in the settings, which are the same for all. Members do so in turn, as two who do at
+/// once compete for the lead; whoever was taken in meanwhile has nothing left to do.
+fn found(peers: &Peers, group: &Group) -> impl Future<Output = ()> + Send + 'static {
+    let before = peers.members.keys().filter(|number| **number < peers.own).count() as u32;
+    let member = |(number, address): (&u64, &String)| (*number, dledger::Member { address: address.clone() });
+    let founding = group.found_after(FOUNDING_TURN * before, peers.members.iter().map(member).collect());
+    async {
+        if let Err(err) = founding.await {
             tracing::debug!(%err, "the group is there already");
         }
     }
-    Ok((group, listener))
 }
 
 async fn export(state: Arc<GroupState>, stopping: CancellationToken) {

@@ -20,7 +20,7 @@ use dledger::State;
 use parking_lot::Mutex;
 use remoting::config::{SaveError, save_text};
 use serde::{Deserialize, Serialize};
-use store::{Confirmation, RaftLog};
+use store::{AppendError, Confirmation, RaftLog};
 use tokio::sync::watch;
 
 use super::patch::{Patch, Table};
@@ -29,6 +29,21 @@ use super::patch::{Patch, Table};
 const AGREEMENT_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of one change in the log; larger ones are several.
 const CHANGE_BYTES_MAX: usize = 512 << 10;
+
+/// Why a change cannot be agreed on at this broker's word.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum NotLeading {
+    #[error("this broker does not lead its group any more")]
+    AnyMore,
+    #[error("this broker has lost the lead before its group agreed")]
+    LongEnough,
+}
+
+impl NotLeading {
+    pub(crate) fn is_cause_of(err: &SaveError) -> bool {
+        err.cause.get_ref().is_some_and(|cause| cause.is::<Self>())
+    }
+}
 
 /// Told of changes as they are agreed on: the file, and what changed.
 pub(crate) type Observer = Arc<dyn Fn(&str, &Patch) + Send + Sync>;
@@ -141,7 +156,7 @@ impl GroupState {
         let newer = Table::parse(text)?;
         let mut proposed = self.proposed.lock();
         if proposed.term != Some(term) {
-            return Err(io::Error::other("this broker does not lead its group any more"));
+            return Err(io::Error::other(NotLeading::AnyMore));
         }
         let patch = match proposed.tables.get(file) {
             Some(known) => known.patch_to(&newer),
@@ -153,7 +168,10 @@ impl GroupState {
         let mut end = None;
         for patch in patch.split(CHANGE_BYTES_MAX) {
             let change = serde_json::to_vec(&Change { file: file.to_owned(), patch })?;
-            end = Some(self.log.append_state(&change).map_err(io::Error::other)?);
+            end = Some(self.log.append_state(&change).map_err(|error| match error {
+                AppendError::NotLeader => io::Error::other(NotLeading::AnyMore),
+                error => io::Error::other(error),
+            })?);
         }
         proposed.tables.insert(file.to_owned(), newer);
         drop(proposed);
@@ -162,9 +180,7 @@ impl GroupState {
         self.log.when_agreed(end, Box::new(move |what| _ = tell.send(what)));
         match told.recv_timeout(AGREEMENT_PATIENCE) {
             Ok(Confirmation::Confirmed) => Ok(()),
-            Ok(Confirmation::FlushTimeout | Confirmation::Failed) => {
-                Err(io::Error::other("this broker has lost the lead before its group agreed"))
-            }
+            Ok(Confirmation::FlushTimeout | Confirmation::Failed) => Err(io::Error::other(NotLeading::LongEnough)),
             Err(_) => Err(io::Error::other("no majority of the group has agreed in time")),
         }
     }

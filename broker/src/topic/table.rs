@@ -296,9 +296,8 @@ impl TopicTable {
 
     /// For changes that a client caused by sending or consuming: they go on, the next save tries again.
     fn save_or_log(&self) {
-        if let Err(err) = self.save() {
-            tracing::error!(%err, "the topic table could not be saved; a restart would forget its last changes");
-        }
+        let means = "the topic table could not be saved; a restart would forget its last changes";
+        self.file.save_or_log(means, || fastjson::write(&self.snapshot()));
     }
 }
 

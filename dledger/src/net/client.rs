@@ -1,6 +1,8 @@
 //! The side that asks.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -13,6 +15,7 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, RaftNetworkV2, Snapshot};
+use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -33,9 +36,18 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Network {
     /// Members of another group are not talked to.
-    pub group: String,
+    group: String,
     /// This member.
-    pub number: u64,
+    number: u64,
+    /// Others that could not be reached when they were last tried.
+    lost: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+impl Network {
+    /// Of member `number` of `group`.
+    pub fn new(group: String, number: u64) -> Self {
+        Self { group, number, lost: Arc::default() }
+    }
 }
 
 impl RaftNetworkFactory<Types> for Network {
@@ -43,7 +55,7 @@ impl RaftNetworkFactory<Types> for Network {
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Way {
         let hello = Hello { purpose: Use::Calls, from: self.number, to: target, group: self.group.clone() };
-        Way { hello, address: member.address.clone(), calls: None, entries: None }
+        Way { hello, address: member.address.clone(), lost: Arc::clone(&self.lost), calls: None, entries: None }
     }
 }
 
@@ -52,6 +64,7 @@ impl RaftNetworkFactory<Types> for Network {
 pub struct Way {
     hello: Hello,
     address: String,
+    lost: Arc<Mutex<BTreeSet<u64>>>,
     calls: Option<Link>,
     /// Left by the last stream of entries, which for a sign of life is but one request long.
     entries: Option<Link>,
@@ -106,6 +119,20 @@ pub(super) async fn ask(address: &str, hello: &Hello, request: &Request) -> io::
 }
 
 impl Way {
+    /// Tells once that a member cannot be reached, and once that it can be again.
+    fn reached<T>(&self, what: &io::Result<T>) {
+        let member = self.hello.to;
+        match what {
+            Ok(_) if self.lost.lock().remove(&member) => {
+                tracing::info!(member, address = self.address, "a member of the group is reached again");
+            }
+            Err(err) if self.lost.lock().insert(member) => {
+                tracing::warn!(member, address = self.address, %err, "a member of the group cannot be reached");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     /// Asks, on the connection that there is, or a new one.
     async fn call(&mut self, request: &Request, option: &RPCOption) -> Result<Answer, RPCError<Types>> {
         let asked = async {
@@ -119,10 +146,9 @@ impl Way {
             self.calls = Some(link);
             io::Result::Ok(answer)
         };
-        match timeout(option.hard_ttl(), asked).await {
-            Ok(answer) => answer.map_err(|error| unreachable(&error)),
-            Err(late) => Err(unreachable(&late)),
-        }
+        let answer = timeout(option.hard_ttl(), asked).await.map_err(io::Error::from).flatten();
+        self.reached(&answer);
+        answer.map_err(|error| unreachable(&error))
     }
 }
 
@@ -156,28 +182,18 @@ impl RaftNetworkV2<Types> for Way {
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
     {
-        Box::pin(async move {
-            let link = match self.entries.take().and_then(Link::if_open) {
-                Some(link) => link,
-                None => {
-                    let hello = Hello { purpose: Use::Entries, ..self.hello.clone() };
-                    Link::open(&self.address, &hello).await.map_err(|error| unreachable(&error))?
-                }
+        let pipe = Pipe { way: self, link: None, input, under_way: 0, ended: false };
+        let answers = stream::unfold(Some(pipe), |pipe| async move {
+            let mut pipe = pipe?;
+            let Some(answer) = pipe.next().await else {
+                pipe.way.entries = pipe.link;
+                return None;
             };
-            let pipe = Pipe { link, input, under_way: 0, ended: false };
-            let left = &mut self.entries;
-            let answers = stream::unfold(Some((pipe, left)), |piped| async move {
-                let (mut pipe, left) = piped?;
-                let Some(answer) = pipe.next().await else {
-                    *left = Some(pipe.link);
-                    return None;
-                };
-                let goes_on = matches!(answer, Ok(Ok(_)));
-                Some((answer, goes_on.then_some((pipe, left))))
-            });
-            let answers: BoxStream<'s, _> = Box::pin(answers);
-            Ok(answers)
-        })
+            let goes_on = matches!(answer, Ok(Ok(_)));
+            Some((answer, goes_on.then_some(pipe)))
+        });
+        let answers: BoxStream<'s, _> = Box::pin(answers);
+        Box::pin(async { Ok(answers) })
     }
 
     async fn vote(
@@ -229,30 +245,33 @@ impl RaftNetworkV2<Types> for Way {
 type Appended = Result<Option<Id>, StreamAppendError<Types>>;
 
 /// Entries on their way, and their answers.
-struct Pipe<S> {
-    link: Link,
+struct Pipe<'a, S> {
+    way: &'a mut Way,
+    /// From the first request on: the library has the requests wait after a failure, not the connection.
+    link: Option<Link>,
     input: S,
     under_way: usize,
     ended: bool,
 }
 
-impl<S: Stream<Item = AppendEntriesRequest<Types>> + Unpin> Pipe<S> {
+impl<S: Stream<Item = AppendEntriesRequest<Types>> + Unpin> Pipe<'_, S> {
     /// The next answer; sends what comes meanwhile. `None`: all has been answered, and nothing more comes.
     async fn next(&mut self) -> Option<Result<Appended, RPCError<Types>>> {
         loop {
             tokio::select! {
-                answer = timeout(ENTRIES_PATIENCE, self.link.answer()), if self.under_way > 0 => {
+                answer = next_answer(&mut self.link), if self.under_way > 0 => {
                     self.under_way -= 1;
                     return Some(match answer {
-                        Ok(Ok(Answer::Entries(appended))) => Ok(appended),
-                        Ok(Ok(other)) => Err(unexpected(&other)),
-                        Ok(Err(error)) => Err(unreachable(&error)),
-                        Err(late) => Err(unreachable(&late)),
+                        Ok(Answer::Entries(appended)) => Ok(appended),
+                        Ok(other) => Err(unexpected(&other)),
+                        Err(error) => Err(unreachable(&error)),
                     });
                 }
                 request = self.input.next(), if !self.ended && self.under_way < UNDER_WAY_MAX => match request {
                     Some(request) => {
-                        if let Err(error) = self.link.send(&Request::Append(request)).await {
+                        let sent = self.send(Request::Append(request)).await;
+                        self.way.reached(&sent);
+                        if let Err(error) = sent {
                             return Some(Err(unreachable(&error)));
                         }
                         self.under_way += 1;
@@ -263,6 +282,26 @@ impl<S: Stream<Item = AppendEntriesRequest<Types>> + Unpin> Pipe<S> {
             }
         }
     }
+
+    async fn send(&mut self, request: Request) -> io::Result<()> {
+        if self.link.is_none() {
+            self.link = self.way.entries.take().and_then(Link::if_open);
+        }
+        let link = match &mut self.link {
+            Some(link) => link,
+            none => {
+                let hello = Hello { purpose: Use::Entries, ..self.way.hello.clone() };
+                none.insert(Link::open(&self.way.address, &hello).await?)
+            }
+        };
+        link.send(&request).await
+    }
+}
+
+/// Cancel-safe.
+async fn next_answer(link: &mut Option<Link>) -> io::Result<Answer> {
+    let Some(link) = link else { return Err(io::ErrorKind::NotConnected.into()) };
+    timeout(ENTRIES_PATIENCE, link.answer()).await?
 }
 
 #[cfg(test)]
@@ -292,7 +331,7 @@ mod tests {
     async fn streams_share_a_connection_until_it_ends() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let member = Member { address: listener.local_addr().unwrap().to_string() };
-        let mut way = Network { group: "g".into(), number: 1 }.new_client(2, &member).await;
+        let mut way = Network::new("g".into(), 1).new_client(2, &member).await;
         let streams = async {
             for _ in 0..5 {
                 let vote = Vote::new_committed(1, 1);

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::handover::Done;
 use super::{Timers, Wheel};
+use crate::persist::log_unsaved;
 
 /// Time between two looks at what to delete.
 const CLEAN_PERIOD: Duration = Duration::from_secs(30);
@@ -57,11 +58,9 @@ impl Timers {
                 (Done { queue_offset: files.queue_offset(), slot: files.cursor().slot }, files.pending())
             };
             if let Err(err) = wheel.handover.tell(done, pending) {
-                tracing::warn!(%err, "the group is not told how far the timer is; the next leader may deliver again");
+                log_unsaved(&err, "the group is not told how far the timer is; the next leader may deliver again");
             }
-            if let Err(err) = this.metrics.save() {
-                tracing::error!(%err, "the timer's figures could not be saved");
-            }
+            this.metrics.save_or_log();
         };
         if let Err(err) = tokio::task::spawn_blocking(flush).await {
             tracing::error!(%err, "a flush of the timer ended early");

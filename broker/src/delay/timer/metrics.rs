@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use remoting::body::{DataVersion, TimerMetric, TimerMetrics, fastjson};
-use remoting::config::SaveError;
 use remoting::types::{Timestamp, TopicName};
 
 use crate::persist::{Home, LoadError, TableFile};
@@ -51,8 +50,8 @@ impl Metrics {
         fastjson::write(&*self.table.lock())
     }
 
-    pub(super) fn save(&self) -> Result<(), SaveError> {
-        self.file.save(|| self.encode())
+    pub(super) fn save_or_log(&self) {
+        self.file.save_or_log("the timer's figures could not be saved", || self.encode());
     }
 }
 
@@ -69,7 +68,7 @@ mod tests {
         let metrics = Metrics::load(&folder.path().into(), Timestamp(1)).unwrap();
         assert_eq!(metrics.encode(), text);
         metrics.add(Changes::from([("FixTimer".into(), -2), ("T".into(), 1)]), Timestamp(7));
-        metrics.save().unwrap();
+        metrics.file.save(|| metrics.encode()).unwrap();
         let again = Metrics::load(&folder.path().into(), Timestamp(9)).unwrap();
         let expect = r#"{"dataVersion":{"counter":80,"stateVersion":0,"timestamp":7},"timingCount":{"FixTimer":{"count":3,"timeStamp":7},"T":{"count":1,"timeStamp":7}}}"#;
         assert_eq!(again.encode(), expect);

@@ -68,7 +68,7 @@ impl Life<'_> {
         // One change: the new file takes the place of the old one.
         let alive = self.disk.change().is_ok();
         if alive {
-            self.fixture.pops.offsets.save().unwrap();
+            self.fixture.pops.offsets.save();
         }
         alive
     }

@@ -142,7 +142,7 @@ impl Fixture {
 
     /// Closes everything and opens it again, a moment later.
     fn restart(self) -> Self {
-        self.pops.offsets.save().unwrap();
+        self.pops.offsets.save();
         self.pops.persist().unwrap();
         self.opened_again()
     }

@@ -83,7 +83,7 @@ async fn live(fixture: &Fixture, disk: &MortalDisk, plans: &BTreeMap<String, Pla
             }
             answer_all(fixture, &producer, plans);
             if disk.change().is_ok() {
-                fixture.offsets.save().unwrap();
+                fixture.offsets.save();
             }
         }
         fixture.transactions.write_ops().await;

@@ -147,7 +147,7 @@ impl Fixture {
     pub(super) async fn stop(self) {
         self.transactions.write_ops().await;
         self.transactions.commit_offsets();
-        self.offsets.save().unwrap();
+        self.offsets.save();
         self.store.close().unwrap();
     }
 
