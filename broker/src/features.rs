@@ -56,7 +56,7 @@ pub(crate) struct Features {
     stats: Arc<Stats>,
     locks: Arc<Locks>,
     pub(crate) clients: Arc<Clients>,
-    offsets: Arc<Offsets>,
+    pub(crate) offsets: Arc<Offsets>,
     sends: Arc<Sends>,
     pulls: Arc<Pulls>,
     replies: Arc<Replies>,

@@ -1,4 +1,4 @@
-//! Keeps the store's retention as the settings and the topics say, which may change while the broker runs.
+//! Keeps the store as the settings and the topics say that may change while the broker runs: mostly its retention.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,11 @@ fn follow_settings(ctx: Context, store: Arc<Store>) {
                 changed = settings.changed() => if changed.is_err() { return },
             }
             // A change whose values do not fit is refused before it comes here.
-            let asked = settings.borrow_and_update().retention().ok();
+            let asked = {
+                let now = settings.borrow_and_update();
+                store.set_memory_ratio(now.access_message_in_memory_max_ratio);
+                now.retention().ok()
+            };
             if let Some(retention) = asked.clone().filter(|_| asked != in_force) {
                 tracing::info!(?retention, "retention follows the settings");
                 store.set_retention(retention);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use remoting::types::{Clock, QueueOffset, Timestamp};
 use tracing::error;
@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     /// Wakes the thread that ends waits which took too long.
     pub(crate) deadline_signal: Signal,
     /// Bytes behind the log's end up to which memory is taken to reach.
-    pub(crate) memory_bytes: i64,
+    pub(crate) memory_bytes: AtomicI64,
     pub(crate) closed: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) poisoned: AtomicBool,
@@ -188,12 +188,17 @@ impl Shared {
 
     /// Java: `DefaultMessageStore.estimateInMemByCommitOffset`.
     pub(crate) fn is_in_memory(&self, physical: i64, log_end: i64) -> bool {
-        log_end - physical <= self.memory_bytes
+        log_end - physical <= self.memory_bytes.load(Ordering::Relaxed)
     }
 }
 
+/// So many percent of the memory, in bytes.
+pub(crate) fn part_of_memory(percent: u32) -> i64 {
+    i64::try_from(memory_bytes() / 100 * u64::from(percent)).unwrap_or(i64::MAX)
+}
+
 /// Physical memory, or what the container may use of it.
-pub(crate) fn memory_bytes() -> u64 {
+fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
     let machine = info.totalram.saturating_mul(info.mem_unit.into());
     let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());

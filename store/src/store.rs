@@ -122,7 +122,7 @@ impl Store {
         let index = index.map_err(StoreError::io("open", index_dir))?;
         presence.mark_running()?;
 
-        let memory = shared::memory_bytes() / 100 * u64::from(config.access_message_in_memory_max_ratio);
+        let memory_bytes = shared::part_of_memory(config.access_message_in_memory_max_ratio);
         let shared = Arc::new(Shared {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             log: CommitLog::new(
@@ -145,7 +145,7 @@ impl Store {
             flush_signal: Signal::default(),
             keeper_signal: Signal::default(),
             deadline_signal: Signal::default(),
-            memory_bytes: i64::try_from(memory).unwrap_or(i64::MAX),
+            memory_bytes: memory_bytes.into(),
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
@@ -455,6 +455,11 @@ impl Store {
             deleted.push(id);
         }
         Ok(deleted)
+    }
+
+    /// Takes messages for likely cached that are within so many percent of the memory from the end of the log.
+    pub fn set_memory_ratio(&self, percent: u32) {
+        self.shared.memory_bytes.store(shared::part_of_memory(percent), Ordering::Relaxed);
     }
 
     /// Puts other settings of retention in force.

@@ -195,7 +195,7 @@ remoting::config! {
         /// Most messages in one answer, of messages that are likely not cached.
         max_transfer_count_on_message_in_disk: usize = 8, "maxTransferCountOnMessageInDisk", restart;
         /// Percent of the memory within which the end of the log is taken to be cached.
-        access_message_in_memory_max_ratio: u32 = 40, "accessMessageInMemoryMaxRatio", restart;
+        access_message_in_memory_max_ratio: u32 = 40, "accessMessageInMemoryMaxRatio";
         /// Bytes of queue entries that one pull may look through.
         max_filter_message_size: usize = 16_000, "maxFilterMessageSize", restart;
         /// Let consumers choose messages by SQL 92 expressions over their properties.

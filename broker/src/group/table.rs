@@ -147,7 +147,7 @@ impl GroupTable {
         for group in gone {
             self.groups.remove(group.as_str());
         }
-        for config in set {
+        for config in set.into_values() {
             self.groups.insert(config.group_name.clone(), config);
         }
         self.step(&mut version);

@@ -14,7 +14,7 @@ use super::table::{self, Table};
 use super::{OffsetError, Offsets};
 use crate::persist::{Home, TableFile};
 
-const FILE: &str = "consumerOffset.json";
+pub(crate) const FILE: &str = "consumerOffset.json";
 const LIGHT_FILE: &str = "lmqConsumerOffset.json";
 
 /// Java's file: `{"dataVersion":{…},"offsetTable":{"topic@group":{queue:offset}}}`.

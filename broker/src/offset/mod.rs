@@ -17,6 +17,7 @@ mod table;
 
 use std::sync::Arc;
 
+pub(crate) use file::FILE;
 pub(crate) use popped::Noted;
 pub(crate) use progress::{Commit, Progress, Turn};
 use remoting::header::HeaderError;
@@ -39,6 +40,7 @@ use crate::client::Clients;
 use crate::context::Context;
 use crate::group::GroupTable;
 use crate::persist::{Home, LoadError};
+use crate::replica::Patch;
 use crate::topic::TopicTable;
 
 /// Java: `ConsumerOffsetManager`.
@@ -189,6 +191,17 @@ impl Offsets {
                 }
             }
         });
+    }
+
+    /// Takes over a change of the group's offsets, as followers do.
+    ///
+    /// # Errors
+    /// Its entries are no offsets.
+    pub(crate) fn absorb(&self, patch: &Patch) -> serde_json::Result<()> {
+        let (set, gone) = patch.entries("offsetTable")?;
+        self.table.add(set);
+        gone.iter().for_each(|key| self.table.drop(key));
+        Ok(())
     }
 
     /// Saves what has changed since the last time; a failure is logged and tried again at the next one.

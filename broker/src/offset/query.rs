@@ -11,22 +11,26 @@ impl Handle<QueryConsumerOffset> for Offsets {
 
     /// Java: `ConsumerManageProcessor.queryConsumerOffset`.
     async fn handle(&self, call: Call<QueryConsumerOffset>) -> Result<Reply<OffsetReply>, OffsetError> {
-        let QueryConsumerOffset { consumer_group, topic, queue_id, set_zero_if_not_found } = call.header;
-        let known = self.get(&consumer_group, &topic, queue_id).filter(|offset| offset.0 >= 0);
-        if let Some(offset) = known {
-            return Ok(OffsetReply { offset }.into());
-        }
-        if set_zero_if_not_found == Some(false) {
-            return Err(OffsetError::NotFoundAsAsked);
-        }
-        if self.is_whole_and_recent(&topic, queue_id) {
-            return Ok(OffsetReply { offset: QueueOffset(0) }.into());
-        }
-        Err(OffsetError::NotFound)
+        Ok(self.find(&call.header)?.into())
     }
 }
 
 impl Offsets {
+    pub(crate) fn find(&self, asked: &QueryConsumerOffset) -> Result<OffsetReply, OffsetError> {
+        let QueryConsumerOffset { consumer_group, topic, queue_id, set_zero_if_not_found } = asked;
+        let known = self.get(consumer_group, topic, *queue_id).filter(|offset| offset.0 >= 0);
+        if let Some(offset) = known {
+            return Ok(OffsetReply { offset });
+        }
+        if *set_zero_if_not_found == Some(false) {
+            return Err(OffsetError::NotFoundAsAsked);
+        }
+        if self.is_whole_and_recent(topic, *queue_id) {
+            return Ok(OffsetReply { offset: QueueOffset(0) });
+        }
+        Err(OffsetError::NotFound)
+    }
+
     /// The queue still has its first message, and it is likely in memory. A group that is new to such a queue consumes
     /// it from the beginning, whatever it would do in an older one.
     pub(crate) fn is_whole_and_recent(&self, topic: &str, queue: QueueId) -> bool {

@@ -89,17 +89,30 @@ impl Table {
     /// Entries whose key has no separator are left out; Java could not use them either.
     pub(super) fn from_java(table: BTreeMap<String, BTreeMap<i32, i64>>) -> Self {
         let this = Self::default();
+        this.add(table);
+        this
+    }
+
+    pub(super) fn add(&self, table: BTreeMap<String, BTreeMap<i32, i64>>) {
         for (key, offsets) in table {
             let Some((topic, group)) = key.split_once(SEPARATOR) else {
                 tracing::warn!(key, "an offset entry that is not topic@group is left out");
                 continue;
             };
-            let progress = this.progress(&group.into(), &topic.into());
+            let progress = self.progress(&group.into(), &topic.into());
             for (queue, offset) in offsets {
                 progress.commit(QueueId(queue), QueueOffset(offset));
             }
         }
-        this
+    }
+
+    /// `key`: `topic@group`.
+    pub(super) fn drop(&self, key: &str) {
+        if let Some((topic, group)) = key.split_once(SEPARATOR)
+            && let Some(topics) = self.topics(group)
+        {
+            topics.write().remove(topic);
+        }
     }
 
     /// Offsets of the groups of light queues, by `topic@group`.

@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use remoting::client::{Client, ClientConfig};
 use remoting::connection::{CallError, Peer, ReplyTo, Response};
 use remoting::frame::RemotingCommand;
-use remoting::header::NoHeader;
+use remoting::header::{DecodeHeader, NoHeader};
+use remoting::protocol::offset::QueryConsumerOffset;
 use remoting::protocol::{RequestCode, ResponseCode};
-use remoting::router::{HandleBatch, Router};
+use remoting::router::{HandleBatch, IntoResponse, Router};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::offset::{OffsetError, Offsets};
 
 /// What changes something, or must be known exactly: all that a follower does not answer by itself.
 pub(super) const CODES: [RequestCode; 37] = [
@@ -80,6 +84,8 @@ pub(super) struct Forwarder {
     client: Client,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
+    /// A follower's, as the group has agreed on them.
+    offsets: Mutex<Option<Arc<Offsets>>>,
     /// For what outlives a call.
     this: std::sync::Weak<Self>,
 }
@@ -88,7 +94,12 @@ impl Forwarder {
     pub(super) fn new(leader: watch::Receiver<Option<String>>) -> Arc<Self> {
         let client = Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new());
         let (places, tasks) = (Arc::new(Semaphore::new(UNDER_WAY_MAX)), TaskTracker::new());
-        Arc::new_cyclic(|this| Self { leader, client, places, tasks, this: this.clone() })
+        Arc::new_cyclic(|this| Self { leader, client, places, tasks, offsets: Mutex::default(), this: this.clone() })
+    }
+
+    /// What is known here while nobody leads.
+    pub(super) fn know(&self, offsets: &Arc<Offsets>) {
+        *self.offsets.lock() = Some(Arc::clone(offsets));
     }
 
     /// Lets what is under way come to an end.
@@ -109,6 +120,9 @@ impl Forwarder {
                 let code = answer.response_code();
                 peer.replies(|out| out.reply(to, code, answer.remark.as_deref(), &answer.ext, answer.body));
             }
+            Err(Lost::NoLeader) if command.request_code() == RequestCode::QUERY_CONSUMER_OFFSET => {
+                self.find_offset(&command, to, peer);
+            }
             Err(lost) => {
                 tracing::debug!(code = %command.request_code(), ?lost, "a request could not be passed on to the leader");
                 let remark = match lost {
@@ -120,6 +134,20 @@ impl Forwarder {
                 });
             }
         }
+    }
+
+    /// Without a leader a consumer goes on from where the group has agreed that it is: it can read, and may get messages again
+    /// that it has just had.
+    fn find_offset(&self, command: &RemotingCommand, to: ReplyTo, peer: &Peer) {
+        let found = match (QueryConsumerOffset::decode(&command.ext), &*self.offsets.lock()) {
+            (Ok(asked), Some(offsets)) => offsets.find(&asked),
+            (Err(cause), _) => Err(OffsetError::Header { request: RequestCode::QUERY_CONSUMER_OFFSET, cause }),
+            (_, None) => Err(OffsetError::NotFound),
+        };
+        peer.replies(|out| match found {
+            Ok(found) => out.reply(to, ResponseCode::SUCCESS, None, &found, Bytes::new()),
+            Err(err) => out.reply(to, err.code(), Some(&err.to_string()), &NoHeader, Bytes::new()),
+        });
     }
 
     /// Asks leader after leader, until one has taken the request.

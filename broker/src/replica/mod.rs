@@ -294,16 +294,19 @@ impl Desk {
     fn follower_router(&self, features: &Features) -> remoting::router::Router {
         let mut router = features.router();
         router.instead(&forward::CODES, &self.forwarder);
+        self.forwarder.know(&features.offsets);
         router
     }
 
     /// A follower's tables follow the group's.
     fn observe(&self, features: &Features) {
         let (topics, groups) = (Arc::clone(&features.topics), Arc::clone(&features.groups));
+        let offsets = Arc::clone(&features.offsets);
         self.state.observe(Some(Arc::new(move |file, patch| {
             let absorbed = match file {
                 crate::topic::FILE => topics.absorb(patch),
                 crate::group::FILE => groups.absorb(patch),
+                crate::offset::FILE => offsets.absorb(patch),
                 _ => Ok(()),
             };
             if let Err(err) = absorbed {

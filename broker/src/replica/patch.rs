@@ -139,14 +139,17 @@ impl Table {
 }
 
 impl Patch {
-    /// What it sets and drops of one member. The keys of what is set are in the entries, too.
+    /// What it sets and drops of one member, by key.
     ///
     /// # Errors
     /// Entries are of another form.
-    pub(crate) fn entries<T: DeserializeOwned>(&self, member: &str) -> serde_json::Result<(Vec<T>, &[String])> {
-        let set = self.set.get(member).into_iter().flat_map(BTreeMap::values);
-        let set = set.map(|value| serde_json::from_value(value.clone())).collect::<serde_json::Result<_>>()?;
-        Ok((set, self.drop.get(member).map_or(&[], Vec::as_slice)))
+    pub(crate) fn entries<T: DeserializeOwned>(
+        &self,
+        member: &str,
+    ) -> serde_json::Result<(BTreeMap<String, T>, &[String])> {
+        let set = self.set.get(member).into_iter().flatten();
+        let set = set.map(|(key, value)| Ok((key.clone(), serde_json::from_value(value.clone())?)));
+        Ok((set.collect::<serde_json::Result<_>>()?, self.drop.get(member).map_or(&[], Vec::as_slice)))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -223,10 +223,10 @@ impl TopicTable {
         for topic in gone {
             self.topics.remove(topic.as_str());
         }
-        for config in &set {
+        for config in set.values() {
             self.topics.insert(config.topic_name.clone(), Arc::clone(config));
         }
-        self.advance(&mut changes, set.iter().map(|config| config.topic_name.clone()));
+        self.advance(&mut changes, set.values().map(|config| config.topic_name.clone()));
         Ok(())
     }
 

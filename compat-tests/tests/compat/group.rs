@@ -27,14 +27,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .with(&[Client::Java55, Client::Go])
         .allowing(&logs::GROUP_FAULTS),
     scenario!(begun_work_survives_the_leader).in_faulty_group().with(&[Client::Java55]).allowing(&WORK),
-    // Ours passes a consumer's question for its offset on to a leader, and there is none.
     scenario!(a_follower_serves_reads)
         .in_faulty_group()
         .with(&[Client::Java55, Client::Java49])
-        .allowing(&logs::GROUP_FAULTS)
-        .on(&[Target::Java]),
-    // Ours takes what counts as far behind from its settings at the start only.
-    scenario!(readers_far_behind_are_sent_to_a_follower).in_faulty_group().with(&[Client::Java55]).on(&[Target::Java]),
+        .allowing(&logs::GROUP_FAULTS),
+    scenario!(readers_far_behind_are_sent_to_a_follower)
+        .in_faulty_group()
+        .with(&[Client::Java55])
+        .allowing(&logs::GROUP_FAULTS),
     scenario!(members_that_return_catch_up).in_faulty_group().with(&[Client::Java55]).allowing(&logs::GROUP_FAULTS),
     // Our leader does not get over a member whose log went back.
     scenario!(a_member_that_lost_its_disk_is_filled_again)
