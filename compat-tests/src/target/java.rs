@@ -12,7 +12,8 @@ use crate::machine::Machine;
 
 /// What makes a Java broker fit a small and busy machine that runs several: small files, no refusal of a fairly full
 /// disk, no flow control because a request waited its usual 200 ms, a background task that uses a tenth of a core at its
-/// usual setting, and one that uses a whole core from the start until it flushes for the first time.
+/// usual setting, and two that use a whole core: one from the start until it flushes for the first time, and one from the last
+/// end of a transaction plus an interval on. So that is long, and every end is written at once.
 pub(super) const BROKER_SETTINGS: &str = "\
 diskMaxUsedSpaceRatio=95
 waitTimeMillsInSendQueue=10000
@@ -22,6 +23,8 @@ waitTimeMillsInAdminBrokerQueue=30000
 osPageCacheBusyTimeOutMills=10000
 timerFlushIntervalMs=10000
 transactionMetricFlushInterval=200
+transactionOpBatchInterval=600000
+transactionOpMsgMaxSize=1
 ";
 
 pub(super) fn name_server(stage: &Stage, machine: &Machine, config: &Path) -> Launch {

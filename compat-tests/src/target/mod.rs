@@ -200,8 +200,6 @@ impl Server {
             setting("transactionCheckInterval", 2000),
             // Stock producers are known to a broker after up to 30 s; a look without them counts, too.
             setting("transactionCheckMax", 25),
-            // Sooner than that, as by default: what is not written down when Java looks, it asks about again.
-            setting("transactionOpBatchInterval", 500),
             setting("recallMessageEnable", true),
             setting("enableLmq", layout.light),
             setting("enableMultiDispatch", layout.light),
@@ -210,8 +208,11 @@ impl Server {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)
                 }
-                Self::Ferromq if layout.followers_take_writes => setting("followersTakeWrites", true),
-                Self::Ferromq => String::new(),
+                // Sooner than it looks, as by default: what is not written down then is asked about again.
+                Self::Ferromq => {
+                    setting("transactionOpBatchInterval", 500)
+                        + &setting("followersTakeWrites", layout.followers_take_writes)
+                }
             },
         ]
         .concat();

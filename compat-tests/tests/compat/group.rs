@@ -50,7 +50,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 const CALM: [(&str, &str); 3] = with(logs::GROUP, transactions::NOBODY);
-const WORK: [(&str, &str); 8] = with(logs::GROUP_FAULTS, transactions::NOBODY);
+const WORK: [(&str, &str); 7] = with(logs::GROUP_FAULTS, transactions::NOBODY);
 
 const fn with<const N: usize, const M: usize>(
     lines: [(&'static str, &'static str); N],
