@@ -8,7 +8,7 @@
 //! index up to which they are (`raft/state.json`). A start goes on from there in the log; changes say what entries are now,
 //! so it does no harm to meet some again. When somebody begins to lead, its features read their tables from here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub(crate) struct GroupState {
 struct Agreed {
     tables: BTreeMap<String, Table>,
     /// Files that have changed since they were written.
-    changed: BTreeMap<String, ()>,
+    changed: BTreeSet<String>,
     /// Index of the first entry that may be missing.
     next: u64,
     observer: Option<Observer>,
@@ -196,7 +196,7 @@ impl GroupState {
                 return Ok(());
             }
             let changed = std::mem::take(&mut agreed.changed);
-            let texts: Vec<_> = changed.into_keys().map(|file| (agreed.tables[&file].to_text(), file)).collect();
+            let texts: Vec<_> = changed.into_iter().map(|file| (agreed.tables[&file].to_text(), file)).collect();
             let files = agreed.tables.keys().cloned().collect();
             (texts, Position { next: agreed.next, files })
         };
@@ -207,7 +207,7 @@ impl GroupState {
             save_text(&self.position, &text)
         });
         if written.is_err() {
-            self.agreed.lock().changed.extend(texts.into_iter().map(|(_, file)| (file, ())));
+            self.agreed.lock().changed.extend(texts.into_iter().map(|(_, file)| file));
         }
         written
     }
@@ -228,7 +228,7 @@ impl State for GroupState {
             observer(&file, &patch);
         }
         agreed.tables.entry(file.clone()).or_default().apply(patch);
-        agreed.changed.insert(file, ());
+        agreed.changed.insert(file);
         agreed.next = index + 1;
         drop(agreed);
         self.applied.send_replace(index + 1);
