@@ -1,7 +1,8 @@
 //! Three real processes are a Raft group, and lose nothing that they acknowledged when one of them is killed.
 //!
 //! Whoever leads is killed over and over, while clients go on through the others. In the end all members hold the same
-//! messages, each where its acknowledgement said; topics and offsets are known to every leader.
+//! messages, each where its acknowledgement said; topics and offsets are known to every leader. So it is when a member loses
+//! its files, and then the leader goes.
 //!
 //! `GROUP_ROUNDS` asks for more than the usual few rounds. The time from each kill to the first acknowledged message is
 //! printed.
@@ -151,6 +152,20 @@ impl Trio {
         }
         found
     }
+
+    /// Returns once a member has all that was acknowledged.
+    async fn until_it_has(&self, member: usize, acknowledged: &HashMap<(i32, i64), u64>) {
+        let since = Instant::now();
+        loop {
+            let found = self.messages(member).await;
+            let missing = acknowledged.iter().filter(|(place, number)| found.get(place) != Some(number)).count();
+            if missing == 0 {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "member {member} lacks {missing}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 /// Messages that wait, some of which have been delivered when the leader is killed: each arrives once.
@@ -240,17 +255,8 @@ async fn a_group_loses_nothing_when_its_leader_is_killed() {
         assert_eq!(offset.0, round as i64 + 1, "the new leader knows the group's offset\n{}", trio.logs());
         trio.start_one(leader);
     }
-    let since = Instant::now();
     for member in 0..3 {
-        loop {
-            let found = trio.messages(member).await;
-            if acknowledged.iter().all(|(place, number)| found.get(place) == Some(number)) {
-                break;
-            }
-            let missing = acknowledged.iter().filter(|(place, number)| found.get(place) != Some(number)).count();
-            assert!(since.elapsed() < PATIENCE, "member {member} lacks {missing}\n{}", trio.logs());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        trio.until_it_has(member, &acknowledged).await;
     }
     let warnings: String = (0..3)
         .flat_map(|member| trio.log(member).lines().map(str::to_owned).collect::<Vec<_>>())
@@ -258,4 +264,39 @@ async fn a_group_loses_nothing_when_its_leader_is_killed() {
         .collect::<Vec<_>>()
         .join("\n");
     assert_eq!(warnings, "", "{}", trio.logs());
+}
+
+/// A follower loses its files and is filled again; then it helps to elect the next leader, who has everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_files_counts_again_once_it_is_filled() {
+    let mut trio = Trio::start();
+    trio.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    let (mut acknowledged, mut number) = (HashMap::new(), 0);
+    for _ in 0..2 {
+        for _ in 0..200 {
+            number += 1;
+            trio.send(number, &mut acknowledged).await;
+        }
+        let leader = trio.leader().unwrap_or_else(|| panic!("nobody leads\n{}", trio.logs()));
+        let wiped = (leader + 1) % 3;
+        trio.running[wiped].take().expect("it runs").kill();
+        fs::remove_dir_all(trio.root(wiped).join("store")).expect("its files");
+        number += 1;
+        trio.send(number, &mut acknowledged).await;
+        trio.start_one(wiped);
+        trio.until_it_has(wiped, &acknowledged).await;
+        let since = Instant::now();
+        while trio.root(wiped).join("store/raft/quarantine").exists() {
+            assert!(since.elapsed() < PATIENCE, "it does not vote\n{}", trio.logs());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        trio.running[leader].take().expect("it runs").kill();
+        number += 1;
+        trio.send(number, &mut acknowledged).await;
+        trio.start_one(leader);
+        for member in 0..3 {
+            trio.until_it_has(member, &acknowledged).await;
+        }
+    }
+    assert!(!trio.logs().contains("panicked") && !trio.logs().contains(" ERROR "), "{}", trio.logs());
 }

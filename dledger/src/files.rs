@@ -1,4 +1,4 @@
-//! The small files beside the log: the vote, and the members that were agreed on last.
+//! The small files beside the log: the vote, the members that were agreed on last, and the mark of a quarantine.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::membership;
 use crate::types::{Id, Leader, Members, StoredMembers, Vote};
+
+/// The mark of a member in quarantine.
+const MARK: &str = "quarantine";
+/// For whoever finds it.
+const MARK_TEXT: &str =
+    "This member lost its log, and does not vote until it has it again. See docs/raft.md before you remove this.\n";
 
 /// The folder of a member's files.
 #[derive(Debug)]
@@ -84,6 +90,31 @@ impl Files {
         self.write("members.json", &serde_json::to_vec(&text)?)
     }
 
+    /// Whether one was begun and is not over.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) fn is_quarantined(&self) -> io::Result<bool> {
+        self.dir.join(MARK).try_exists()
+    }
+
+    /// Returns once the mark is on disk.
+    ///
+    /// # Errors
+    /// Failing I/O.
+    pub(crate) fn begin_quarantine(&self) -> io::Result<()> {
+        self.write(MARK, MARK_TEXT.as_bytes())
+    }
+
+    /// Returns once it is surely gone.
+    ///
+    /// # Errors
+    /// Failing I/O.
+    pub(crate) fn end_quarantine(&self) -> io::Result<()> {
+        fs::remove_file(self.dir.join(MARK))?;
+        File::open(&self.dir)?.sync_all()
+    }
+
     /// A new file takes the place of the old one, which a crash leaves whole.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (path, new) = (self.dir.join(name), self.dir.join(format!("{name}.tmp")));
@@ -133,6 +164,10 @@ mod tests {
             assert_eq!(again.vote(), Some(vote));
             assert_eq!(again.members().unwrap(), Some(StoredMembers::new(Some(id), members.clone())));
         }
+        files.begin_quarantine().unwrap();
+        assert!(Files::open(folder.path()).unwrap().is_quarantined().unwrap());
+        files.end_quarantine().unwrap();
+        assert!(!files.is_quarantined().unwrap());
         fs::write(folder.path().join("vote.json"), "{").unwrap();
         assert!(Files::open(folder.path()).unwrap_err().to_string().contains("vote.json is damaged"));
     }

@@ -8,17 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::metrics::RaftMetrics;
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
 use openraft::{Config, ConfigError, SnapshotPolicy};
 use store::RaftLog;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
+use tokio::time::timeout;
 use tracing::error;
 
 use crate::files::Files;
+use crate::guard::Guard;
 use crate::machine::Machine;
+use crate::quarantine::{Inquiry, Quarantine};
 use crate::reign;
 use crate::state::State;
 use crate::storage::Storage;
@@ -87,12 +89,17 @@ pub struct Group {
     /// Whether the store takes no messages though this member leads, as it gives that up.
     pub(crate) yields: watch::Sender<bool>,
     pub(crate) elections: Arc<AtomicU64>,
+    quarantine: Arc<Quarantine>,
+    guard: Guard,
     tasks: JoinSet<()>,
+    /// Of the quarantine, which asks others that may not answer.
+    asking: AbortHandle,
 }
 
 impl Group {
     /// Starts member `number` with its files in `dir`. A new one is a follower that knows nobody, until the group is
-    /// [founded](Self::found) or takes it in.
+    /// [founded](Self::found) or takes it in. So is one that lost its files, which is filled again: it does not count for an
+    /// election before that.
     ///
     /// # Errors
     /// The files cannot be used, the state cannot be brought to where the log is, or the timing makes no sense.
@@ -105,7 +112,7 @@ impl Group {
         state: Arc<dyn State>,
     ) -> Result<Self, GroupError>
     where
-        N: RaftNetworkFactory<Types>,
+        N: RaftNetworkFactory<Types> + Inquiry,
         N::Network: NetSnapshot<Types, SnapshotData = ()>,
     {
         let node = u32::try_from(number).map_err(|_| GroupError::Number(number))?;
@@ -117,23 +124,26 @@ impl Group {
             enable_pre_vote: Some(true),
             enable_leader_restore: Some(false),
             quorum_loss_probe_interval: Some(2 * millis(timing.election_max)),
+            // Of a member that lost its files, which the quarantine makes harmless.
+            allow_log_reversion: Some(true),
             // The log is kept whole.
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: u64::MAX,
             ..Config::default()
         };
-        let config = Arc::new(config.validate()?);
-        let (storage, machine) = {
+        let (storage, machine, quarantine) = {
             let (dir, log) = (dir.to_owned(), log.clone());
             // The state may have to read much of the log.
-            let open = move || -> io::Result<(Storage, Machine)> {
+            let open = move || -> io::Result<(Storage, Machine, Quarantine)> {
                 let files = Arc::new(Files::open(&dir)?);
-                Ok((Storage::new(log.clone(), Arc::clone(&files)), Machine::open(log, files, state)?))
+                let quarantine = Quarantine::open(Arc::clone(&files), log.clone(), timing.election_min / 2)?;
+                Ok((Storage::new(log.clone(), Arc::clone(&files)), Machine::open(log, files, state)?, quarantine))
             };
             spawn_blocking(open).await.map_err(io::Error::from)??
         };
+        let config = Arc::new(Config { enable_elect: quarantine.is_over(), ..config }.validate()?);
         let known = storage.clone();
-        let raft = Raft::new(number, config, network, storage, machine).await;
+        let raft = Raft::new(number, config, network.clone(), storage, machine).await;
         let raft = raft.map_err(|fatal| GroupError::Raft(fatal.to_string()))?;
         let (written, from_store) = mpsc::unbounded_channel();
         let (tell, role) = watch::channel(Role::Follower { leader: None });
@@ -143,18 +153,24 @@ impl Group {
         tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, to_leader, tell));
         let elections = Arc::new(AtomicU64::new(0));
         tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
-        Ok(Self { raft, role, timing, yields, elections, tasks })
+        let quarantine = Arc::new(quarantine);
+        let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
+        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine));
+        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, tasks, asking })
     }
 
-    /// Makes these the members of a new group. Asked of one of them, or of all with the same members.
+    /// Makes these the members of a new group, once all of them are there and have no log either. Asked of one of them, and
+    /// of the others, too, or [`Group::found_after`].
     ///
     /// # Errors
     /// This member belongs to a group already, or is not among them.
     pub async fn found(&self, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
+        self.quarantine.tell_founders(&members);
+        self.quarantine.over().await;
         founded(&self.raft, members).await
     }
 
-    /// [`Group::found`], unless this member is taken into a group within `patience`.
+    /// [`Group::found`], unless this member is taken into a group within `patience` after all are there.
     ///
     /// # Errors
     /// Those, when the time is over.
@@ -163,14 +179,17 @@ impl Group {
         patience: Duration,
         members: BTreeMap<u64, Member>,
     ) -> impl Future<Output = Result<(), GroupError>> + Send + 'static {
-        let raft = self.raft.clone();
+        let (raft, quarantine) = (self.raft.clone(), Arc::clone(&self.quarantine));
+        quarantine.tell_founders(&members);
         async move {
-            let taken_in = |metrics: &RaftMetrics<Types>| metrics.membership_config.nodes().next().is_some();
-            let waited = raft.wait(Some(patience)).metrics(taken_in, "taken in").await;
-            if waited.is_ok() {
-                return Ok(());
+            tokio::select! {
+                () = quarantine.over() => {}
+                taken_in = taken_in(&raft) => return taken_in,
             }
-            founded(&raft, members).await
+            match timeout(patience, taken_in(&raft)).await {
+                Ok(taken_in) => taken_in,
+                Err(_) => founded(&raft, members).await,
+            }
         }
     }
 
@@ -180,12 +199,19 @@ impl Group {
     }
 
     /// For those who bring it the requests of other members.
-    pub fn raft(&self) -> &openraft::Raft<Types, Machine> {
-        &self.raft
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Whether this member lost its log and may not vote yet.
+    pub fn is_quarantined(&self) -> bool {
+        !self.quarantine.is_over()
     }
 
     /// Leaves the others alone; the store takes no more messages.
     pub async fn stop(mut self) {
+        // What it has to keep is on disk.
+        self.asking.abort();
         if self.raft.shutdown().await.is_err() {
             error!("the task of the group had panicked");
         }
@@ -193,6 +219,15 @@ impl Group {
         // Their channels are closed now.
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+/// Returns once this member knows of others.
+async fn taken_in(raft: &Raft) -> Result<(), GroupError> {
+    let mut metrics = raft.server_metrics();
+    while metrics.borrow_and_update().membership_config.nodes().next().is_none() {
+        metrics.changed().await.map_err(|_| GroupError::Raft("the member stops".into()))?;
+    }
+    Ok(())
 }
 
 async fn founded(raft: &Raft, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {

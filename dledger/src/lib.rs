@@ -14,23 +14,29 @@
 //!
 //! A reign that ends leaves entries nobody agreed on. openraft may not even know of them; they are taken back before
 //! anything else is written in their place.
+//!
+//! A member that lost its files is filled again under its number. Until it has what it may have had, it is in quarantine.
 #![forbid(unsafe_code)]
 
 mod files;
 mod group;
+mod guard;
 mod machine;
 mod members;
 mod membership;
 mod net;
+mod quarantine;
 mod reign;
 mod state;
 mod storage;
 mod types;
 
 pub use group::{Group, GroupError, Role, Timing};
+pub use guard::Guard;
 pub use machine::Machine;
 pub use members::{Figures, Standing};
 pub use net::{Network, serve};
+pub use quarantine::{Inquiry, Stand};
 pub use state::State;
 pub use types::{Entry, Member, Types};
 

@@ -33,7 +33,8 @@ impl Machine {
     /// # Errors
     /// The file of members cannot be read, or the state cannot be brought there.
     pub(crate) fn open(log: RaftLog, files: Arc<Files>, state: Arc<dyn State>) -> io::Result<Self> {
-        let members = files.members()?.unwrap_or_else(nobody);
+        // Of a log that is lost, they prove nothing.
+        let members = files.members()?.filter(|_| log.last().is_some()).unwrap_or_else(nobody);
         // What the queues showed was agreed on, and so were the members.
         let applied = log.committed_at_open().map(log_id).max(*members.log_id());
         let next_change = state.next();

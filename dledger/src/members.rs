@@ -75,8 +75,8 @@ impl Group {
         }
     }
 
-    /// Takes in a new member, which gets the log from now on; returns once the group has agreed on that. A number is used
-    /// once: it must not be that of a member that has lost its files.
+    /// Takes in a new member, which gets the log from now on; returns once the group has agreed on that. A number is
+    /// used once; a member that lost its files keeps its own, and is filled again without this.
     ///
     /// # Errors
     /// [`GroupError::NotLeader`], or the number is taken.

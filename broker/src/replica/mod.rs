@@ -126,7 +126,7 @@ impl Member {
         let joining = join(peers.clone(), ground.clone(), log, root.join("raft"), Arc::clone(&state));
         let (group, listener) = runtime.spawn(joining).await.expect("joining a group does not panic")?;
         let stopping = CancellationToken::new();
-        let answering = dledger::serve(listener, group.raft().clone(), peers.group.clone(), stopping.clone());
+        let answering = dledger::serve(listener, group.guard().clone(), peers.group.clone(), stopping.clone());
         let serving = runtime.spawn(answering);
         if is_new {
             runtime.spawn(found(&peers, &group));

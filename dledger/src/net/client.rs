@@ -11,8 +11,8 @@ use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, TransferLeaderError,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, RaftNetworkV2, Snapshot};
 use parking_lot::Mutex;
@@ -24,7 +24,9 @@ use tokio_util::codec::FramedRead;
 
 use super::server::codec;
 use super::wire::{Answer, Hello, Request, Use};
-use crate::types::{Id, Leader, Member, Types, Vote};
+use crate::guard::Appended;
+use crate::quarantine::{Inquiry, Stand};
+use crate::types::{Leader, Member, Types, Vote};
 
 /// Requests with entries that are under way at most.
 const UNDER_WAY_MAX: usize = 64;
@@ -56,6 +58,16 @@ impl RaftNetworkFactory<Types> for Network {
     async fn new_client(&mut self, target: u64, member: &Member) -> Way {
         let hello = Hello { purpose: Use::Calls, from: self.number, to: target, group: self.group.clone() };
         Way { hello, address: member.address.clone(), lost: Arc::clone(&self.lost), calls: None, entries: None }
+    }
+}
+
+impl Inquiry for Network {
+    async fn stand(&self, number: u64, member: &Member) -> io::Result<Stand> {
+        let hello = Hello { purpose: Use::Calls, from: self.number, to: number, group: self.group.clone() };
+        match ask(&member.address, &hello, &Request::Stand).await? {
+            Answer::Stand(stand) => Ok(stand),
+            other => Err(io::Error::other(format!("an answer to something else: {other:?}"))),
+        }
     }
 }
 
@@ -241,8 +253,6 @@ impl RaftNetworkV2<Types> for Way {
         Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("there are no snapshots"))))
     }
 }
-
-type Appended = Result<Option<Id>, StreamAppendError<Types>>;
 
 /// Entries on their way, and their answers.
 struct Pipe<'a, S> {

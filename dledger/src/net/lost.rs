@@ -19,9 +19,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 
 use super::client::ask;
-use super::server::stand;
-use super::wire::{Answer, Hello, Request, Stand, Use};
-use crate::types::Raft;
+use super::wire::{Answer, Hello, Request, Use};
+use crate::guard::Guard;
+use crate::quarantine::Stand;
 
 /// Longest wait for an answer of another member.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -34,7 +34,7 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(2);
 
 /// A member that has lost another.
 pub(super) struct Survivor {
-    pub(super) raft: Raft,
+    pub(super) guard: Guard,
     pub(super) group: String,
 }
 
@@ -49,12 +49,13 @@ impl Survivor {
     }
 
     async fn look_into(&self, lost: u64) -> io::Result<()> {
-        let own = *self.raft.node_id();
-        let before = stand(&self.raft).await?;
+        let own = self.guard.number();
+        let before = self.guard.stand().await?;
         let leads = before.vote.is_committed() && before.vote.leader_id().node_id == lost && lost != own;
-        let members = self.raft.metrics().borrow_watched().membership_config.clone();
+        let members = self.guard.raft().metrics().borrow_watched().membership_config.clone();
         let address = members.nodes().find_map(|(number, member)| (*number == lost).then(|| member.address.clone()));
-        let (true, Some(address)) = (leads && members.voter_ids().any(|voter| voter == own), address) else {
+        let may_ask = leads && !before.is_quarantined;
+        let (true, Some(address)) = (may_ask && members.voter_ids().any(|voter| voter == own), address) else {
             return Ok(());
         };
         if !is_gone(&address, &self.hello(lost)).await {
@@ -66,23 +67,23 @@ impl Survivor {
         let asked = others.map(async |(number, member)| {
             let hello = self.hello(*number);
             match timeout(PATIENCE, ask(&member.address, &hello, &Request::Stand)).await {
-                Ok(Ok(Answer::Stand(stand))) => Some((*number, stand)),
+                Ok(Ok(Answer::Stand(stand))) if !stand.is_quarantined => Some((*number, stand)),
                 _ => None,
             }
         });
         let others: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         // What the leader sent before it ended has been taken by now.
-        let turn = turn((own, stand(&self.raft).await?), &others);
+        let turn = turn((own, self.guard.stand().await?), &others);
         info!(leader = lost, turn, "the leader's process has ended: asks to be elected in its place");
         sleep(TURN * turn).await;
         // Ignored if another one has asked meanwhile.
         let request = TransferLeaderRequest::new(before.vote, own, None);
-        let _ = self.raft.handle_transfer_leader(request).await.map_err(io::Error::other)?;
+        let _ = self.guard.handle_transfer_leader(request).await?;
         Ok(())
     }
 
     fn hello(&self, to: u64) -> Hello {
-        Hello { purpose: Use::Calls, from: *self.raft.node_id(), to, group: self.group.clone() }
+        Hello { purpose: Use::Calls, from: self.guard.number(), to, group: self.group.clone() }
     }
 }
 
@@ -115,9 +116,11 @@ mod tests {
     fn the_longest_log_asks_first_and_of_equal_ones_the_lowest_number() {
         let stand = |term, index| Stand {
             vote: Vote::new_committed(9, 9),
+            agreed: None,
             last: Some(Id { leader_id: Leader { term, node_id: 1 }, index }),
+            is_quarantined: false,
         };
-        let nothing = Stand { vote: Vote::new(0, 0), last: None };
+        let nothing = Stand { vote: Vote::new(0, 0), agreed: None, last: None, is_quarantined: false };
         assert_eq!(turn((2, stand(3, 7)), &[]), 0);
         assert_eq!(turn((2, stand(3, 7)), &[(1, stand(3, 6)), (3, stand(3, 7)), (4, nothing)]), 0);
         assert_eq!(turn((2, stand(3, 7)), &[(1, stand(3, 7)), (3, stand(3, 8)), (4, stand(4, 1))]), 3);

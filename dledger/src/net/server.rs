@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::lost::Survivor;
-use super::wire::{Answer, HELLO_BYTES, Hello, Request, Stand, Use};
-use crate::types::Raft;
+use super::wire::{Answer, HELLO_BYTES, Hello, Request, Use};
+use crate::guard::Guard;
 
 /// Largest frame: the entries of one request, which are more than 2 MiB only if there is but one of them.
 const FRAME_BYTES_MAX: usize = 128 << 20;
@@ -37,18 +37,18 @@ pub(super) fn codec() -> LengthDelimitedCodec {
 /// Who answers on a connection.
 #[derive(Clone)]
 struct Host {
-    raft: Raft,
+    guard: Guard,
     group: String,
     /// Members whose connection has ended.
     ended: mpsc::Sender<u64>,
 }
 
 /// Answers the other members of `group` until `stopping`; then closes all connections.
-pub async fn serve(listener: TcpListener, raft: Raft, group: String, stopping: CancellationToken) {
+pub async fn serve(listener: TcpListener, guard: Guard, group: String, stopping: CancellationToken) {
     let (ended, losses) = mpsc::channel(LOSSES_MAX);
-    let survivor = Survivor { raft: raft.clone(), group: group.clone() };
+    let survivor = Survivor { guard: guard.clone(), group: group.clone() };
     let mut survivor = pin!(survivor.run(losses));
-    let host = Host { raft, group, ended };
+    let host = Host { guard, group, ended };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -81,7 +81,7 @@ impl Host {
         socket.set_nodelay(true)?;
         let hello = timeout(HELLO_PATIENCE, hello(&mut socket)).await?;
         let hello = hello.inspect_err(|error| warn!(%from, %error, "somebody else asks on the port of the group"))?;
-        if hello.to != *self.raft.node_id() || hello.group != self.group {
+        if hello.to != self.guard.number() || hello.group != self.group {
             warn!(%from, ?hello, "a member looks for another member or group here: check dLegerPeers");
             return Err(io::ErrorKind::PermissionDenied.into());
         }
@@ -103,21 +103,17 @@ impl Host {
         mut write: BufWriter<OwnedWriteHalf>,
     ) -> io::Result<()> {
         while let Some(frame) = read.next().await {
-            let raft = &self.raft;
+            let guard = &self.guard;
             let answer = match Request::decode(BytesMut::freeze(frame?))? {
-                Request::Append(request) => {
-                    Answer::Append(raft.append_entries(request).await.map_err(io::Error::other)?)
-                }
-                Request::Vote(request) => Answer::Vote(raft.vote(request).await.map_err(io::Error::other)?),
-                Request::PreVote(request) => Answer::Vote(raft.pre_vote(request).await.map_err(io::Error::other)?),
-                Request::Stand => Answer::Stand(stand(raft).await?),
-                Request::Transfer(request) => {
-                    match raft.handle_transfer_leader(request).await.map_err(io::Error::other)? {
-                        Ok(()) => Answer::Transfer(None),
-                        Err(TransferLeaderError::VoteChanged { actual, .. }) => Answer::Transfer(Some(actual)),
-                        Err(error @ TransferLeaderError::LogNotFlushed { .. }) => return Err(io::Error::other(error)),
-                    }
-                }
+                Request::Append(request) => Answer::Append(guard.append_entries(request).await?),
+                Request::Vote(request) => Answer::Vote(guard.vote(request).await?),
+                Request::PreVote(request) => Answer::Vote(guard.pre_vote(request).await?),
+                Request::Stand => Answer::Stand(guard.stand().await?),
+                Request::Transfer(request) => match guard.handle_transfer_leader(request).await? {
+                    Ok(()) => Answer::Transfer(None),
+                    Err(TransferLeaderError::VoteChanged { actual, .. }) => Answer::Transfer(Some(actual)),
+                    Err(error @ TransferLeaderError::LogNotFlushed { .. }) => return Err(io::Error::other(error)),
+                },
             };
             send(&mut write, &answer).await?;
         }
@@ -144,18 +140,12 @@ impl Host {
                 }
             }
         });
-        let mut answers = pin!(self.raft.stream_append(requests));
+        let mut answers = pin!(self.guard.stream_append(requests));
         while let Some(answer) = answers.next().await {
-            send(&mut write, &Answer::Entries(answer.map_err(io::Error::other)?)).await?;
+            send(&mut write, &Answer::Entries(answer?)).await?;
         }
         Ok(())
     }
-}
-
-/// How far this member is.
-pub(super) async fn stand(raft: &Raft) -> io::Result<Stand> {
-    let stand = raft.with_raft_state(|state| Stand { vote: *state.vote_ref(), last: state.log_ids.last().copied() });
-    stand.await.map_err(io::Error::other)
 }
 
 async fn hello(socket: &mut TcpStream) -> io::Result<Hello> {

@@ -14,6 +14,7 @@ use openraft::raft::{
 };
 use openraft::vote::RaftLeaderId as _;
 
+use crate::quarantine::Stand;
 use crate::types::{Body, Entry, Id, Leader, Types, Vote};
 
 const MAGIC: &[u8; 8] = b"FERMQRFT";
@@ -48,13 +49,6 @@ pub(super) enum Request {
     Transfer(TransferLeaderRequest<Types>),
     /// How far the member is.
     Stand,
-}
-
-/// How far a member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stand {
-    pub(super) vote: Vote,
-    pub(super) last: Option<Id>,
 }
 
 #[derive(Debug)]
@@ -221,7 +215,9 @@ impl Answer {
             Self::Stand(stand) => {
                 out.put_u8(10);
                 put_vote(&mut out, &stand.vote);
+                put_id(&mut out, stand.agreed.as_ref());
                 put_id(&mut out, stand.last.as_ref());
+                out.put_u8(stand.is_quarantined.into());
             }
         }
         out.freeze()
@@ -248,7 +244,10 @@ impl Answer {
             }
             8 => Self::Transfer(None),
             9 => Self::Transfer(Some(reader.vote()?)),
-            10 => Self::Stand(Stand { vote: reader.vote()?, last: reader.id()? }),
+            10 => {
+                let (vote, agreed, last) = (reader.vote()?, reader.id()?, reader.id()?);
+                Self::Stand(Stand { vote, agreed, last, is_quarantined: reader.byte()? != 0 })
+            }
             other => return Err(bad(&format!("answer {other} is not known"))),
         };
         reader.end().map(|()| answer)
@@ -370,7 +369,12 @@ mod tests {
             Answer::Vote(VoteResponse::new(Vote::new(1, 1), Some(id(1, 0)), true)),
             Answer::Transfer(None),
             Answer::Transfer(Some(Vote::new(3, 3))),
-            Answer::Stand(Stand { vote: Vote::new_committed(3, 3), last: Some(id(3, 4)) }),
+            Answer::Stand(Stand {
+                vote: Vote::new_committed(3, 3),
+                agreed: Some(id(3, 2)),
+                last: Some(id(3, 4)),
+                is_quarantined: true,
+            }),
         ];
         for answer in answers {
             let bytes = answer.encode();

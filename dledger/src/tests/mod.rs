@@ -1,5 +1,7 @@
 //! Groups of members in one process, on real stores, over a network that can be cut.
 
+mod wiped;
+
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +27,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::types::{Leader, Raft, Vote};
+use crate::types::{Leader, Vote};
 
 const FILE_BYTES: u64 = 64 << 10;
 /// Longest wait for what has to happen.
@@ -34,9 +36,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Who is reached by whom.
 #[derive(Clone, Default)]
 struct Network {
-    members: Arc<Mutex<BTreeMap<u64, Raft>>>,
+    members: Arc<Mutex<BTreeMap<u64, Guard>>>,
     /// From, to.
     cuts: Arc<Mutex<HashSet<(u64, u64)>>>,
+}
+
+impl Network {
+    fn peer(&self, from: u64, to: u64) -> Option<Guard> {
+        let is_cut = self.cuts.lock().contains(&(from, to));
+        self.members.lock().get(&to).filter(|_| !is_cut).cloned()
+    }
 }
 
 /// The way from one member to another.
@@ -47,10 +56,8 @@ struct Way {
 }
 
 impl Way {
-    fn peer(&self) -> Result<Raft, Unreachable<Types>> {
-        let is_cut = self.network.cuts.lock().contains(&(self.from, self.to));
-        let peer = self.network.members.lock().get(&self.to).filter(|_| !is_cut).cloned();
-        peer.ok_or_else(|| Unreachable::new(&AnyError::error("cut off")))
+    fn peer(&self) -> Result<Guard, Unreachable<Types>> {
+        self.network.peer(self.from, self.to).ok_or_else(|| Unreachable::new(&AnyError::error("cut off")))
     }
 
     /// An answer that comes back only if its way is open, too.
@@ -115,6 +122,7 @@ impl RaftNetworkV2<Types> for Way {
 }
 
 /// The ways from one member.
+#[derive(Clone)]
 struct Ways {
     network: Network,
     from: u64,
@@ -125,6 +133,15 @@ impl RaftNetworkFactory<Types> for Ways {
 
     async fn new_client(&mut self, to: u64, _: &Member) -> Way {
         Way { network: self.network.clone(), from: self.from, to }
+    }
+}
+
+impl Inquiry for Ways {
+    async fn stand(&self, number: u64, _: &Member) -> io::Result<Stand> {
+        let peer = self.network.peer(self.from, number).ok_or(io::ErrorKind::NotConnected)?;
+        let stand = peer.stand().await?;
+        let is_cut = self.network.cuts.lock().contains(&(number, self.from));
+        if is_cut { Err(io::ErrorKind::NotConnected.into()) } else { Ok(stand) }
     }
 }
 
@@ -194,15 +211,19 @@ impl Three {
         for number in 1..=3 {
             three.start(number).await;
         }
+        three.running[&1].group.found(three.founders()).await.unwrap();
+        three
+    }
+
+    fn founders(&self) -> BTreeMap<u64, Member> {
         let member = |number: u64| {
-            let address = match &three.wires {
+            let address = match &self.wires {
                 Wires::Process => String::new(),
                 Wires::Tcp(addresses) => addresses[&number].to_string(),
             };
             (number, Member { address })
         };
-        three.running[&1].group.found((1..=3).map(member).collect()).await.unwrap();
-        three
+        (1..=3).map(member).collect()
     }
 
     async fn start(&mut self, number: u64) {
@@ -216,7 +237,7 @@ impl Three {
             Wires::Process => {
                 let ways = Ways { network: self.network.clone(), from: number };
                 let group = Group::start(number, &dir, log.clone(), timing, ways, told).await.unwrap();
-                self.network.members.lock().insert(number, group.raft().clone());
+                self.network.members.lock().insert(number, group.guard().clone());
                 (group, None)
             }
             Wires::Tcp(addresses) => {
@@ -224,10 +245,14 @@ impl Three {
                 let group = Group::start(number, &dir, log.clone(), timing, network, told).await.unwrap();
                 let listener = TcpListener::bind(addresses[&number]).await.unwrap();
                 let stopping = CancellationToken::new();
-                let serving = serve(listener, group.raft().clone(), "g".into(), stopping.clone());
+                let serving = serve(listener, group.guard().clone(), "g".into(), stopping.clone());
                 (group, Some((stopping, tokio::spawn(serving))))
             }
         };
+        // The first one makes the group.
+        if number <= 3 {
+            tokio::spawn(group.found_after(PATIENCE, self.founders()));
+        }
         self.running.insert(number, Running { group, store, log, state, server });
     }
 
@@ -735,7 +760,8 @@ async fn nothing_that_was_confirmed_is_lost() {
         // One thing at a time: there is always a majority that can agree.
         three.heal();
         let one = chance.u64(1..=3);
-        match chance.u8(0..4) {
+        match chance.u8(0..5) {
+            4 => three.wipe_and_fill(one).await,
             0 => three.cut_off(one),
             1 => {
                 three.stop(one).await;

@@ -1,0 +1,108 @@
+//! Where requests of other members arrive.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+
+use crate::quarantine::{Quarantine, Stand};
+use crate::types::{Id, Raft, Types};
+
+/// What entries of a stream led to.
+pub(crate) type Appended = Result<Option<Id>, StreamAppendError<Types>>;
+
+/// Answers other members, as far as the quarantine of this one lets it.
+#[derive(Clone)]
+pub struct Guard {
+    raft: Raft,
+    quarantine: Arc<Quarantine>,
+}
+
+impl Guard {
+    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>) -> Self {
+        Self { raft, quarantine }
+    }
+
+    pub(crate) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        *self.raft.node_id()
+    }
+
+    /// How far this member is.
+    pub(crate) async fn stand(&self) -> io::Result<Stand> {
+        // Read first: a member that is out of it by the time of the rest only seems to know less.
+        let is_quarantined = !self.quarantine.is_over();
+        let stand = self.raft.with_raft_state(move |state| Stand {
+            vote: *state.vote_ref(),
+            agreed: state.local_committed().copied(),
+            last: state.log_ids.last().copied(),
+            is_quarantined,
+        });
+        stand.await.map_err(io::Error::other)
+    }
+
+    pub(crate) async fn vote(&self, request: VoteRequest<Types>) -> io::Result<VoteResponse<Types>> {
+        if !self.quarantine.is_over_soon().await {
+            return self.no_vote().await;
+        }
+        self.raft.vote(request).await.map_err(io::Error::other)
+    }
+
+    pub(crate) async fn pre_vote(&self, request: VoteRequest<Types>) -> io::Result<VoteResponse<Types>> {
+        if !self.quarantine.is_over_soon().await {
+            return self.no_vote().await;
+        }
+        self.raft.pre_vote(request).await.map_err(io::Error::other)
+    }
+
+    /// It does not say how long its log is, so as not to hold candidates back that others may elect.
+    async fn no_vote(&self) -> io::Result<VoteResponse<Types>> {
+        Ok(VoteResponse::new(self.stand().await?.vote, None, false))
+    }
+
+    pub(crate) async fn append_entries(
+        &self,
+        mut request: AppendEntriesRequest<Types>,
+    ) -> io::Result<AppendEntriesResponse<Types>> {
+        let is_all = self.quarantine.admit(&mut request).await;
+        let last = request.entries.last().map(|entry| entry.id).or(request.prev_log_id);
+        match self.raft.append_entries(request).await.map_err(io::Error::other)? {
+            AppendEntriesResponse::Success if !is_all => Ok(AppendEntriesResponse::PartialSuccess(last)),
+            answer => Ok(answer),
+        }
+    }
+
+    pub(crate) fn stream_append(
+        &self,
+        requests: impl Stream<Item = AppendEntriesRequest<Types>> + Send + 'static,
+    ) -> impl Stream<Item = io::Result<Appended>> + Send {
+        let quarantine = Arc::clone(&self.quarantine);
+        let admitted = requests.then(move |mut request| {
+            let quarantine = Arc::clone(&quarantine);
+            async move {
+                quarantine.admit(&mut request).await;
+                request
+            }
+        });
+        self.raft.stream_append(admitted).map(|answer| answer.map_err(io::Error::other))
+    }
+
+    /// In quarantine this member does not ask to be elected.
+    pub(crate) async fn handle_transfer_leader(
+        &self,
+        request: TransferLeaderRequest<Types>,
+    ) -> io::Result<TransferLeaderResponse<Types>> {
+        if !self.quarantine.is_over() && *request.to_node_id() == self.number() {
+            let (expected, actual) = (*request.from_leader(), self.stand().await?.vote);
+            return Ok(Err(TransferLeaderError::VoteChanged { expected, actual }));
+        }
+        self.raft.handle_transfer_leader(request).await.map_err(io::Error::other)
+    }
+}

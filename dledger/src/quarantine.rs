@@ -1,0 +1,395 @@
+//! A member that lost its files comes back under its number.
+//!
+//! **What is dangerous.** It has forgotten what it promised: entries that it acknowledged, and votes. If it voted as an empty
+//! member does, it could help somebody into the lead who lacks entries that were agreed on because it had them. If it
+//! acknowledged what a leader sends that was deposed by its own, forgotten vote, two leaders could have different entries
+//! agreed on in the same place.
+//!
+//! **The rule.** A member that starts without a log is in quarantine, which a [mark](crate::files::Files::begin_quarantine)
+//! beside the log keeps up over restarts. It neither votes nor asks to be elected, and asks all others how far they are:
+//!
+//! 1. At first it takes only entries that their leader says are agreed on. Its acknowledgement decides nothing then.
+//! 2. Once *all* other voters have answered, none has a higher vote than the one of them who leads, and at least half of the
+//!    voters are not in quarantine: it waits until it has heard that leader and has what was agreed on in its reign by then, so
+//!    that it knows who belongs to the group. Now it acknowledges all that it is sent, as any member. It still does not vote.
+//! 3. Once it has the entry that was the last of that leader when it answered, the quarantine is over.
+//!
+//! If instead all others answer that they have no entries either, nothing was ever agreed on: the quarantine is over, and the
+//! group may be founded. A learner has nothing to forget that counts: answers of half of the voters will do, and what was
+//! agreed on.
+//!
+//! **Why that is enough.** Whoever was given a forgotten vote has kept it himself before he asked for it, so the highest vote of
+//! all others is at least as high; from (2) on this member has that of the leader, and helps nobody with a lower one. One who
+//! asked and has lost his files since cannot win with what he was given; if he had won before, one of the majority that
+//! elected him would have told of that vote: any majority has a member in the half that is not in quarantine. So the leader is
+//! the newest one, and its log has all that was agreed on in earlier reigns; and of its own reign, all that this member ever
+//! acknowledged was in its log before it answered. With that log, this member votes as if it had never lost it.
+//!
+//! **What it costs.** A group is founded once all its members are there. With two of three members wiped or gone nobody new is
+//! elected until one with the log returns: nobody could know that he has everything. Who knows that nothing is missing, as
+//! the one that is gone led nobody since, may remove the mark of a member that is stopped, once it is filled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use openraft::raft::AppendEntriesRequest;
+use store::{Confirmation, RaftLog};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, info, warn};
+
+use crate::files::Files;
+use crate::types::{Id, Member, Raft, Types, Vote, entry_id, log_id};
+
+/// Longest wait for an answer of another member.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two rounds of questions.
+const TURN: Duration = Duration::from_millis(200);
+/// Between two looks at how far the log is.
+const LOOK: Duration = Duration::from_millis(20);
+/// A quarantine that nothing ends is told of after so long.
+const LONG: Duration = Duration::from_secs(30);
+/// An answer to entries of which none may be taken yet waits so long: the leader sends them again at once.
+const NOT_YET: Duration = Duration::from_millis(10);
+
+/// How far a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    pub(crate) vote: Vote,
+    /// Agreed on, as far as it knows.
+    pub(crate) agreed: Option<Id>,
+    pub(crate) last: Option<Id>,
+    /// It does not know any more what it had.
+    pub(crate) is_quarantined: bool,
+}
+
+impl Stand {
+    /// Nothing but the entry that founds a group, which nobody has agreed on by itself.
+    fn is_new(&self) -> bool {
+        self.last.is_none_or(|last| last.index == 0 && last.leader_id.term == 0)
+    }
+}
+
+/// A way to ask other members how far they are.
+pub trait Inquiry: Clone + Send + Sync + 'static {
+    /// # Errors
+    /// It does not answer.
+    fn stand(&self, number: u64, member: &Member) -> impl Future<Output = io::Result<Stand>> + Send;
+}
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Takes what was agreed on.
+    Forgetful,
+    /// Takes all that it is sent.
+    Filling,
+    /// All that a member does.
+    Over,
+}
+
+/// Voters, in two sets while one gives way to the other.
+type Voters = Vec<BTreeSet<u64>>;
+
+/// What the others have told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// There is no group yet.
+    New,
+    /// Nobody has a higher vote. The members are known to who has what was agreed on, and nothing that was acknowledged lies
+    /// behind `last`.
+    UpTo { vote: Vote, agreed: Id, last: Id },
+}
+
+#[derive(Debug)]
+pub(crate) struct Quarantine {
+    files: Arc<Files>,
+    log: RaftLog,
+    stage: watch::Sender<Stage>,
+    /// Who is to make the group, while the log does not say who belongs to it.
+    founders: watch::Sender<BTreeMap<u64, Member>>,
+    /// Longest wait for its end before a vote is refused.
+    soon: Duration,
+}
+
+impl Quarantine {
+    /// Begins one if the log is lost, or goes on with the one that was not over. `soon`: longest wait for its end before a
+    /// vote is refused.
+    ///
+    /// # Errors
+    /// Failing I/O, or the vote alone is lost.
+    pub(crate) fn open(files: Arc<Files>, log: RaftLog, soon: Duration) -> io::Result<Self> {
+        let last = log.last();
+        if last.is_some_and(|last| last.index > 0) && files.vote().is_none() {
+            let why =
+                "the log is there, but the vote beside it is gone: remove both and let the group fill the member anew";
+            return Err(io::Error::other(why));
+        }
+        if last.is_none() {
+            files.begin_quarantine()?;
+        }
+        let stage = if files.is_quarantined()? { Stage::Forgetful } else { Stage::Over };
+        Ok(Self { files, log, stage: watch::Sender::new(stage), founders: watch::Sender::default(), soon })
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        *self.stage.borrow() == Stage::Over
+    }
+
+    /// Returns once it is.
+    pub(crate) async fn over(&self) {
+        // This holds the other end.
+        let _ = self.stage.subscribe().wait_for(|stage| *stage == Stage::Over).await;
+    }
+
+    /// Whether it is over, or about to be: who founds a group asks for votes at once, and only once.
+    pub(crate) async fn is_over_soon(&self) -> bool {
+        if self.is_over() {
+            return true;
+        }
+        // The others are asked now.
+        self.founders.send_modify(|_| {});
+        timeout(self.soon, self.over()).await.is_ok()
+    }
+
+    /// Tells who is to make the group.
+    pub(crate) fn tell_founders(&self, members: &BTreeMap<u64, Member>) {
+        self.founders.send_replace(members.clone());
+    }
+
+    /// Leaves of a request what may be taken; whether that is all.
+    pub(crate) async fn admit(&self, request: &mut AppendEntriesRequest<Types>) -> bool {
+        if *self.stage.borrow() != Stage::Forgetful {
+            return true;
+        }
+        let end = request.leader_commit.map_or(0, |agreed| agreed.index + 1);
+        let agreed = request.entries.partition_point(|entry| entry.id.index < end);
+        if agreed == request.entries.len() {
+            return true;
+        }
+        request.entries.truncate(agreed);
+        if agreed == 0 {
+            sleep(NOT_YET).await;
+        }
+        false
+    }
+
+    /// Asks until it is over.
+    pub(crate) async fn sit_out(self: Arc<Self>, raft: Raft, network: impl Inquiry) {
+        if self.is_over() {
+            return;
+        }
+        info!("this member has no log, or was not filled yet: it does not vote until it knows that it has everything");
+        if let Err(error) = self.until_harmless(&raft, &network).await {
+            error!(%error, "the quarantine of this member does not end before its next start");
+            return;
+        }
+        raft.runtime_config().elect(true);
+        self.stage.send_replace(Stage::Over);
+        info!("this member has everything that it may have had: it votes from now on");
+    }
+
+    async fn until_harmless(&self, raft: &Raft, network: &impl Inquiry) -> io::Result<()> {
+        let own = *raft.node_id();
+        let mut founders = self.founders.subscribe();
+        let mut proof: Option<(Voters, Proof)> = None;
+        let mut told_at = Some(Instant::now() + LONG);
+        loop {
+            // Looked at before the members are, who are those of that entry or of a later one then.
+            let has_agreed =
+                matches!(&proof, Some((_, Proof::UpTo { vote, agreed, .. })) if self.has(agreed) && self.follows(vote));
+            let (voters, members) = self.electorate(raft).await?;
+            proof = proof.filter(|(asked, proof)| *asked == voters && self.is_of_use(proof));
+            let has_agreed = has_agreed && proof.is_some();
+            if proof.is_none() {
+                let others = members.iter().filter(|(number, _)| **number != own);
+                let answers = ask(network, others).await;
+                proof = prove(own, self.log.last().map(log_id), &voters, &answers).map(|proof| (voters, proof));
+                if proof.is_none() && told_at.is_some_and(|at| at <= Instant::now()) {
+                    told_at = None;
+                    let silent: Vec<_> =
+                        members.keys().filter(|number| **number != own && !answers.contains_key(number)).collect();
+                    warn!(?silent, "this member may not vote yet: others do not answer, or have no leader");
+                }
+            }
+            let pause = match proof {
+                Some((_, Proof::New)) => break,
+                Some((_, Proof::UpTo { last, .. })) if has_agreed => {
+                    self.stage.send_replace(Stage::Filling);
+                    if self.has(&last) && self.is_on_disk().await {
+                        break;
+                    }
+                    LOOK
+                }
+                Some(_) => LOOK,
+                None => TURN,
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                // This holds the other end.
+                _ = founders.changed() => {}
+            }
+        }
+        let files = Arc::clone(&self.files);
+        spawn_blocking(move || files.end_quarantine()).await.map_err(io::Error::from)?
+    }
+
+    /// Who belongs to the group, as far as is known here.
+    async fn electorate(&self, raft: &Raft) -> io::Result<(Voters, BTreeMap<u64, Member>)> {
+        let known = raft.with_raft_state(|state| {
+            let members = state.membership_state.effective();
+            let nodes = members.nodes().map(|(number, member)| (*number, member.clone()));
+            (members.get_joint_config().clone(), nodes.collect::<BTreeMap<_, _>>())
+        });
+        let (voters, members) = known.await.map_err(io::Error::other)?;
+        if !members.is_empty() {
+            return Ok((voters, members));
+        }
+        let founders = self.founders.borrow().clone();
+        Ok((vec![founders.keys().copied().collect()], founders))
+    }
+
+    /// Whether the log may come to where it proves something.
+    fn is_of_use(&self, proof: &Proof) -> bool {
+        match proof {
+            Proof::New => true,
+            Proof::UpTo { vote, last, .. } => {
+                let has_newer_leader = self.files.vote().is_some_and(|own| own > *vote);
+                self.has(last) || (!has_newer_leader && self.log.id_of(last.index).is_none())
+            }
+        }
+    }
+
+    /// Whether it has heard this leader, or a newer one.
+    fn follows(&self, leader: &Vote) -> bool {
+        self.files.vote().is_some_and(|own| own >= *leader)
+    }
+
+    fn has(&self, id: &Id) -> bool {
+        self.log.id_of(id.index) == Some(entry_id(id))
+    }
+
+    /// Whether entries that have to be on disk are.
+    async fn is_on_disk(&self) -> bool {
+        !self.log.is_synchronous() || self.log.on_disk(self.log.end()).await == Confirmation::Confirmed
+    }
+}
+
+/// The answers of those who give one.
+async fn ask<'a>(network: &impl Inquiry, others: impl Iterator<Item = (&'a u64, &'a Member)>) -> BTreeMap<u64, Stand> {
+    let asked = others.map(async |(number, member)| match timeout(PATIENCE, network.stand(*number, member)).await {
+        Ok(Ok(stand)) => Some((*number, stand)),
+        Ok(Err(_)) | Err(_) => None,
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// What the answers of others prove to member `own`, whose log ends with `last`.
+fn prove(own: u64, last: Option<Id>, voters: &Voters, answers: &BTreeMap<u64, Stand>) -> Option<Proof> {
+    let is_voter = voters.iter().any(|set| set.contains(&own));
+    let have_all_answered = voters.iter().flatten().all(|voter| *voter == own || answers.contains_key(voter));
+    if is_voter && have_all_answered && last.is_none() && answers.values().all(Stand::is_new) {
+        return Some(Proof::New);
+    }
+    let vote = answers.values().map(|stand| stand.vote).reduce(|one, other| if other > one { other } else { one })?;
+    let leader = answers.get(&vote.leader_id().node_id).filter(|stand| vote.is_committed() && stand.vote == vote)?;
+    let are_enough = voters.iter().all(|set| {
+        let knowing = set.iter().filter(|voter| answers.get(voter).is_some_and(|stand| !stand.is_quarantined));
+        2 * knowing.count() >= set.len()
+    });
+    if !are_enough || leader.is_quarantined || (is_voter && !have_all_answered) {
+        return None;
+    }
+    // What was agreed on before its reign, it may not have known of.
+    let agreed = leader.agreed.filter(|agreed| agreed.leader_id == *vote.leader_id())?;
+    let last = if is_voter { leader.last? } else { agreed };
+    Some(Proof::UpTo { vote, agreed, last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Leader;
+
+    fn id(term: u64, node_id: u64, index: u64) -> Id {
+        Id { leader_id: Leader { term, node_id }, index }
+    }
+
+    fn stand(vote: Vote, last: Option<Id>) -> Stand {
+        Stand { vote, agreed: last.map(|last| Id { index: last.index / 2, ..last }), last, is_quarantined: false }
+    }
+
+    fn forgetful(stand: Stand) -> Stand {
+        Stand { is_quarantined: true, ..stand }
+    }
+
+    #[track_caller]
+    fn check<const N: usize>(own: u64, voters: &[&[u64]], answers: [(u64, Stand); N], expected: Option<Proof>) {
+        let voters = voters.iter().map(|set| set.iter().copied().collect()).collect();
+        assert_eq!(prove(own, None, &voters, &BTreeMap::from(answers)), expected);
+    }
+
+    #[test]
+    fn only_all_others_together_prove_that_nothing_is_forgotten() {
+        let three: &[&[u64]] = &[&[1, 2, 3]];
+        let leader = stand(Vote::new_committed(4, 1), Some(id(4, 1, 90)));
+        let follower = stand(Vote::new_committed(4, 1), Some(id(4, 1, 80)));
+        let proof = Some(Proof::UpTo { vote: leader.vote, agreed: id(4, 1, 45), last: id(4, 1, 90) });
+        check(3, three, [(1, leader), (2, follower)], proof);
+        check(3, three, [(1, leader)], None);
+        check(3, three, [(2, follower)], None);
+        let candidate = stand(Vote::new(5, 2), Some(id(4, 1, 80)));
+        check(3, three, [(1, leader), (2, candidate)], None);
+        let deposed = stand(Vote::new_committed(3, 2), Some(id(3, 2, 95)));
+        check(3, three, [(1, leader), (2, deposed)], proof);
+        check(3, three, [(1, Stand { agreed: Some(id(3, 2, 45)), ..leader }), (2, follower)], None);
+        let restarted = stand(Vote::new(4, 1), Some(id(4, 1, 90)));
+        check(3, three, [(1, restarted), (2, stand(Vote::new(4, 1), None))], None);
+        check(3, three, [(1, restarted), (2, follower)], None);
+    }
+
+    #[test]
+    fn who_is_in_quarantine_himself_proves_little() {
+        let leader = stand(Vote::new_committed(4, 1), Some(id(4, 1, 90)));
+        let proof = Some(Proof::UpTo { vote: leader.vote, agreed: id(4, 1, 45), last: id(4, 1, 90) });
+        let lost = forgetful(stand(Vote::new(0, 0), None));
+        check(3, &[&[1, 2, 3]], [(1, leader), (2, lost)], None);
+        check(3, &[&[1, 2, 3]], [(1, forgetful(leader)), (2, leader)], None);
+        check(5, &[&[1, 2, 3, 4, 5]], [(1, leader), (2, leader), (3, leader), (4, lost)], proof);
+        check(5, &[&[1, 2, 3, 4, 5]], [(1, leader), (2, leader), (3, lost), (4, lost)], None);
+        check(2, &[&[1, 2]], [(1, leader)], proof);
+    }
+
+    #[test]
+    fn a_learner_asks_half_of_each_set_of_voters() {
+        let leader = stand(Vote::new_committed(4, 1), Some(id(4, 1, 90)));
+        let proof = Some(Proof::UpTo { vote: leader.vote, agreed: id(4, 1, 45), last: id(4, 1, 45) });
+        check(4, &[&[1, 2, 3]], [(1, leader), (2, leader)], proof);
+        check(4, &[&[1, 2, 3]], [(1, leader)], None);
+        check(4, &[&[1, 2, 3], &[2, 3, 5]], [(1, leader), (2, leader)], None);
+        check(4, &[&[1, 2, 3], &[1, 2, 4]], [(1, leader), (2, leader)], None);
+        let as_voter = Some(Proof::UpTo { vote: leader.vote, agreed: id(4, 1, 45), last: id(4, 1, 90) });
+        check(4, &[&[1, 2, 3], &[1, 2, 4]], [(1, leader), (2, leader), (3, leader)], as_voter);
+        check(4, &[], [], None);
+    }
+
+    #[test]
+    fn a_group_is_new_if_nobody_has_entries() {
+        let empty = forgetful(stand(Vote::new(0, 0), None));
+        let founder = stand(Vote::new(1, 1), Some(id(0, 1, 0)));
+        let old = stand(Vote::new(1, 1), Some(id(1, 1, 1)));
+        check(3, &[&[1, 2, 3]], [(1, empty), (2, empty)], Some(Proof::New));
+        check(3, &[&[1, 2, 3]], [(1, founder), (2, empty)], Some(Proof::New));
+        check(3, &[&[1, 2, 3]], [(1, empty)], None);
+        check(3, &[&[1, 2, 3]], [(1, empty), (2, old)], None);
+        check(1, &[&[1]], [], Some(Proof::New));
+        check(4, &[&[1, 2, 3]], [(1, empty), (2, empty), (3, empty)], None);
+        let voters = vec![BTreeSet::from([1, 2, 3])];
+        let partly = prove(3, Some(id(1, 1, 1)), &voters, &BTreeMap::from([(1, empty), (2, empty)]));
+        assert_eq!(partly, None, "the entries came from somebody");
+    }
+}
