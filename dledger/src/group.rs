@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::metrics::RaftMetrics;
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
 use openraft::{Config, ConfigError, SnapshotPolicy};
+use parking_lot::Mutex;
+use remoting::types::MemberNumber;
 use store::RaftLog;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -59,22 +60,26 @@ pub enum Role {
 
 #[derive(Debug, Error)]
 pub enum GroupError {
-    #[error("member number {0} is larger than 4294967295")]
+    #[error("member {} has a number that is too large: n4294967294 is the last one", MemberNumber(*.0))]
     Number(u64),
     #[error("files of the group: {0}")]
     Files(#[from] io::Error),
     #[error("timing of the group: {0}")]
     Timing(#[from] ConfigError),
-    #[error("this member does not lead; as far as it knows, {leader:?} does")]
+    #[error("this member does not lead; as far as it knows, {} does", who(*leader))]
     NotLeader { leader: Option<u64> },
-    #[error("the group has no {what} {number}")]
+    #[error("the group has no {what} {}", MemberNumber(*number))]
     Unknown { what: &'static str, number: u64 },
-    #[error("member {number} is found at {address} already")]
+    #[error("member {} is found at {address} already", MemberNumber(*number))]
     OtherAddress { number: u64, address: String },
-    #[error("member {number} lacks {entries} entries: let it catch up first")]
+    #[error("member {} lacks {entries} entries: let it catch up first", MemberNumber(*number))]
     Behind { number: u64, entries: u64 },
-    #[error("member {number} did not take the lead in time")]
+    #[error("member {} leads the group: give the lead to another one first", MemberNumber(*number))]
+    Leads { number: u64 },
+    #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
+    #[error("most of the members have not agreed in time, and may do so later: are they there?")]
+    NotAgreed,
     #[error("the group: {0}")]
     Raft(String),
 }
@@ -84,10 +89,10 @@ pub struct Group {
     pub(crate) raft: Raft,
     role: watch::Receiver<Role>,
     pub(crate) timing: Timing,
-    /// Whether the store takes no messages though this member leads, as it gives that up.
-    pub(crate) yields: watch::Sender<bool>,
+    /// Whether the store takes no messages though this member leads, as it gives that up. `None` once it has stopped.
+    yields: Mutex<Option<watch::Sender<bool>>>,
     pub(crate) elections: Arc<AtomicU64>,
-    tasks: JoinSet<()>,
+    pub(crate) tasks: Mutex<JoinSet<()>>,
 }
 
 impl Group {
@@ -143,6 +148,7 @@ impl Group {
         tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, to_leader, tell));
         let elections = Arc::new(AtomicU64::new(0));
         tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
+        let (yields, tasks) = (Mutex::new(Some(yields)), Mutex::new(tasks));
         Ok(Self { raft, role, timing, yields, elections, tasks })
     }
 
@@ -151,27 +157,7 @@ impl Group {
     /// # Errors
     /// This member belongs to a group already, or is not among them.
     pub async fn found(&self, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
-        founded(&self.raft, members).await
-    }
-
-    /// [`Group::found`], unless this member is taken into a group within `patience`.
-    ///
-    /// # Errors
-    /// Those, when the time is over.
-    pub fn found_after(
-        &self,
-        patience: Duration,
-        members: BTreeMap<u64, Member>,
-    ) -> impl Future<Output = Result<(), GroupError>> + Send + 'static {
-        let raft = self.raft.clone();
-        async move {
-            let taken_in = |metrics: &RaftMetrics<Types>| metrics.membership_config.nodes().next().is_some();
-            let waited = raft.wait(Some(patience)).metrics(taken_in, "taken in").await;
-            if waited.is_ok() {
-                return Ok(());
-            }
-            founded(&raft, members).await
-        }
+        self.raft.initialize(members).await.map_err(|error| GroupError::Raft(error.to_string()))
     }
 
     /// What this member is; changes are seen at once.
@@ -184,19 +170,27 @@ impl Group {
         &self.raft
     }
 
-    /// Leaves the others alone; the store takes no more messages.
-    pub async fn stop(mut self) {
+    /// Has the store take no messages though this member leads, or take them again.
+    pub(crate) fn set_yields(&self, yields: bool) {
+        if let Some(told) = &*self.yields.lock() {
+            told.send_replace(yields);
+        }
+    }
+
+    /// Leaves the others alone; the store takes no more messages. Whoever still asks something of it is refused.
+    pub async fn stop(&self) {
         if self.raft.shutdown().await.is_err() {
             error!("the task of the group had panicked");
         }
-        drop(self.yields);
+        drop(self.yields.lock().take());
         // Their channels are closed now.
-        while self.tasks.join_next().await.is_some() {}
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        while tasks.join_next().await.is_some() {}
     }
 }
 
-async fn founded(raft: &Raft, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
-    raft.initialize(members).await.map_err(|error| GroupError::Raft(error.to_string()))
+fn who(leader: Option<u64>) -> String {
+    leader.map_or_else(|| "nobody".to_owned(), |number| format!("member {}", MemberNumber(number)))
 }
 
 async fn count_leaders(raft: Raft, count: Arc<AtomicU64>) {

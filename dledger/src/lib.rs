@@ -30,7 +30,7 @@ mod types;
 pub use group::{Group, GroupError, Role, Timing};
 pub use machine::Machine;
 pub use members::{Figures, Standing};
-pub use net::{Network, serve};
+pub use net::{Network, found, serve};
 pub use state::State;
 pub use types::{Entry, Member, Types};
 

@@ -5,9 +5,11 @@
 //! process has, the others [do not wait](lost) until they miss its signs of life.
 
 mod client;
+mod found;
 mod lost;
 mod server;
 mod wire;
 
 pub use client::Network;
+pub use found::found;
 pub use server::serve;
