@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::group_tool::{GroupArgs, parse as parse_group};
 use crate::store_tool::{StoreArgs, parse as parse_store};
 
 /// What the command line asks for.
@@ -15,6 +16,8 @@ pub(crate) enum Asked {
     Print(Args, Extent),
     /// `store`: look at a store's files.
     Store(StoreArgs),
+    /// `group`: look at a Raft group, or change it.
+    Group(GroupArgs),
     Help,
     Version,
 }
@@ -48,12 +51,15 @@ ferromq: an Apache RocketMQ name server and broker
 
 Usage: ferromq [standalone|namesrv|broker] [options]
        ferromq store inspect|verify|dump <folder> [options]
+       ferromq group status|add|promote|remove|transfer [member] [address] -b <addr> [options]
 
   standalone  a name server on port 9876 and a broker on port 10911, with their data in ./data (the default)
   namesrv     a name server; also when called mqnamesrv
   broker      a broker; also when called mqbroker
   store       reads a store's files, Java's or ours, and changes nothing: inspect prints what is in them, verify checks
               every checksum and reference and ends with 1 if something is wrong, dump prints messages, one a line
+  group       asks a broker of a Raft group: status prints its members, add n3 10.0.0.4:40911 takes one in and waits until
+              it has the log, promote n3 gives a learner its vote, remove n3 lets one go, transfer n1 has another one lead
 
 Options:
   -n, --namesrvAddr <addr;addr>  name servers to register with, such as 192.168.0.1:9876;192.168.0.2:9876
@@ -61,13 +67,16 @@ Options:
   -p, --printConfigItem          print all settings and end
   -m, --printImportantConfig     print the important settings and end
   -h, --help                     print this and end
-      --json                     store: print JSON; dump prints an object a line
+      --json                     store, group status: print JSON; dump prints an object a line
       --running                  store: look also when a broker is running on it
       --commitlog <folder>       store: where the commit log is, if not in the store's folder
       --topic <name>             store dump: messages of this topic only
       --queue <id>               store dump: messages of this queue only
       --from <offset>            store dump: queue offset to begin with; without --topic and --queue, place in the log
       --max <count>              store dump: how many to print
+  -b, --brokerAddr <addr>        group: any broker of the group, such as 192.168.0.1:10911
+      --brokerName <name>        group: the broker set to look for at the name servers of -n, in place of -b
+      --learner                  group add: do not wait, and give no vote
       --version                  print the version and end
 
 RUST_LOG says what is logged to the standard error, such as RUST_LOG=debug or RUST_LOG=warn,broker=info.
@@ -96,6 +105,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, S
             Arg::Short('m') | Arg::Long("printImportantConfig") => print = print.or(Some(Extent::Important)),
             Arg::Long("enable-proxy") => return Err("the proxy is not there yet".to_owned()),
             Arg::Value(word) if word == "store" && command.is_none() => return parse_store(&mut parser).map(to_asked),
+            Arg::Value(word) if word == "group" && command.is_none() => {
+                return parse_group(&mut parser).map(|args| args.map_or(Asked::Help, Asked::Group));
+            }
             Arg::Value(word) => command = Some(command_word(command, &word)?),
             other => return Err(say(other.unexpected())),
         }
@@ -135,7 +147,7 @@ fn command_word(known: Option<Command>, word: &OsStr) -> Result<Command, String>
         Some("broker") => Command::Broker,
         _ => {
             return Err(format!(
-                "there is no command {word:?}; the commands are standalone, namesrv, broker and store"
+                "there is no command {word:?}; the commands are standalone, namesrv, broker, store and group"
             ));
         }
     };
@@ -191,7 +203,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let check = |line: &str, expect: &str| assert_eq!(read(line).unwrap_err(), expect, "{line}");
-        check("ferromq serve", "there is no command \"serve\"; the commands are standalone, namesrv, broker and store");
+        check(
+            "ferromq serve",
+            "there is no command \"serve\"; the commands are standalone, namesrv, broker, store and group",
+        );
+        check("ferromq group status", "which group? Name a broker of it: -b host:port");
+        check(
+            "mqbroker group",
+            "there is no command \"group\"; the commands are standalone, namesrv, broker, store and group",
+        );
         check("mqbroker namesrv", "\"namesrv\" comes too late: this is a broker already");
         check("ferromq -x", "invalid option '-x'");
         check("ferromq -c", "missing argument for option '-c'");

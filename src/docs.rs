@@ -28,6 +28,15 @@ What is not answered gets `REQUEST_CODE_NOT_SUPPORTED` (3), as a code that Java 
 | ---: | --- | --- | --- | --- |
 ";
 
+const OWN: &str = "
+## Requests of our own
+
+RocketMQ has no such requests, and uses no number near these.
+
+| code | name | sent by | answered by our |
+| ---: | --- | --- | --- |
+";
+
 /// What our broker asks of clients.
 const ASKED: &[RequestCode] = &[
     RequestCode::CHECK_TRANSACTION_STATE,
@@ -74,13 +83,18 @@ fn row(kind: &RequestKind, namesrv: &[RequestCode], broker: &[RequestCode]) -> S
     format!("| {} | {} | {} | {} | {why_not} |\n", kind.code.0, kind.name, kind.sent_by, answers.join(", "))
 }
 
-/// A broker that nobody knows, on ports that nobody uses.
-async fn a_broker(folder: &Path) -> Broker {
+/// A broker that nobody knows, on ports that nobody uses; maybe the one member of a Raft group.
+async fn a_broker(folder: &Path, in_group: bool) -> Broker {
     loop {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, peer_port] = free.map(|listener| listener.local_addr().unwrap().port());
         let config = BrokerConfig {
+            enable_dleger_commit_log: in_group,
+            dleger_group: Some("g".to_owned()),
+            dleger_peers: Some(format!("n0-127.0.0.1:{peer_port}")),
+            dleger_self_id: Some("n0".to_owned()),
             bind_address: "127.0.0.1".to_owned(),
-            listen_port: free.port(),
+            listen_port: port,
             store_path_root_dir: folder.to_owned(),
             mapped_file_size_commit_log: 1 << 20,
             ..BrokerConfig::default()
@@ -96,11 +110,19 @@ async fn a_broker(folder: &Path) -> Broker {
 #[tokio::test]
 async fn the_table_of_requests_is_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
-    let broker = a_broker(folder.path()).await;
+    let broker = a_broker(folder.path(), false).await;
     let namesrv = namesrv::answered();
     let text: String = RequestCode::ALL.iter().map(|kind| row(kind, &namesrv, broker.answered())).collect();
     broker.stop().await;
-    expect_file!["../docs/requests.md"].assert_eq(&format!("{REQUESTS}{text}"));
+    let folder = tempfile::tempdir().unwrap();
+    let member = a_broker(folder.path(), true).await;
+    let own = |kind: &RequestKind| {
+        assert!(member.answered().contains(&kind.code), "{} is not answered", kind.code);
+        format!("| {} | {} | {} | broker, in a Raft group |\n", kind.code.0, kind.name, kind.sent_by)
+    };
+    let own: String = RequestCode::OWN.iter().map(own).collect();
+    member.stop().await;
+    expect_file!["../docs/requests.md"].assert_eq(&format!("{REQUESTS}{text}{OWN}{own}"));
 }
 
 const CONFIG: &str = "\

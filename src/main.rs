@@ -4,6 +4,8 @@
 mod args;
 #[cfg(test)]
 mod docs;
+mod group_tool;
+mod progress;
 mod run;
 mod settings;
 mod store_tool;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
             Err(err) => return refuse(&err),
         },
         Ok(Asked::Store(args)) => return store_tool::run(&args),
+        Ok(Asked::Group(args)) => return group_tool::run(args),
         Ok(Asked::Run(args)) => return start(&args),
         Err(err) => return fail(BAD_FLAG, &format!("{err}\n\n{}", args::HELP)),
     }

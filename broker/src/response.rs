@@ -12,6 +12,7 @@ use crate::offset::OffsetError;
 use crate::pop::PopError;
 use crate::pull::PullError;
 use crate::query::QueryError;
+use crate::replica::OperateError;
 use crate::retry::RetryError;
 use crate::send::{PutError, SendError};
 use crate::topic::TopicError;
@@ -244,6 +245,29 @@ impl IntoResponse for GroupError {
         match self {
             Self::Name(_) => ResponseCode::INVALID_PARAMETER,
             Self::Attribute(_) | Self::Save(_) | Self::Load(_) => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for OperateError {
+    fn code(&self) -> ResponseCode {
+        use dledger::GroupError;
+        match self {
+            Self::NoAddress => ResponseCode::INVALID_PARAMETER,
+            Self::Group(err) => match err {
+                // A follower that has passed it on asks the next leader.
+                GroupError::NotLeader { .. } => ResponseCode::SERVICE_NOT_AVAILABLE,
+                GroupError::Behind { .. } => ResponseCode::SYSTEM_BUSY,
+                GroupError::Number(_)
+                | GroupError::Unknown { .. }
+                | GroupError::OtherAddress { .. }
+                | GroupError::Leads { .. } => ResponseCode::INVALID_PARAMETER,
+                GroupError::NotTaken { .. }
+                | GroupError::NotAgreed
+                | GroupError::Files(_)
+                | GroupError::Timing(_)
+                | GroupError::Raft(_) => ResponseCode::SYSTEM_ERROR,
+            },
         }
     }
 }

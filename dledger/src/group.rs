@@ -10,6 +10,8 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
 use openraft::{Config, ConfigError, SnapshotPolicy};
+use parking_lot::Mutex;
+use remoting::types::MemberNumber;
 use store::RaftLog;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -61,22 +63,26 @@ pub enum Role {
 
 #[derive(Debug, Error)]
 pub enum GroupError {
-    #[error("member number {0} is larger than 4294967295")]
+    #[error("member {} has a number that is too large: n4294967294 is the last one", MemberNumber(*.0))]
     Number(u64),
     #[error("files of the group: {0}")]
     Files(#[from] io::Error),
     #[error("timing of the group: {0}")]
     Timing(#[from] ConfigError),
-    #[error("this member does not lead; as far as it knows, {leader:?} does")]
+    #[error("this member does not lead; as far as it knows, {} does", who(*leader))]
     NotLeader { leader: Option<u64> },
-    #[error("the group has no {what} {number}")]
+    #[error("the group has no {what} {}", MemberNumber(*number))]
     Unknown { what: &'static str, number: u64 },
-    #[error("member {number} is found at {address} already")]
+    #[error("member {} is found at {address} already", MemberNumber(*number))]
     OtherAddress { number: u64, address: String },
-    #[error("member {number} lacks {entries} entries: let it catch up first")]
+    #[error("member {} lacks {entries} entries: let it catch up first", MemberNumber(*number))]
     Behind { number: u64, entries: u64 },
-    #[error("member {number} did not take the lead in time")]
+    #[error("member {} leads the group: give the lead to another one first", MemberNumber(*number))]
+    Leads { number: u64 },
+    #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
+    #[error("most of the members have not agreed in time, and may do so later: are they there?")]
+    NotAgreed,
     #[error("the group: {0}")]
     Raft(String),
 }
@@ -86,12 +92,12 @@ pub struct Group {
     pub(crate) raft: Raft,
     role: watch::Receiver<Role>,
     pub(crate) timing: Timing,
-    /// Whether the store takes no messages though this member leads, as it gives that up.
-    pub(crate) yields: watch::Sender<bool>,
+    /// Whether the store takes no messages though this member leads, as it gives that up. `None` once it has stopped.
+    yields: Mutex<Option<watch::Sender<bool>>>,
     pub(crate) elections: Arc<AtomicU64>,
     quarantine: Arc<Quarantine>,
     guard: Guard,
-    tasks: JoinSet<()>,
+    pub(crate) tasks: Mutex<JoinSet<()>>,
     /// Of the quarantine, which asks others that may not answer.
     asking: AbortHandle,
 }
@@ -156,6 +162,7 @@ impl Group {
         let quarantine = Arc::new(quarantine);
         let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
         let guard = Guard::new(raft.clone(), Arc::clone(&quarantine));
+        let (yields, tasks) = (Mutex::new(Some(yields)), Mutex::new(tasks));
         Ok(Self { raft, role, timing, yields, elections, quarantine, guard, tasks, asking })
     }
 
@@ -208,16 +215,24 @@ impl Group {
         !self.quarantine.is_over()
     }
 
-    /// Leaves the others alone; the store takes no more messages.
-    pub async fn stop(mut self) {
+    /// Has the store take no messages though this member leads, or take them again.
+    pub(crate) fn set_yields(&self, yields: bool) {
+        if let Some(told) = &*self.yields.lock() {
+            told.send_replace(yields);
+        }
+    }
+
+    /// Leaves the others alone; the store takes no more messages. Whoever still asks something of it is refused.
+    pub async fn stop(&self) {
         // What it has to keep is on disk.
         self.asking.abort();
         if self.raft.shutdown().await.is_err() {
             error!("the task of the group had panicked");
         }
-        drop(self.yields);
+        drop(self.yields.lock().take());
         // Their channels are closed now.
-        while self.tasks.join_next().await.is_some() {}
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        while tasks.join_next().await.is_some() {}
     }
 }
 
@@ -232,6 +247,10 @@ async fn taken_in(raft: &Raft) -> Result<(), GroupError> {
 
 async fn founded(raft: &Raft, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
     raft.initialize(members).await.map_err(|error| GroupError::Raft(error.to_string()))
+}
+
+fn who(leader: Option<u64>) -> String {
+    leader.map_or_else(|| "nobody".to_owned(), |number| format!("member {}", MemberNumber(number)))
 }
 
 async fn count_leaders(raft: Raft, count: Arc<AtomicU64>) {

@@ -10,6 +10,7 @@ use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::metrics::RaftMetrics;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::group::{Group, GroupError};
@@ -19,6 +20,8 @@ use crate::types::{Member, Types};
 const BEHIND_MAX: u64 = 1000;
 /// Between two looks at how far somebody is.
 const LOOK: Duration = Duration::from_millis(1);
+/// Longest wait for the group to agree on a change of its members.
+const AGREEMENT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A member, as the group knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,12 @@ impl Group {
         members.nodes().map(standing).collect()
     }
 
+    /// Whether one set of voters is giving way to another: both have to agree meanwhile. A change that its leader did not
+    /// live to finish stays like that until the next one.
+    pub fn is_changing(&self) -> bool {
+        self.now().membership_config.get_joint_config().len() > 1
+    }
+
     pub fn figures(&self) -> Figures {
         let metrics = self.now();
         Figures {
@@ -99,7 +108,7 @@ impl Group {
     /// [`GroupError::NotLeader`], or it is none, or lacks too much of the log.
     pub async fn promote(&self, number: u64) -> Result<(), GroupError> {
         let standing = self.member(number)?;
-        if standing.is_voter {
+        if standing.is_voter && !self.is_changing() {
             return Ok(());
         }
         let entries = self.figures().entries.saturating_sub(standing.entries.unwrap_or(0));
@@ -109,13 +118,17 @@ impl Group {
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([number]))).await
     }
 
-    /// Lets a member go; returns once the group has agreed on that. The leader itself leads on until then.
+    /// Lets another member go; returns once the group has agreed on that.
     ///
     /// # Errors
-    /// [`GroupError::NotLeader`], or there is no such member, or it is the last one.
+    /// [`GroupError::NotLeader`], or there is no such member, or it is this one.
     pub async fn remove(&self, number: u64) -> Result<(), GroupError> {
+        let standing = self.member(number)?;
+        if number == *self.raft.node_id() {
+            return Err(GroupError::Leads { number });
+        }
         let numbers = BTreeSet::from([number]);
-        let change = match self.member(number)?.is_voter {
+        let change = match standing.is_voter {
             true => ChangeMembers::RemoveVoters(numbers),
             false => ChangeMembers::RemoveNodes(numbers),
         };
@@ -134,10 +147,10 @@ impl Group {
         if self.leader()? == to {
             return Ok(());
         }
-        self.yields.send_replace(true);
+        self.set_yields(true);
         let patience = self.timing.election_max * 2;
         let done = timeout(patience, self.hand_over(to)).await;
-        self.yields.send_replace(false);
+        self.set_yields(false);
         done.unwrap_or(Err(GroupError::NotTaken { number: to }))
     }
 
@@ -171,7 +184,21 @@ impl Group {
     }
 
     async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), GroupError> {
-        match self.raft.change_membership(change, false).await {
+        let (tell, told) = oneshot::channel();
+        let raft = self.raft.clone();
+        let changing = async move {
+            // Who asked may not wait any more.
+            let _ = tell.send(raft.change_membership(change, false).await);
+        };
+        {
+            let mut tasks = self.tasks.lock();
+            // Those of earlier changes.
+            while tasks.try_join_next().is_some() {}
+            // It is made in two steps: the second must follow the first, whoever still waits for it.
+            tasks.spawn(changing);
+        }
+        let changed = timeout(AGREEMENT_PATIENCE, told).await.map_err(|_| GroupError::NotAgreed)?;
+        match changed.map_err(|_| GroupError::NotAgreed)? {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
                 Err(GroupError::NotLeader { leader: to.leader_id })

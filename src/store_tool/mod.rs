@@ -3,7 +3,6 @@
 mod args;
 mod config_files;
 mod dump;
-mod progress;
 mod text;
 
 use std::io::{self, BufWriter, Write};
@@ -12,8 +11,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use store::inspect::{InspectError, InspectOptions, Inspection, Problem, Verified, inspect};
 
+use crate::progress::Bar;
 pub(crate) use args::{Act, StoreArgs, parse};
-use progress::Bar;
 
 /// Something is wrong with the store, or it could not be read.
 const WRONG: u8 = 1;

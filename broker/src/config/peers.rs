@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use remoting::config::Unfit;
+use remoting::types::MemberNumber;
 
 use super::{BrokerConfig, is_host_and_port};
 
@@ -69,11 +70,8 @@ impl BrokerConfig {
 
 const FORM: &str = "of the form n0-host:port;n1-host:port;n2-host:port";
 
-/// Java's number of a member: the digits behind its letter, plus one, so that none is 0, which is the leader's broker id.
 fn number(id: &str) -> Option<u64> {
-    let digits = id.strip_prefix(|letter: char| letter.is_ascii_alphabetic())?;
-    let number: u32 = digits.parse().ok()?;
-    Some(u64::from(number) + 1)
+    id.parse().ok().map(|MemberNumber(number)| number)
 }
 
 fn port(address: &str) -> u16 {

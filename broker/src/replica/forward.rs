@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::offset::{OffsetError, Offsets};
 
 /// What changes something, or must be known exactly: all that a follower does not answer by itself.
-pub(super) const CODES: [RequestCode; 37] = [
+pub(super) const CODES: [RequestCode; 38] = [
     RequestCode::SEND_MESSAGE,
     RequestCode::SEND_MESSAGE_V2,
     RequestCode::SEND_BATCH_MESSAGE,
@@ -62,6 +62,7 @@ pub(super) const CODES: [RequestCode; 37] = [
     RequestCode::CHANGE_MESSAGE_INVISIBLETIME,
     RequestCode::NOTIFICATION,
     RequestCode::POLLING_INFO,
+    RequestCode::GROUP_CHANGE,
 ];
 
 /// Longest wait for a leader, less than the 3 s that stock clients have for a send.

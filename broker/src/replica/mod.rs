@@ -16,6 +16,7 @@
 //! Java: `DLedgerCommitLog`, `DLedgerRoleChangeHandler`.
 
 mod forward;
+mod operate;
 mod patch;
 mod state;
 
@@ -39,6 +40,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::forward::Forwarder;
+pub(crate) use self::operate::OperateError;
+use self::operate::Operator;
 pub(crate) use self::patch::Patch;
 pub(crate) use self::state::{GroupState, NotLeading};
 use crate::assemble::StartError;
@@ -87,7 +90,7 @@ pub enum GroupError {
 /// A broker's membership.
 pub(crate) struct Member {
     number: u64,
-    group: Group,
+    group: Arc<Group>,
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
     stopping: CancellationToken,
@@ -131,12 +134,22 @@ impl Member {
         if is_new {
             runtime.spawn(found(&peers, &group));
         }
+        let group = Arc::new(group);
         let exporting = tokio::spawn(export(Arc::clone(&state), stopping.clone()));
 
         let (serves, leader) = watch::channel(None);
         let forwarder = Forwarder::new(leader);
-        let desk =
-            Desk { ground, identity, number: peers.own, state: Arc::clone(&state), forwarder: Arc::clone(&forwarder) };
+        let own = Serving { number: peers.own, address: identity.addr() };
+        let operator =
+            Operator { group: Arc::clone(&group), name: peers.group, own: own.clone(), state: Arc::clone(&state) };
+        let desk = Desk {
+            ground,
+            identity,
+            own,
+            state: Arc::clone(&state),
+            forwarder: Arc::clone(&forwarder),
+            operator: Arc::new(operator),
+        };
         let features = desk.follower()?;
         let router = desk.follower_router(&features);
         let answered = router.codes();
@@ -229,15 +242,15 @@ async fn join(
     Ok((group, listener))
 }
 
-/// Makes a new group of the members in the settings, which are the same for all. Members do so in turn, as two who do at
-/// once compete for the lead; whoever was taken in meanwhile has nothing left to do.
+/// Makes a new group of the members in the settings, unless it is there already and this broker is to be taken in. Members
+/// do so in turn, as two who do at once compete for the lead.
 fn found(peers: &Peers, group: &Group) -> impl Future<Output = ()> + Send + 'static {
     let before = peers.members.keys().filter(|number| **number < peers.own).count() as u32;
     let member = |(number, address): (&u64, &String)| (*number, dledger::Member { address: address.clone() });
     let founding = group.found_after(FOUNDING_TURN * before, peers.members.iter().map(member).collect());
     async {
         if let Err(err) = founding.await {
-            tracing::debug!(%err, "the group is there already");
+            tracing::debug!(%err, "this member does not make the group");
         }
     }
 }
@@ -259,6 +272,22 @@ async fn export(state: Arc<GroupState>, stopping: CancellationToken) {
     }
 }
 
+/// Where a member serves clients.
+#[derive(Clone)]
+struct Serving {
+    number: u64,
+    address: String,
+}
+
+/// Where member `number` serves clients, if it is `own` or ever led.
+fn serves_at(state: &GroupState, own: &Serving, number: u64) -> Option<String> {
+    if number == own.number {
+        return Some(own.address.clone());
+    }
+    let address = state.entry(BROKERS_FILE, ADDRESSES, &number.to_string())?;
+    address.as_str().map(str::to_owned)
+}
+
 /// What the features are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Serves {
@@ -275,9 +304,10 @@ enum Serves {
 struct Desk {
     ground: Ground,
     identity: Identity,
-    number: u64,
+    own: Serving,
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
+    operator: Arc<Operator>,
 }
 
 impl Desk {
@@ -288,13 +318,21 @@ impl Desk {
     }
 
     fn follower(&self) -> Result<Features, StartError> {
-        self.features(BrokerId(self.number as i64), Role::Slave, None)
+        self.features(BrokerId(self.own.number as i64), Role::Slave, None)
     }
 
     fn follower_router(&self, features: &Features) -> remoting::router::Router {
         let mut router = features.router();
         router.instead(&forward::CODES, &self.forwarder);
+        self.operator.routes(&mut router);
         self.forwarder.know(&features.offsets);
+        router
+    }
+
+    fn leader_router(&self, features: &Features) -> remoting::router::Router {
+        let mut router = features.router();
+        self.operator.routes(&mut router);
+        self.operator.routes_of_leader(&mut router);
         router
     }
 
@@ -339,14 +377,8 @@ impl Desk {
     fn announce(&self, term: u64) -> io::Result<()> {
         let text = self.state.text(BROKERS_FILE).unwrap_or_else(|| json!({ ADDRESSES: {} }).to_string());
         let mut table: serde_json::Value = serde_json::from_str(&text)?;
-        table[ADDRESSES][self.number.to_string()] = self.identity.addr().into();
+        table[ADDRESSES][self.own.number.to_string()] = self.own.address.clone().into();
         self.state.put(term, BROKERS_FILE, &table.to_string()).map_err(io::Error::other)
-    }
-
-    /// Where a member serves clients, if it ever led.
-    fn address_of(&self, number: u64) -> Option<String> {
-        let address = self.state.entry(BROKERS_FILE, ADDRESSES, &number.to_string())?;
-        address.as_str().map(str::to_owned)
     }
 
     /// Has the features follow the role until the broker stops; those that served last are given back.
@@ -383,9 +415,10 @@ impl Desk {
             }
             let leader = match (role, now) {
                 (_, Serves::Nothing) => None,
-                (dledger::Role::Leader { .. }, _) => Some(self.identity.addr()),
+                (dledger::Role::Leader { .. }, _) => Some(self.own.address.clone()),
                 (dledger::Role::Follower { leader }, _) => {
-                    leader.filter(|leader| *leader != self.number).and_then(|leader| self.address_of(leader))
+                    let other = leader.filter(|leader| *leader != self.own.number);
+                    other.and_then(|leader| serves_at(&self.state, &self.own, leader))
                 }
             };
             serves.send_if_modified(|known| {
@@ -413,7 +446,7 @@ impl Desk {
         });
         let new = opening.await.expect("features are made without panic")?;
         if let Serves::Leader { .. } = role {
-            front.replace(&new, new.router());
+            front.replace(&new, self.leader_router(&new));
         } else {
             front.replace(&new, self.follower_router(&new));
             self.observe(&new);

@@ -204,10 +204,7 @@ impl Three {
     }
 
     async fn found_with(flush: FlushMode, timing: Timing, wires: Wires) -> Self {
-        let folders = (1..=3).map(|number| (number, tempfile::tempdir().unwrap())).collect();
-        let network = Network::default();
-        let mut three =
-            Self { flush, timing, wires, network, folders, states: BTreeMap::new(), running: BTreeMap::new() };
+        let mut three = Self::new(flush, timing, wires);
         for number in 1..=3 {
             three.start(number).await;
         }
@@ -224,6 +221,13 @@ impl Three {
             (number, Member { address })
         };
         (1..=3).map(member).collect()
+    }
+
+    /// None of them runs yet.
+    fn new(flush: FlushMode, timing: Timing, wires: Wires) -> Self {
+        let folders = (1..=3).map(|number| (number, tempfile::tempdir().unwrap())).collect();
+        let network = Network::default();
+        Self { flush, timing, wires, network, folders, states: BTreeMap::new(), running: BTreeMap::new() }
     }
 
     async fn start(&mut self, number: u64) {
@@ -365,10 +369,10 @@ fn timing(election_ms: u64) -> Timing {
 }
 
 /// Addresses of members that nobody else listens at.
-async fn addresses() -> BTreeMap<u64, SocketAddr> {
+async fn addresses(members: u64) -> BTreeMap<u64, SocketAddr> {
     let mut addresses = BTreeMap::new();
     let mut listeners = Vec::new();
-    for number in 1..=3 {
+    for number in 1..=members {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         addresses.insert(number, listener.local_addr().unwrap());
         listeners.push(listener);
@@ -473,14 +477,14 @@ async fn members_that_were_stopped_go_on_where_they_were() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_reach_each_other_by_tcp_do_as_well() {
-    stops(Wires::Tcp(addresses().await)).await;
+    stops(Wires::Tcp(addresses(3).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_process_ends_is_missed_at_once() {
     // Longer than the test may take: nobody is elected because of a time that is over.
     let timing = timing(600_000);
-    let mut three = Three::found_with(FlushMode::Async, timing, Wires::Tcp(addresses().await)).await;
+    let mut three = Three::found_with(FlushMode::Async, timing, Wires::Tcp(addresses(3).await)).await;
     let mut sent = Vec::new();
     for round in 0..3 {
         let leader = three.leader().await;
@@ -689,7 +693,10 @@ async fn members_come_and_go_while_messages_are_sent() {
     let gone = (1..=3).find(|number| *number != leader).unwrap();
     let refused = three.running[&gone].group.remove(4).await;
     assert!(matches!(refused, Err(GroupError::NotLeader { leader: Some(knows) }) if knows == leader), "{refused:?}");
+    let itself = of_leader.remove(leader).await;
+    assert!(matches!(itself, Err(GroupError::Leads { number }) if number == leader), "{itself:?}");
     of_leader.remove(gone).await.unwrap();
+    assert!(!of_leader.is_changing());
     goes_on(of_leader).await;
     assert_eq!(voters(of_leader), (1..=4).filter(|number| *number != gone).collect::<Vec<_>>());
     let figures = of_leader.figures();
@@ -705,6 +712,54 @@ async fn members_come_and_go_while_messages_are_sent() {
         assert!(confirmed.len() > 10, "{} confirmed", confirmed.len());
         assert!(holds(&seen, &confirmed));
     }
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_make_a_group_once_all_are_there_and_one_that_comes_later_makes_none() {
+    let addresses = addresses(4).await;
+    let mut three = Three::new(FlushMode::Async, timing(500), Wires::Tcp(addresses.clone()));
+    three.folders.insert(4, tempfile::tempdir().unwrap());
+    // As a broker does with its settings, which name so many members.
+    let founding = |three: &Three, number: u64, members: u64| {
+        let member = |number| (number, Member { address: addresses[&number].to_string() });
+        let members = (1..=members).map(member).collect();
+        tokio::spawn(three.running[&number].group.found_after(Duration::from_secs(3), members))
+    };
+    for number in 1..=2 {
+        three.start(number).await;
+    }
+    let made: Vec<_> = (1..=2).map(|number| founding(&three, number, 3)).collect();
+    // Long enough for many looks.
+    sleep(Duration::from_secs(1)).await;
+    let knows_members = |three: &Three, number: u64| !three.running[&number].group.members().is_empty();
+    assert!((1..=2).all(|number| !knows_members(&three, number)), "two have made a group of three");
+    three.start(3).await;
+    for made in made {
+        made.await.unwrap().unwrap();
+    }
+    founding(&three, 3, 3).await.unwrap().unwrap();
+    let leader = three.leader().await;
+    assert!(three.send(leader, "before").await);
+
+    three.start(4).await;
+    let fourth = founding(&three, 4, 4);
+    sleep(Duration::from_secs(1)).await;
+    assert!(!knows_members(&three, 4), "it has made a group of its own");
+    // The others are away for a while: still no reason to make one.
+    for number in 1..=3 {
+        three.stop(number).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert!(!knows_members(&three, 4), "it has made a group of its own");
+    for number in 1..=3 {
+        three.start(number).await;
+    }
+    let leader = three.leader().await;
+    three.running[&leader].group.add_learner(4, &addresses[&4].to_string()).await.unwrap();
+    fourth.await.unwrap().unwrap();
+    assert!(three.send(leader, "after").await);
+    assert_eq!(three.converge().await.1, ["before", "after"]);
     three.end().await;
 }
 

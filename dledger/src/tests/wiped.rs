@@ -103,7 +103,7 @@ async fn a_member_that_lost_its_files_is_filled_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_is_one_that_is_reached_by_tcp_and_waits_for_the_disk() {
-    is_filled(FlushMode::Sync, Wires::Tcp(addresses().await)).await;
+    is_filled(FlushMode::Sync, Wires::Tcp(addresses(3).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

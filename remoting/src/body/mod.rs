@@ -15,6 +15,7 @@ mod offset;
 mod pop;
 mod producer;
 mod queue;
+mod raft;
 mod register;
 mod route;
 mod stats;
@@ -45,6 +46,7 @@ pub use offset::{
 pub use pop::{BatchAck, BatchAckBody, BitSet};
 pub use producer::{ProducerConnection, ProducerInfo, ProducerTableInfo};
 pub use queue::{MessageQueue, QueueMap};
+pub use raft::{RaftGroupMember, RaftGroupStatus, RaftRole};
 pub use register::{RegisterBodyError, RegisterBrokerBody};
 pub use route::{BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInfo, QueueData, TopicRouteData};
 pub use stats::{

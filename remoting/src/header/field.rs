@@ -2,7 +2,8 @@
 
 use super::{FieldSink, HeaderError};
 use crate::types::{
-    BrokerId, BrokerName, ClientId, ClusterName, GroupName, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName,
+    BrokerId, BrokerName, ClientId, ClusterName, GroupName, MemberNumber, PhysicalOffset, QueueId, QueueOffset,
+    Timestamp, TopicName,
 };
 
 /// A value that has one spelling on the wire.
@@ -95,8 +96,8 @@ macro_rules! text_fields {
     };
 }
 
-number_fields!(i32, i64, u32);
-wrapped_fields!(QueueId(i32), QueueOffset(i64), PhysicalOffset(i64), BrokerId(i64), Timestamp(i64));
+number_fields!(i32, i64, u32, u64);
+wrapped_fields!(QueueId(i32), QueueOffset(i64), PhysicalOffset(i64), BrokerId(i64), Timestamp(i64), MemberNumber(u64));
 text_fields!(String, TopicName, GroupName, BrokerName, ClusterName, ClientId);
 
 impl Field for bool {

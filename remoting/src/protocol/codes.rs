@@ -1,4 +1,4 @@
-//! Every request and response code of RocketMQ, each named once.
+//! Every request and response code of RocketMQ, and the few of our own, each named once.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ pub enum Tier {
 #[derive(Clone, Copy, Debug)]
 pub struct RequestKind {
     pub code: RequestCode,
-    /// Java's name.
+    /// Java's name, or that of a request of our own.
     pub name: &'static str,
     pub tier: Tier,
     /// Which processes of the Java original answer it; none for numbers that are only reserved.
@@ -54,12 +54,15 @@ pub struct RequestKind {
 }
 
 macro_rules! request_codes {
-    ($($number:literal $name:ident $tier:ident [$($process:ident),*] $sent_by:literal;)*) => {
+    (
+        $(#[$doc:meta])* $list:ident:
+        $($number:literal $name:ident $tier:ident [$($process:ident),*] $sent_by:literal;)*
+    ) => {
         impl RequestCode {
             $(pub const $name: Self = Self($number);)*
 
-            /// Every code, by number.
-            pub const ALL: &'static [RequestKind] = &[$(RequestKind {
+            $(#[$doc])*
+            pub const $list: &'static [RequestKind] = &[$(RequestKind {
                 code: Self::$name,
                 name: stringify!($name),
                 tier: $tier,
@@ -81,10 +84,13 @@ macro_rules! response_codes {
 }
 
 impl RequestCode {
-    /// Java's name; `None` for a number that Java does not know either.
+    /// Java's name, or that of a request of our own; `None` for a number that nobody knows.
     pub fn name(self) -> Option<&'static str> {
-        let at = Self::ALL.binary_search_by_key(&self, |kind| kind.code).ok()?;
-        Some(Self::ALL[at].name)
+        let find = |list: &'static [RequestKind]| {
+            let at = list.binary_search_by_key(&self, |kind| kind.code).ok()?;
+            Some(list[at].name)
+        };
+        find(Self::ALL).or_else(|| find(Self::OWN))
     }
 }
 
@@ -118,6 +124,8 @@ macro_rules! print_code {
 print_code!(RequestCode, ResponseCode);
 
 request_codes! {
+    /// Every code of RocketMQ, by number.
+    ALL:
         10 SEND_MESSAGE Clients [Broker] "producer, Go client";
         11 PULL_MESSAGE Clients [Broker] "consumer, slave, proxy";
         12 QUERY_MESSAGE Tools [Broker] "mqadmin, producer, consumer";
@@ -289,6 +297,13 @@ request_codes! {
     200151 BATCH_ACK_MESSAGE Release5 [Broker] "consumer, proxy";
 }
 
+request_codes! {
+    /// Requests of our own, by number. RocketMQ 5.5.0 uses no number from 5002 to 200049; ours begin at 190001.
+    OWN:
+    190001 GROUP_STATUS Tools [] "ferromq group";
+    190002 GROUP_CHANGE Tools [] "ferromq group, broker";
+}
+
 response_codes! {
     -1006 RPC_TIME_OUT;
     -1004 RPC_SEND_TO_CHANNEL_FAILED;
@@ -367,9 +382,17 @@ mod tests {
     #[test]
     fn codes_are_sorted_so_that_names_are_found() {
         assert!(RequestCode::ALL.is_sorted_by(|a, b| a.code < b.code));
+        assert!(RequestCode::OWN.is_sorted_by(|a, b| a.code < b.code));
         assert!(ResponseCode::NAMES.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(RequestCode(310).name(), Some("SEND_MESSAGE_V2"));
         assert_eq!(ResponseCode(-1006).name(), Some("RPC_TIME_OUT"));
         assert_eq!(RequestCode(9999).to_string(), "9999");
+        assert_eq!(RequestCode::GROUP_STATUS.to_string(), "GROUP_STATUS (190001)");
+    }
+
+    #[test]
+    fn our_own_requests_have_numbers_that_java_does_not_use() {
+        let is_javas = |code: RequestCode| RequestCode::ALL.iter().any(|kind| kind.code == code);
+        assert!(RequestCode::OWN.iter().all(|kind| !is_javas(kind.code)));
     }
 }

@@ -14,6 +14,7 @@ pub mod offset;
 pub mod pop;
 pub mod pull;
 pub mod query;
+pub mod raft;
 pub mod register;
 pub mod route;
 pub mod send;

@@ -7,7 +7,7 @@ const WIDTH: usize = 40;
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// Wiped on drop. Nothing is drawn unless the standard error is a terminal.
-pub(super) struct Bar {
+pub(crate) struct Bar {
     what: &'static str,
     shown: bool,
     terminal: bool,
@@ -15,11 +15,11 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new(what: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str) -> Self {
         Self { what, shown: false, terminal: io::stderr().is_terminal(), drawn: Instant::now() }
     }
 
-    pub(super) fn show(&mut self, done: u64, total: u64) {
+    pub(crate) fn show(&mut self, done: u64, total: u64) {
         if !self.terminal || self.drawn.elapsed() < REDRAW {
             return;
         }

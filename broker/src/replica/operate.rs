@@ -1,0 +1,103 @@
+//! Who belongs to the group, to look at and to change by request.
+
+use std::sync::Arc;
+
+use dledger::Group;
+use remoting::body::{RaftGroupMember, RaftGroupStatus, RaftRole, fastjson};
+use remoting::header::NoHeader;
+use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange};
+use remoting::router::{Call, Handle, Reply, Router};
+use remoting::types::MemberNumber;
+use thiserror::Error;
+
+use super::state::GroupState;
+use super::{Serving, serves_at};
+use crate::config::is_host_and_port;
+
+#[derive(Debug, Error)]
+pub(crate) enum OperateError {
+    #[error("to add a member, tell where the others reach it: address is to be host:port, as in dLegerPeers")]
+    NoAddress,
+    #[error(transparent)]
+    Group(#[from] dledger::GroupError),
+}
+
+/// Answers operators.
+pub(super) struct Operator {
+    pub(super) group: Arc<Group>,
+    /// `dLegerGroup`.
+    pub(super) name: String,
+    pub(super) own: Serving,
+    pub(super) state: Arc<GroupState>,
+}
+
+impl Operator {
+    /// What every member answers.
+    pub(super) fn routes(self: &Arc<Self>, router: &mut Router) {
+        router.on::<GetGroupStatus>(self);
+    }
+
+    /// What the leader answers besides.
+    pub(super) fn routes_of_leader(self: &Arc<Self>, router: &mut Router) {
+        router.on::<ChangeGroup>(self);
+    }
+
+    fn status(&self) -> RaftGroupStatus {
+        let (members, figures) = (self.group.members(), self.group.figures());
+        let own = members.iter().find(|member| member.number == self.own.number);
+        let (role, leader) = match (*self.group.role().borrow(), own.map(|own| own.is_voter)) {
+            (dledger::Role::Leader { .. }, _) => (RaftRole::Leader, Some(self.own.number)),
+            (dledger::Role::Follower { leader }, Some(true)) => (RaftRole::Follower, leader),
+            (dledger::Role::Follower { leader }, Some(false)) => (RaftRole::Learner, leader),
+            (dledger::Role::Follower { leader }, None) => (RaftRole::Outsider, leader),
+        };
+        let member = |member: dledger::Standing| RaftGroupMember {
+            serves: serves_at(&self.state, &self.own, member.number),
+            number: MemberNumber(member.number),
+            address: member.address,
+            is_voter: member.is_voter,
+            entries: member.entries,
+        };
+        RaftGroupStatus {
+            group: self.name.clone(),
+            number: MemberNumber(self.own.number),
+            role,
+            leader: leader.map(MemberNumber),
+            term: figures.term,
+            entries: figures.entries,
+            agreed: figures.agreed,
+            applied: figures.applied,
+            elections: figures.elections,
+            changing: self.group.is_changing(),
+            members: members.into_iter().map(member).collect(),
+        }
+    }
+}
+
+impl Handle<GetGroupStatus> for Operator {
+    type Error = OperateError;
+
+    async fn handle(&self, _: Call<GetGroupStatus>) -> Result<Reply<NoHeader>, OperateError> {
+        Ok(Reply::done().body(fastjson::write(&self.status())))
+    }
+}
+
+impl Handle<ChangeGroup> for Operator {
+    type Error = OperateError;
+
+    async fn handle(&self, call: Call<ChangeGroup>) -> Result<Reply<NoHeader>, OperateError> {
+        let ChangeGroup { change, member, address } = call.header;
+        let number = member.0;
+        match change {
+            GroupChange::Add => {
+                let address = address.filter(|address| is_host_and_port(address)).ok_or(OperateError::NoAddress)?;
+                self.group.add_learner(number, &address).await?;
+            }
+            GroupChange::Promote => self.group.promote(number).await?,
+            GroupChange::Remove => self.group.remove(number).await?,
+            GroupChange::Transfer => self.group.transfer(number).await?,
+        }
+        tracing::info!(change = change.word(), %member, by = %call.peer.remote(), "the group is changed as asked");
+        Ok(Reply::done())
+    }
+}

@@ -1,0 +1,201 @@
+//! `ferromq group`: the Raft group of a broker, to look at and to change.
+
+mod args;
+mod catch_up;
+mod text;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use remoting::body::{ClusterInfo, RaftGroupStatus, RaftRole, fastjson};
+use remoting::client::{Client, ClientConfig};
+use remoting::connection::CallError;
+use remoting::header::Request;
+use remoting::protocol::ResponseCode;
+use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange};
+use remoting::protocol::route::GetClusterInfo;
+use remoting::router::Router;
+use remoting::types::MemberNumber;
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
+
+use args::{Act, At};
+pub(crate) use args::{GroupArgs, parse};
+
+/// The group cannot be reached, or refuses.
+const WRONG: u8 = 1;
+/// Longest wait for an answer: that to a change comes once the group has agreed, or not within 5 s.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+#[derive(Debug, thiserror::Error)]
+enum ToolError {
+    #[error("start the runtime: {0}")]
+    Runtime(io::Error),
+    #[error("{cause}: is a process running there, and is {at} the address for clients (listenPort)?")]
+    Unreachable { at: String, cause: CallError },
+    #[error(
+        "the broker at {at} is in no Raft group, or none of Ferromq: enableDLegerCommitLog=true, dLegerGroup, dLegerPeers and \
+         dLegerSelfId put one in a group as it starts"
+    )]
+    NoGroup { at: String },
+    #[error("{remark}; without most of its members a group changes nothing: `ferromq group status` shows who is there")]
+    NoLeader { remark: String },
+    #[error("{remark}")]
+    Behind { remark: String },
+    #[error("{remark}")]
+    Refused { remark: String },
+    #[error("the answer of {at} is not understood, is it of another version? {cause}")]
+    Answer { at: String, cause: String },
+    #[error("no name server knows a broker set {name}; those known are: {known}")]
+    NoSet { name: String, known: String },
+    #[error("{member} has been taken out of the group meanwhile")]
+    Removed { member: MemberNumber },
+}
+
+/// Does what the command line asks for; results go to the standard output, progress to the standard error.
+pub(crate) fn run(args: GroupArgs) -> ExitCode {
+    let done = Builder::new_current_thread().enable_all().build().map_err(ToolError::Runtime);
+    match done.and_then(|runtime| runtime.block_on(act(args))) {
+        Ok(text) => {
+            crate::run::print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(err) => crate::fail(WRONG, &err.to_string()),
+    }
+}
+
+async fn act(args: GroupArgs) -> Result<String, ToolError> {
+    let client = Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new());
+    let broker = match args.at {
+        At::Broker(broker) => broker,
+        At::Set { name_servers, broker_name } => find_broker(&client, &name_servers, &broker_name).await?,
+    };
+    let desk = Desk { client, broker };
+    let done = desk.act(args.act).await;
+    desk.client.close().await;
+    done
+}
+
+/// The leader of a broker set, or any other broker of it.
+async fn find_broker(client: &Client, name_servers: &str, name: &str) -> Result<String, ToolError> {
+    let mut outcome = Err(ToolError::NoSet { name: name.to_owned(), known: String::new() });
+    for at in name_servers.split(';').map(str::trim).filter(|at| !at.is_empty()) {
+        outcome = find_broker_by(client, at, name).await;
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+async fn find_broker_by(client: &Client, at: &str, name: &str) -> Result<String, ToolError> {
+    let body = call(client, at, &GetClusterInfo {}).await?;
+    let sets = fastjson::read::<ClusterInfo>(&body).map_err(|err| not_understood(at, &err))?.broker_addr_table;
+    let set = sets.iter().find(|(known, _)| &***known == name).map(|(_, set)| set);
+    let known = || sets.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let broker = set.and_then(|set| set.master().or(set.broker_addrs.values().next().map(String::as_str)));
+    broker.map(str::to_owned).ok_or_else(|| ToolError::NoSet { name: name.to_owned(), known: known() })
+}
+
+async fn call<R: Request>(client: &Client, at: &str, header: &R) -> Result<Bytes, ToolError> {
+    let answer = client.call(at, header, Bytes::new(), ANSWER_MAX).await.and_then(|answer| answer.success());
+    answer.map(|(_, body): (R::Reply, Bytes)| body).map_err(|err| match err {
+        CallError::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => {
+            ToolError::NoGroup { at: at.to_owned() }
+        }
+        CallError::Refused { code: ResponseCode::SERVICE_NOT_AVAILABLE, remark } => ToolError::NoLeader { remark },
+        CallError::Refused { code: ResponseCode::SYSTEM_BUSY, remark } => ToolError::Behind { remark },
+        CallError::Refused { remark, .. } => ToolError::Refused { remark },
+        CallError::Header(err) => not_understood(at, &err),
+        cause => ToolError::Unreachable { at: at.to_owned(), cause },
+    })
+}
+
+fn not_understood(at: &str, cause: &dyn std::error::Error) -> ToolError {
+    ToolError::Answer { at: at.to_owned(), cause: cause.to_string() }
+}
+
+/// Asks a group.
+struct Desk {
+    client: Client,
+    /// A broker of it.
+    broker: String,
+}
+
+impl Desk {
+    async fn act(&self, act: Act) -> Result<String, ToolError> {
+        match act {
+            Act::Status { json } => {
+                let status = self.status().await?;
+                if json {
+                    let json = serde_json::to_value(&status).map_err(|err| not_understood(&self.broker, &err))?;
+                    return Ok(format!("{json:#}\n"));
+                }
+                Ok(text::status(&status))
+            }
+            Act::Add { member, address, learner } => {
+                self.change(GroupChange::Add, member, Some(address)).await?;
+                if learner {
+                    return Ok(format!(
+                        "{member} is a learner: it gets the log, and does not count until `ferromq group promote {member}`\n"
+                    ));
+                }
+                self.catch_up(member).await?;
+                Ok(votes(member))
+            }
+            Act::Promote(member) => {
+                self.change(GroupChange::Promote, member, None).await?;
+                Ok(votes(member))
+            }
+            Act::Remove(member) => {
+                self.change(GroupChange::Remove, member, None).await?;
+                Ok(format!(
+                    "{member} is out of the group: stop its broker. It may come back with an empty folder, under a name that \
+                     the group has not had\n"
+                ))
+            }
+            Act::Transfer(member) => {
+                self.change(GroupChange::Transfer, member, None).await?;
+                Ok(format!("{member} leads the group\n"))
+            }
+        }
+    }
+
+    /// What the leader tells, or the broker that was named if the leader cannot be asked.
+    async fn status(&self) -> Result<RaftGroupStatus, ToolError> {
+        let status = self.status_of(&self.broker).await?;
+        if status.role == RaftRole::Leader {
+            return Ok(status);
+        }
+        let leader = status.leader.and_then(|leader| status.member(leader)?.serves.clone());
+        match leader {
+            Some(leader) => Ok(self.status_of(&leader).await.unwrap_or(status)),
+            None => Ok(status),
+        }
+    }
+
+    async fn status_of(&self, at: &str) -> Result<RaftGroupStatus, ToolError> {
+        let body = call(&self.client, at, &GetGroupStatus {}).await?;
+        fastjson::read(&body).map_err(|err| not_understood(at, &err))
+    }
+
+    async fn change(
+        &self,
+        change: GroupChange,
+        member: MemberNumber,
+        address: Option<String>,
+    ) -> Result<(), ToolError> {
+        let request = ChangeGroup { change, member, address };
+        call(&self.client, &self.broker, &request).await.map(|_| ())
+    }
+}
+
+fn votes(member: MemberNumber) -> String {
+    format!("{member} has a vote now: it counts for a majority and may lead\n")
+}
+
+#[cfg(test)]
+mod tests;

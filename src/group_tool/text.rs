@@ -1,0 +1,100 @@
+//! A group, in words.
+
+use remoting::body::{RaftGroupMember, RaftGroupStatus};
+use remoting::types::MemberNumber;
+
+const HEADS: [&str; 7] =
+    ["member", "broker id", "votes", "entries", "lacks", "members reach it at", "serves clients at"];
+
+pub(super) fn status(status: &RaftGroupStatus) -> String {
+    let RaftGroupStatus { group, number, role, term, entries, agreed, applied, elections, .. } = status;
+    let leads = match status.leader {
+        Some(leader) => format!("{leader} leads in term {term}"),
+        None => format!("nobody leads that {number} knows of, which takes most of the members; the term is {term}"),
+    };
+    let mut text = format!(
+        "group {group}: {leads}\n{number}, {role}, has {entries} entries, {agreed} of them agreed on and {applied} shown; \
+         it has seen {elections} leaders since its start\n"
+    );
+    if status.changing {
+        text += "the members are changing: if this stays so, ask for the last change again\n";
+    }
+    let rows = status.members.iter().map(|member| row(member, status));
+    let rows: Vec<_> = std::iter::once(HEADS.map(str::to_owned)).chain(rows).collect();
+    for row in &rows {
+        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn row(member: &RaftGroupMember, status: &RaftGroupStatus) -> [String; HEADS.len()] {
+    let unknown = || "-".to_owned();
+    let leads = status.leader == Some(member.number);
+    let MemberNumber(number) = member.number;
+    [
+        member.number.to_string(),
+        if leads { 0 } else { number }.to_string(),
+        if member.is_voter { "yes" } else { "learner" }.to_owned(),
+        member.entries.map_or_else(unknown, |entries| entries.to_string()),
+        member.entries.map_or_else(unknown, |entries| status.entries.saturating_sub(entries).to_string()),
+        member.address.clone(),
+        member.serves.clone().unwrap_or_else(unknown),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use remoting::body::RaftRole;
+
+    use super::*;
+
+    #[test]
+    fn a_group_is_shown_as_a_table() {
+        let member = |number, is_voter, entries, serves: Option<&str>| RaftGroupMember {
+            number: MemberNumber(number),
+            address: format!("10.0.0.{number}:40911"),
+            is_voter,
+            entries,
+            serves: serves.map(str::to_owned),
+        };
+        let mut group = RaftGroupStatus {
+            group: "trio".into(),
+            number: MemberNumber(2),
+            role: RaftRole::Leader,
+            leader: Some(MemberNumber(2)),
+            term: 3,
+            entries: 1200,
+            agreed: 1199,
+            applied: 1198,
+            elections: 2,
+            changing: false,
+            members: vec![
+                member(2, true, Some(1200), Some("10.0.0.2:10911")),
+                member(1, true, Some(1100), None),
+                member(4, false, Some(7), None),
+            ],
+        };
+        let expect = "\
+group trio: n1 leads in term 3
+n1, the leader, has 1200 entries, 1199 of them agreed on and 1198 shown; it has seen 2 leaders since its start
+member  broker id  votes    entries  lacks  members reach it at  serves clients at
+n1      0          yes      1200     0      10.0.0.2:40911       10.0.0.2:10911
+n0      1          yes      1100     100    10.0.0.1:40911       -
+n3      4          learner  7        1193   10.0.0.4:40911       -
+";
+        assert_eq!(status(&group), expect);
+        (group.leader, group.role, group.changing) = (None, RaftRole::Follower, true);
+        group.members = vec![member(1, true, None, None)];
+        let expect = "\
+group trio: nobody leads that n1 knows of, which takes most of the members; the term is 3
+n1, a follower, has 1200 entries, 1199 of them agreed on and 1198 shown; it has seen 2 leaders since its start
+the members are changing: if this stays so, ask for the last change again
+member  broker id  votes  entries  lacks  members reach it at  serves clients at
+n0      1          yes    -        -      10.0.0.1:40911       -
+";
+        assert_eq!(status(&group), expect);
+    }
+}
