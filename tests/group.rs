@@ -13,13 +13,12 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Process, client, pull_message, send_message, update_topic};
+use common::{Process, client, free_port, pull_message, send_message, update_topic};
 use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
@@ -44,10 +43,7 @@ struct Trio {
 
 impl Trio {
     fn start() -> Self {
-        let listeners: Vec<_> = (0..6).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let port = |at: usize| listeners[at].local_addr().expect("bound").port();
-        let ports = (0..3).map(|member| (port(member), port(3 + member))).collect();
-        drop(listeners);
+        let ports = (0..3).map(|_| (free_port(), free_port())).collect();
         let folder = tempfile::tempdir().expect("a folder");
         let mut trio = Self { folder, ports, running: (0..3).map(|_| None).collect(), client: client() };
         (0..3).for_each(|member| trio.start_one(member));
@@ -60,11 +56,8 @@ impl Trio {
 
     /// Starts one more broker, whose settings name all others, and returns its place.
     fn start_another(&mut self) -> usize {
-        let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let port = |at: usize| listeners[at].local_addr().expect("bound").port();
-        let (member, ports) = (self.running.len(), (port(0), port(1)));
-        drop(listeners);
-        self.ports.push(ports);
+        let member = self.running.len();
+        self.ports.push((free_port(), free_port()));
         self.running.push(None);
         self.start_one(member);
         member

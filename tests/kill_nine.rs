@@ -10,14 +10,13 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Process, client, pull_message, send_message, update_topic};
+use common::{Process, client, free_port, pull_message, send_message, update_topic};
 use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{QueryConsumerOffset, UpdateConsumerOffset};
@@ -227,7 +226,7 @@ async fn check_offsets(client: &Client, field: &Field, saved: &HashMap<i32, i64>
 async fn rounds(flush: &'static str) {
     let count: u32 = std::env::var("KILL_ROUNDS").map_or(4, |rounds| rounds.parse().expect("KILL_ROUNDS is a number"));
     let folder = tempfile::tempdir().expect("a folder");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let port = free_port();
     let field = Field { folder: folder.path().to_owned(), port, flush, known: Arc::default() };
     let (mut checked, mut numbers) = ([0; QUEUES as usize], HashSet::new());
     let mut saved = HashMap::new();

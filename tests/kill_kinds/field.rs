@@ -1,7 +1,6 @@
 //! Where the broker lives that is killed, and how its clients speak to it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::send::SendMessage;
 
-use super::common::{Process, send_message, update_topic};
+use super::common::{Process, free_port, send_message, update_topic};
 
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(20);
 
@@ -24,7 +23,7 @@ pub(crate) struct Field {
 impl Field {
     /// `settings`: lines beside those that make files small.
     pub(crate) fn new(folder: &Path, settings: String) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let port = free_port();
         Self { folder: folder.to_owned(), port, settings }
     }
 
