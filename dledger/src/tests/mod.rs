@@ -746,6 +746,14 @@ async fn members_make_a_group_once_all_are_there_and_one_that_comes_later_makes_
     let fourth = founding(&three, 4, 4);
     sleep(Duration::from_secs(1)).await;
     assert!(!knows_members(&three, 4), "it has made a group of its own");
+    three.stop(4).await;
+    three.running[&leader].group.add_learner(4, &addresses[&4].to_string()).await.unwrap();
+    let absent = three.running[&leader].group.promote(4).await;
+    assert!(matches!(absent, Err(GroupError::Behind { number: 4, .. })), "{absent:?}");
+    three.running[&leader].group.remove(4).await.unwrap();
+    drop(fourth);
+    three.start(4).await;
+    let fourth = founding(&three, 4, 4);
     // The others are away for a while: still no reason to make one.
     for number in 1..=3 {
         three.stop(number).await;
