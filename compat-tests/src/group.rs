@@ -292,13 +292,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until a member can read all that the leader has in `topic` now, and compares the messages of both.
+    /// Waits until a member can read all that the leader has in `topic` now, and compares the messages of both; those of
+    /// Java's are not compared, as a member of it that was started again may count the offsets of a queue from 0 anew (seen
+    /// with 5.5.0).
     ///
     /// # Errors
     /// If it cannot in time, or they differ.
     pub async fn until_member_has_the_same(&self, number: usize, topic: &str, queues: i32) -> Result<()> {
         let (leader, member) = (self.leader_address().await?, self.member_address(number)?);
         self.until_member_has(number, &leader, topic, queues).await?;
+        if self.target.broker() == Server::Java {
+            return Ok(());
+        }
         for queue in 0..queues {
             let (mut offset, end) = (0, wire::max_offset(&leader, topic, queue).await?);
             while offset < end {

@@ -55,10 +55,10 @@ impl Party {
     pub(crate) fn places(&self) -> u32 {
         let Test { scenario, target, .. } = self.tests[0];
         let on_java = target.broker() == Server::Java;
-        match scenario.group {
-            Some(_) if on_java => 4,
-            Some(_) => 3,
-            None => 1 + u32::from(scenario.own.is_some() || on_java) + u32::from(on_java && self.tests.len() > 1),
+        match scenario.group.is_some() || scenario.own.is_some_and(|layout| layout.group) {
+            true if on_java => 4,
+            true => 3,
+            false => 1 + u32::from(scenario.own.is_some() || on_java) + u32::from(on_java && self.tests.len() > 1),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     // Where there have been transactions, Java goes on looking with most of a core, which others would miss.
     scenario!(committed_transactions_arrive_and_rolled_back_ones_do_not).alone().mixed(),
     // What stays in doubt is told in the log, which others would not expect.
-    scenario!(producers_are_asked_about_transactions_in_doubt).alone().mixed().allowing(&[NOBODY]),
+    scenario!(producers_are_asked_about_transactions_in_doubt).alone().mixed().allowing(&[NOBODY, GIVEN_UP]),
     scenario!(another_producer_of_the_group_is_asked).alone().allowing(&[NOBODY]),
     scenario!(transactions_in_doubt_survive_a_restart).alone().allowing(&[NOBODY]),
     scenario!(transactions_in_doubt_survive_kill_9).alone().allowing(&[NOBODY, logs::KILLED]),
@@ -30,7 +30,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 pub(crate) const NOBODY: (&str, &str) = ("none of their producers is there", "the broker looked while nobody was");
-const GIVEN_UP: (&str, &str) = ("given up, as nobody says", "that is what happens here");
+pub(crate) const GIVEN_UP: (&str, &str) = ("given up, as nobody says", "that is what happens here");
 
 /// Longer than a look of the broker takes to come, and its answer.
 const LOOKS: Duration = Duration::from_secs(4);
