@@ -12,8 +12,6 @@ use crate::progress::Bar;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
-/// A member that has some of the log and lacks no more entries than this is promoted; the leader takes the same.
-const CLOSE: u64 = 1000;
 /// How long the group may not answer.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// A member that has got nothing for so long is spoken of.
@@ -53,9 +51,7 @@ impl Desk {
         }
         let Some(entries) = standing.entries else { return Ok(false) };
         progress.show(entries, status.entries, &standing.address);
-        if entries == 0 || status.entries.saturating_sub(entries) > CLOSE {
-            return Ok(false);
-        }
+        // The leader refuses while the member lacks too much.
         self.change(GroupChange::Promote, member, None).await.map(|()| true)
     }
 }

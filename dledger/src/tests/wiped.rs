@@ -54,6 +54,20 @@ impl Three {
         }
     }
 
+    /// Wipes a member and stops the leader, so that it is left with one that was cut off: nobody is elected until the leader
+    /// is back.
+    async fn wipe_and_leave_without_leader(&mut self, wiped: u64, leader: u64) {
+        let term = self.running[&leader].group.figures().term;
+        self.wipe(wiped).await;
+        self.stop(leader).await;
+        self.heal();
+        self.start(wiped).await;
+        self.nobody_is_elected_after(term).await;
+        assert!(self.is_quarantined(wiped));
+        self.start(leader).await;
+        self.until_it_votes(wiped).await;
+    }
+
     async fn send_all(&self, number: u64, what: &str, count: usize) -> Vec<String> {
         let mut sent = Vec::new();
         for place in 0..count {
@@ -130,15 +144,7 @@ async fn what_the_wiped_member_had_acknowledged_is_not_lost() {
     three.converge().await;
     three.cut_off(behind);
     sent.extend(three.send_all(leader, "two", 20).await);
-    let term = three.running[&leader].group.figures().term;
-    three.wipe(wiped).await;
-    three.stop(leader).await;
-    three.heal();
-    three.start(wiped).await;
-    three.nobody_is_elected_after(term).await;
-    assert!(three.is_quarantined(wiped));
-    three.start(leader).await;
-    three.until_it_votes(wiped).await;
+    three.wipe_and_leave_without_leader(wiped, leader).await;
     assert_eq!(three.converge().await.1, sent);
     let next = three.leader().await;
     sent.extend(three.send_all(next, "after", 5).await);
@@ -158,15 +164,7 @@ async fn a_leader_that_was_deposed_agrees_on_nothing_with_a_wiped_member() {
     let leader = three.leader().await;
     let wiped = (1..=3).find(|number| ![leader, deposed].contains(number)).unwrap();
     sent.extend(three.send_all(leader, "two", 20).await);
-    let term = three.running[&leader].group.figures().term;
-    three.wipe(wiped).await;
-    three.stop(leader).await;
-    three.heal();
-    three.start(wiped).await;
-    three.nobody_is_elected_after(term).await;
-    assert!(three.is_quarantined(wiped));
-    three.start(leader).await;
-    three.until_it_votes(wiped).await;
+    three.wipe_and_leave_without_leader(wiped, leader).await;
     let (_, seen) = three.converge().await;
     assert!(holds(&seen, &sent), "{seen:?}");
     three.end().await;
