@@ -4,9 +4,13 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test unit crash compat prepared check fix codes golden bench fuzz
+.PHONY: help run test unit crash compat prepared prepare check fix codes golden bench fuzz
 
 # Tests of single packages are run with --workspace, too: else their dependencies are compiled again, with fewer features.
+
+# Lints may have a target folder of their own, to run beside builds.
+LINT_TARGET ?= target
+lint := --locked --workspace --target-dir $(LINT_TARGET)
 
 # Where `make check` finds the tools that scripts/install.sh built.
 tools := PATH="$(CURDIR)/target/tools/bin:$$PATH"
@@ -34,8 +38,13 @@ compat: prepared ## Run stock Java and Go clients and mqadmin against Java's bro
 	cargo test --workspace --test sql92 || failed=1; \
 	cat docs/compatibility.md; exit $${failed:-0}
 
-# Java's brokers and clients from Maven, our client programs built, and the image that containers run.
+# Java's brokers and clients from Maven, our client programs built, and the image that containers run. Who comes while another
+# prepares waits, and finds all of it there.
 prepared:
+	mkdir -p target
+	flock target/prepared.lock $(MAKE) --no-print-directory prepare
+
+prepare:
 	scripts/install.sh compat
 	scripts/with-docker.sh compat-tests/setup/prepare.sh
 
@@ -48,10 +57,10 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	$(tools) typos
 	$(tools) cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources
 	$(tools) cargo machete --skip-target-dir
-	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo clippy $(lint) --all-targets -- --deny warnings
 	@# Targets that ordinary test runs leave out are not among all targets.
-	cargo clippy --locked --workspace --test compat --test group_faults --test sql92 -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	cargo clippy $(lint) --test compat --test group_faults --test sql92 -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc $(lint) --no-deps --document-private-items
 	cargo test --locked --quiet --workspace --bin ferromq docs
 
 fix: ## Mend what can be mended by machine: format, spelling, lints, generated files

@@ -27,7 +27,7 @@ use crate::target::Target;
 use crate::times::Times;
 
 /// Places for tests that run at a time: two cores have enough to do with them, and more at a time make their timings worse.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 12;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
 const SECOND_TRIES: usize = 4;
@@ -48,8 +48,8 @@ struct Suite {
     groups: BTreeMap<(Target, Share), OnceCell<Arc<Cluster>>>,
     /// What is shared are groups, too.
     in_groups: bool,
-    /// For scenarios that disturb a group: one at a time.
-    turn: tokio::sync::Mutex<()>,
+    /// For scenarios that disturb a target's group: one at a time.
+    turns: BTreeMap<Target, tokio::sync::Mutex<()>>,
     matrix: Mutex<Matrix>,
     times: Mutex<Times>,
     /// For scenarios to run at the same time.
@@ -109,7 +109,7 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
                 .flat_map(|&target| [Share::Calm, Share::Faulty].map(|share| ((target, share), OnceCell::new())))
                 .collect(),
             in_groups,
-            turn: tokio::sync::Mutex::default(),
+            turns: targets.iter().map(|&target| (target, tokio::sync::Mutex::default())).collect(),
             matrix: Mutex::default(),
             times: Mutex::new(Times::start()),
             places: Semaphore::new(AT_A_TIME),
@@ -180,7 +180,7 @@ impl Suite {
     async fn run_on_a_cluster(&self, places: u32, tests: &[Test], try_tag: &str) -> Result<Vec<Result<()>>> {
         let Test { scenario, target, .. } = tests[0];
         let _turn = match scenario.group {
-            Some(Share::Faulty) => Some(self.turn.lock().await),
+            Some(Share::Faulty) => Some(self.turns.get(&target).context("find the target's turn")?.lock().await),
             _ => None,
         };
         let places = self.places.acquire_many(places).await?;
