@@ -33,7 +33,8 @@ crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the stor
 	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_kinds
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
-	cargo build --workspace --bin ferromq
+	@# With the tests, so that what they are made of is not built twice.
+	cargo test --workspace --no-run
 	scripts/with-docker.sh cargo test --workspace --test compat || failed=1; \
 	cargo test --workspace --test sql92 || failed=1; \
 	cat docs/compatibility.md; exit $${failed:-0}

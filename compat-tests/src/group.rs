@@ -142,6 +142,19 @@ impl Cluster {
         self.member(number)?.end(Signal::Kill).await
     }
 
+    /// Kills the leader, and starts it again once another one leads.
+    ///
+    /// # Errors
+    /// If it does not get there in time.
+    pub(crate) async fn lose_leader(&self) -> Result<()> {
+        let leader = self.leader().await?;
+        self.kill_member(leader).await?;
+        self.until_led_by_another(leader).await?;
+        self.start_member(leader).await?;
+        self.until_whole().await?;
+        Ok(())
+    }
+
     /// Removes what a member that was ended has stored.
     ///
     /// # Errors

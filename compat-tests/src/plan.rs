@@ -55,7 +55,7 @@ impl Party {
     pub(crate) fn places(&self) -> u32 {
         let Test { scenario, target, .. } = self.tests[0];
         let on_java = target.broker() == Server::Java;
-        match scenario.group.is_some() || scenario.own.is_some_and(|layout| layout.group) {
+        match scenario.in_group || scenario.own.is_some_and(|layout| layout.group) {
             true if on_java => 4,
             true => 3,
             false => 1 + u32::from(scenario.own.is_some() || on_java) + u32::from(on_java && self.tests.len() > 1),

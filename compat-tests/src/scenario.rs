@@ -28,8 +28,8 @@ pub struct Scenario {
     /// A cluster of its own, if it disturbs others; else it shares one.
     pub(crate) own: Option<Layout>,
     pub(crate) clients: &'static [Client],
-    /// On a broker group, which is shared, too.
-    pub(crate) group: Option<Share>,
+    /// On a broker group, which others of these get before or after it.
+    pub(crate) in_group: bool,
     /// Only these targets, if there are any.
     pub(crate) targets: &'static [Target],
     /// Clients that cannot do this, and why.
@@ -38,15 +38,6 @@ pub struct Scenario {
     pub(crate) mixed: bool,
     /// WARN or ERROR lines our servers write here and why that is right, beside [`crate::logs::ALLOWED`].
     pub(crate) allowed_lines: &'static [(&'static str, &'static str)],
-}
-
-/// Which of a target's broker groups a scenario runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Share {
-    /// Together with others.
-    Calm,
-    /// One after the other, as members are stopped; each begins with a group that is whole.
-    Faulty,
 }
 
 /// A scenario from an `async fn name(run: Run) -> anyhow::Result<()>`.
@@ -64,7 +55,7 @@ impl Scenario {
             name,
             steps,
             own: None,
-            group: None,
+            in_group: false,
             targets: &[],
             clients: Client::MESSAGING,
             lacking: &[],
@@ -85,16 +76,10 @@ impl Scenario {
         Self { own: Some(layout), ..self }
     }
 
-    /// Runs on a group of three brokers that nobody disturbs.
+    /// Runs on a group of three brokers, which it has for itself and gets whole, and may stop, kill or cut off what it likes.
     #[must_use]
     pub const fn in_group(self) -> Self {
-        Self { group: Some(Share::Calm), ..self }
-    }
-
-    /// Runs on a group of three brokers and may stop, kill or cut off what it likes.
-    #[must_use]
-    pub const fn in_faulty_group(self) -> Self {
-        Self { group: Some(Share::Faulty), ..self }
+        Self { in_group: true, ..self }
     }
 
     /// Runs on these targets only.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, bail, ensure};
@@ -14,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::clients::Client;
 use crate::cluster::{Cluster, Layout, Stage};
@@ -22,12 +23,12 @@ use crate::company::Member;
 use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::plan::{Failure, Party, Test, planned};
-use crate::scenario::{Run, Scenario, Share, tag};
+use crate::scenario::{Run, Scenario, tag};
 use crate::target::Target;
 use crate::times::Times;
 
 /// Places for tests that run at a time: two cores have enough to do with them, and more at a time make their timings worse.
-const AT_A_TIME: usize = 12;
+const AT_A_TIME: usize = 14;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
 const SECOND_TRIES: usize = 4;
@@ -40,15 +41,27 @@ const WHY_MAX: usize = 500;
 /// Longest time of one scenario.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(400);
 
+/// Between the return of a leader that was killed and the kill of the next one.
+const LEADS_FOR: Duration = Duration::from_secs(20);
+
+/// What scenarios that share a cluster run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brokers {
+    One,
+    /// A group, and scenarios with a cluster of their own do not run.
+    Group,
+    /// The same, and its leader is killed again and again.
+    FailingGroup,
+}
+
 /// One run of the suite.
 struct Suite {
     runtime: Runtime,
     stage: Arc<Stage>,
     shared: BTreeMap<Target, OnceCell<Arc<Cluster>>>,
-    groups: BTreeMap<(Target, Share), OnceCell<Arc<Cluster>>>,
-    /// What is shared are groups, too.
-    in_groups: bool,
-    /// For scenarios that disturb a target's group: one at a time.
+    groups: BTreeMap<Target, OnceCell<Arc<Cluster>>>,
+    brokers: Brokers,
+    /// For scenarios on a target's group: one at a time.
     turns: BTreeMap<Target, tokio::sync::Mutex<()>>,
     matrix: Mutex<Matrix>,
     times: Mutex<Times>,
@@ -62,7 +75,8 @@ struct Suite {
 
 /// Runs the tests the command line and the environment ask for:
 /// `COMPAT_TARGETS` and `COMPAT_CLIENTS` (names with commas), `COMPAT_PLACE` (`containers` or `loopback`) and
-/// `COMPAT_BROKERS` (`one`, or `group` for those that share a cluster, on a broker group).
+/// `COMPAT_BROKERS` (`one`; or `group` for those that share a cluster, on a broker group; or `failing-group`, of which the leader
+/// is killed all the time).
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
     // A test has a thread while it waits for its party.
@@ -84,15 +98,16 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
         Ok("loopback") => true,
         Ok(other) => bail!("COMPAT_PLACE is `{other}`, not `containers` or `loopback`"),
     };
-    let in_groups = match env::var("COMPAT_BROKERS").as_deref() {
-        Err(_) | Ok("one") => false,
-        Ok("group") => true,
-        Ok(other) => bail!("COMPAT_BROKERS is `{other}`, not `one` or `group`"),
+    let brokers = match env::var("COMPAT_BROKERS").as_deref() {
+        Err(_) | Ok("one") => Brokers::One,
+        Ok("group") => Brokers::Group,
+        Ok("failing-group") => Brokers::FailingGroup,
+        Ok(other) => bail!("COMPAT_BROKERS is `{other}`, not `one`, `group` or `failing-group`"),
     };
     let suite: Arc<OnceLock<Suite>> = Arc::default();
     // Parties are made of what will run, so the filter is asked first.
     let wanted = |test: &Test| {
-        let left_out = in_groups && test.scenario.own.is_some();
+        let left_out = brokers != Brokers::One && test.scenario.own.is_some();
         !left_out && !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())))
     };
     let parties = planned(scenarios, &targets, &clients, wanted);
@@ -104,11 +119,8 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
             runtime: Runtime::new().context("start the runtime")?,
             stage: Arc::new(stage),
             shared: targets.iter().map(|&target| (target, OnceCell::new())).collect(),
-            groups: targets
-                .iter()
-                .flat_map(|&target| [Share::Calm, Share::Faulty].map(|share| ((target, share), OnceCell::new())))
-                .collect(),
-            in_groups,
+            groups: targets.iter().map(|&target| (target, OnceCell::new())).collect(),
+            brokers,
             turns: targets.iter().map(|&target| (target, tokio::sync::Mutex::default())).collect(),
             matrix: Mutex::default(),
             times: Mutex::new(Times::start()),
@@ -123,7 +135,7 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
     let conclusion = libtest_mimic::run(args, trials);
     if let Some(suite) = suite.get() {
         suite.finish()?;
-        let whole = args.filter.is_none() && args.skip.is_empty() && !loopback && !in_groups;
+        let whole = args.filter.is_none() && args.skip.is_empty() && !loopback && brokers == Brokers::One;
         let whole = whole && targets.len() == Target::ALL.len() && clients.len() == Client::ALL.len();
         suite.write_matrix(scenarios, &targets, whole)?;
     }
@@ -179,16 +191,16 @@ impl Suite {
 
     async fn run_on_a_cluster(&self, places: u32, tests: &[Test], try_tag: &str) -> Result<Vec<Result<()>>> {
         let Test { scenario, target, .. } = tests[0];
-        let _turn = match scenario.group {
-            Some(Share::Faulty) => Some(self.turns.get(&target).context("find the target's turn")?.lock().await),
-            _ => None,
+        let _turn = match scenario.in_group {
+            true => Some(self.turns.get(&target).context("find the target's turn")?.lock().await),
+            false => None,
         };
         let places = self.places.acquire_many(places).await?;
         let began = Instant::now();
         let Some(layout) = scenario.own else {
-            let cluster = match scenario.group {
-                Some(share) => self.group(target, share).await?,
-                None => self.shared(target).await?,
+            let cluster = match scenario.in_group {
+                true => self.group(target).await?,
+                false => self.shared(target).await?,
             };
             let outcomes = self.run_on(&cluster, tests, try_tag).await?;
             self.note_times(&tests[0].to_string(), began, None);
@@ -212,7 +224,7 @@ impl Suite {
         if tests[0].scenario.own.is_some() {
             started = timeout(SCENARIO_LIMIT, cluster.start()).await.unwrap_or_else(|_| late());
             members = Member::company(tests.len());
-        } else if tests[0].scenario.group == Some(Share::Faulty) {
+        } else if tests[0].scenario.in_group {
             let whole = timeout(SCENARIO_LIMIT, cluster.make_whole()).await;
             started = whole.unwrap_or_else(|_| late().map(|()| 0)).map(drop);
         }
@@ -254,31 +266,40 @@ impl Suite {
 
     async fn shared(&self, target: Target) -> Result<Arc<Cluster>> {
         let cell = self.shared.get(&target).context("find the target's cluster")?;
-        self.started(cell, target, Layout { group: self.in_groups, ..Layout::WITH_TIMER }).await
-    }
-
-    async fn group(&self, target: Target, share: Share) -> Result<Arc<Cluster>> {
-        let cell = self.groups.get(&(target, share)).context("find the target's group")?;
-        self.started(cell, target, Layout::GROUP).await
-    }
-
-    async fn started(&self, cell: &OnceCell<Arc<Cluster>>, target: Target, layout: Layout) -> Result<Arc<Cluster>> {
+        let layout = Layout { group: self.brokers != Brokers::One, ..Layout::WITH_TIMER };
         let start = async || {
-            let cluster = Arc::new(Cluster::prepare(&self.stage, target, layout).await?);
-            let Err(err) = cluster.start().await else { return Ok(cluster) };
-            let name = format!("shared-{}{target}", if layout.group { "group-" } else { "" });
-            let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), &name, &format!("{err:#}\n"))?;
-            cluster.remove().await;
-            Err(err.context(format!("start the shared cluster, logs are in {}", kept.display())))
+            let cluster = self.start(target, layout).await?;
+            if self.brokers == Brokers::FailingGroup {
+                let (runtime, cluster) = (self.runtime.handle().clone(), Arc::downgrade(&cluster));
+                // Ends with the cluster.
+                thread::spawn(move || runtime.block_on(kill_leaders(cluster)));
+            }
+            Ok(cluster)
         };
         cell.get_or_try_init(start).await.cloned()
+    }
+
+    async fn group(&self, target: Target) -> Result<Arc<Cluster>> {
+        let cell = self.groups.get(&target).context("find the target's group")?;
+        cell.get_or_try_init(|| self.start(target, Layout::GROUP)).await.cloned()
+    }
+
+    async fn start(&self, target: Target, layout: Layout) -> Result<Arc<Cluster>> {
+        let cluster = Arc::new(Cluster::prepare(&self.stage, target, layout).await?);
+        let Err(err) = cluster.start().await else { return Ok(cluster) };
+        let name = format!("shared-{}{target}", if layout.group { "group-" } else { "" });
+        let kept = logs::keep(&self.stage.artifacts.cache, cluster.dir(), &name, &format!("{err:#}\n"))?;
+        cluster.remove().await;
+        Err(err.context(format!("start the shared cluster, logs are in {}", kept.display())))
     }
 
     /// A line that names another test is that one's; one that names none counts against all that run.
     fn check_lines(&self, test: Test, watch: &Watch) -> Result<()> {
         let own = tag(&test.scenario, test.client);
         let complaints = watch.complaints(|line| {
-            let excused = logs::ALLOWED.iter().chain(test.scenario.allowed_lines).any(|(text, _)| line.contains(text));
+            let faults: &[_] = if self.brokers == Brokers::FailingGroup { &logs::GROUP_FAULTS } else { &[] };
+            let allowed = logs::ALLOWED.iter().chain(test.scenario.allowed_lines).chain(faults);
+            let excused = allowed.into_iter().any(|(text, _)| line.contains(text));
             excused || (!line.contains(&own) && self.tags.iter().any(|tag| line.contains(tag)))
         });
         ensure!(complaints.is_empty(), "unexpected lines in our servers' logs:\n{}", complaints.join("\n"));
@@ -319,6 +340,18 @@ impl Suite {
             fs::write(docs.join("compatibility.md"), &text).context("write docs/compatibility.md")?;
         }
         Ok(())
+    }
+}
+
+/// Kills a group's leader again and again, as long as somebody uses the group.
+async fn kill_leaders(cluster: Weak<Cluster>) {
+    loop {
+        sleep(LEADS_FOR).await;
+        let Some(cluster) = cluster.upgrade() else { return };
+        if let Err(err) = cluster.lose_leader().await {
+            eprintln!("the group's leader was not killed, or it does not come back: {err:#}");
+            return;
+        }
     }
 }
 

@@ -22,29 +22,26 @@ use crate::{check, dead_letter, delay, order, send, tags, transactions};
 pub(crate) const SCENARIOS: &[Scenario] = &[
     // Java's broker that has had transactions takes all processors in a group, which others would miss.
     scenario!(group_serves_stock_clients).alone_with(Layout::GROUP).allowing(&CALM),
-    scenario!(mqadmin_cluster_list_shows_the_group).in_group().with(&[Client::Mqadmin]).allowing(&logs::GROUP),
-    scenario!(acknowledged_messages_survive_the_leader).in_faulty_group().allowing(&logs::GROUP_FAULTS),
+    scenario!(mqadmin_cluster_list_shows_the_group).in_group().with(&[Client::Mqadmin]).allowing(&logs::GROUP_FAULTS),
+    scenario!(acknowledged_messages_survive_the_leader).in_group().allowing(&logs::GROUP_FAULTS),
     scenario!(topics_groups_and_offsets_survive_the_leader)
-        .in_faulty_group()
+        .in_group()
         .with(&[Client::Java55, Client::Go])
         .allowing(&logs::GROUP_FAULTS),
-    scenario!(begun_work_survives_the_leader).in_faulty_group().with(&[Client::Java55]).allowing(&WORK),
-    scenario!(a_follower_serves_reads)
-        .in_faulty_group()
-        .with(&[Client::Java55, Client::Java49])
-        .allowing(&logs::GROUP_FAULTS),
+    scenario!(begun_work_survives_the_leader).in_group().with(&[Client::Java55]).allowing(&WORK),
+    scenario!(a_follower_serves_reads).in_group().with(&[Client::Java55, Client::Java49]).allowing(&logs::GROUP_FAULTS),
     scenario!(readers_far_behind_are_sent_to_a_follower)
-        .in_faulty_group()
+        .in_group()
         .with(&[Client::Java55])
         .allowing(&logs::GROUP_FAULTS),
-    scenario!(members_that_return_catch_up).in_faulty_group().with(&[Client::Java55]).allowing(&logs::GROUP_FAULTS),
+    scenario!(members_that_return_catch_up).in_group().with(&[Client::Java55]).allowing(&logs::GROUP_FAULTS),
     scenario!(a_member_that_lost_its_disk_is_filled_again)
-        .in_faulty_group()
+        .in_group()
         .with(&[Client::Java55])
         .allowing(&logs::GROUP_FAULTS),
     // On Java's group it takes minutes, and `group_faults` has it for comparison.
     scenario!(rounds_of_faults_lose_nothing)
-        .in_faulty_group()
+        .in_group()
         .with(&[Client::Java55])
         .allowing(&logs::GROUP_FAULTS)
         .on(&[Target::Ferromq]),
