@@ -1,6 +1,7 @@
 //! Latencies, medians, and what the system says about a process.
 
 use std::fs;
+use std::iter::Sum;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -60,6 +61,18 @@ impl Usage {
             resident_mib: mib("VmRSS"),
             resident_peak_mib: mib("VmHWM"),
             own_mib: mib("RssAnon"),
+        })
+    }
+}
+
+/// Of several processes together.
+impl Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
+        usages.fold(Self::default(), |sum, one| Self {
+            cpu: sum.cpu + one.cpu,
+            resident_mib: sum.resident_mib + one.resident_mib,
+            resident_peak_mib: sum.resident_peak_mib + one.resident_peak_mib,
+            own_mib: sum.own_mib + one.own_mib,
         })
     }
 }

@@ -13,6 +13,7 @@ mod limits;
 mod produce;
 mod read_queue;
 mod report;
+mod stock;
 mod suites;
 mod target;
 mod wire;

@@ -84,6 +84,22 @@ figures! {
     BoundCalmP99 "send latency p99, paced, with 2 GiB of memory, µs" 0;
     BoundReplayP99 "send latency p99, paced, with 2 GiB of memory and a replay of 6 GiB, µs" 0;
     BoundReplayMib "MiB read per second by that replay" 0;
+    GroupStart "start of three replicas to first send, ms" 0;
+    GroupRate "three replicas: sends per second, closed loop" 0;
+    GroupP50 "three replicas: send latency p50, closed loop, µs" 0;
+    GroupP99 "three replicas: send latency p99, closed loop, µs" 0;
+    GroupP999 "three replicas: send latency p99.9, closed loop, µs" 0;
+    GroupPacedP99 "three replicas: send latency p99, paced at an eighth, µs" 0;
+    GroupPacedP999 "three replicas: send latency p99.9, paced at an eighth, µs" 0;
+    GroupCpu "CPU s of three replicas per million sends, closed loop" 2;
+    GroupReplicaCost "CPU of one replica per send, of a single broker's" 2;
+    GroupStockRate "three replicas: stock Java producer, sync sends per second" 0;
+    GroupStockCpu "CPU s of three replicas per million stock sends" 2;
+    GroupOwn "own memory of three replicas under load (without files), MiB" 1;
+    RefillCalmP99 "three replicas: send latency p99, paced, all there, µs" 0;
+    RefillP99 "three replicas: send latency p99, paced, while one that was wiped is filled, µs" 0;
+    RefillSeconds "until a replica that was wiped has everything again, s" 1;
+    RefillMib "MiB per second it was filled with" 0;
     RecoverySend "start after kill -9 to first send, ms" 0;
 }
 

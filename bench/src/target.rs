@@ -1,4 +1,4 @@
-//! The two brokers under test, as processes on loopback with the same settings.
+//! The two brokers under test, or groups of three of them, as processes on loopback with the same settings.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -42,12 +42,25 @@ const JAVA_HEAP: [&str; 3] = ["-Xms512m", "-Xmx1g", "-XX:+UseG1GC"];
 pub(crate) const NAME_SERVER: &str = "127.0.0.1:29876";
 pub(crate) const BROKER: &str = "127.0.0.1:20911";
 pub(crate) const BROKER_NAME: &str = "bench";
+const BROKER_PORT: u16 = 20911;
+/// Members of a group, and how far apart their ports are.
+const MEMBERS: usize = 3;
+const PORTS_APART: u16 = 20;
 
-/// A name server and a broker; both end when this is dropped.
+fn member_port(number: usize) -> u16 {
+    BROKER_PORT + number as u16 * PORTS_APART
+}
+
+/// Where a member of a group serves clients.
+pub(crate) fn member_address(number: usize) -> String {
+    format!("127.0.0.1:{}", member_port(number))
+}
+
+/// A name server and a broker, or a group of brokers; all end when this is dropped.
 pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) broker_started: Instant,
-    broker: Child,
+    brokers: Vec<Child>,
     name_server: Child,
 }
 
@@ -59,6 +72,30 @@ pub(crate) fn folder() -> Result<TempDir> {
 impl Target {
     /// Starts both on the data in `path`; the broker may not answer yet. `more`: lines for the broker's configuration.
     pub(crate) fn start(kind: Kind, programs: &Programs, path: &Path, more: &[&str]) -> Result<Self> {
+        let mut target = Self::with_name_server(kind, programs, path)?;
+        target.add_broker(programs, path, BROKER_PORT, &more.join("\n"))?;
+        Ok(target)
+    }
+
+    /// Starts a group of three with DLedger's settings, and its name server; who leads is not known yet.
+    pub(crate) fn start_group(kind: Kind, programs: &Programs, path: &Path, more: &[&str]) -> Result<Self> {
+        let mut target = Self::with_name_server(kind, programs, path)?;
+        let ports = || (0..MEMBERS).map(|number| (number, member_port(number)));
+        let peers: Vec<String> = ports().map(|(number, port)| format!("n{number}-127.0.0.1:{}", port + 5)).collect();
+        for (number, port) in ports() {
+            let folder = path.join(format!("n{number}"));
+            fs::create_dir(&folder)?;
+            let member = format!(
+                "enableDLegerCommitLog=true\ndLegerGroup={BROKER_NAME}\ndLegerPeers={}\ndLegerSelfId=n{number}\n{}",
+                peers.join(";"),
+                more.join("\n"),
+            );
+            target.add_broker(programs, &folder, port, &member)?;
+        }
+        Ok(target)
+    }
+
+    fn with_name_server(kind: Kind, programs: &Programs, path: &Path) -> Result<Self> {
         fs::write(
             path.join("namesrv.conf"),
             format!(
@@ -66,31 +103,48 @@ impl Target {
                 path.display()
             ),
         )?;
-        fs::write(path.join("broker.conf"), broker_settings(path, more))?;
         let name_server = spawn(kind, programs, path, "namesrv")?;
-        let mut target =
-            Self { kind, broker_started: Instant::now(), broker: spawn(kind, programs, path, "broker")?, name_server };
-        target.check()?;
-        Ok(target)
+        Ok(Self { kind, broker_started: Instant::now(), brokers: Vec::new(), name_server })
     }
 
+    fn add_broker(&mut self, programs: &Programs, path: &Path, port: u16, more: &str) -> Result<()> {
+        fs::write(path.join("broker.conf"), broker_settings(path, port, more))?;
+        self.brokers.push(spawn(self.kind, programs, path, "broker")?);
+        self.check()
+    }
+
+    /// Kills a member of a group, takes its files away and starts it again.
+    pub(crate) fn wipe_member(&mut self, programs: &Programs, path: &Path, number: usize) -> Result<()> {
+        let folder = path.join(format!("n{number}"));
+        let broker = &mut self.brokers[number];
+        broker.kill().context("kill a member")?;
+        broker.wait().context("wait for the end of a member")?;
+        fs::remove_dir_all(folder.join("store")).context("remove the store of a member")?;
+        *broker = spawn(self.kind, programs, &folder, "broker")?;
+        Ok(())
+    }
+
+    /// Of all brokers together.
     pub(crate) fn broker_usage(&self) -> Result<Usage> {
-        Usage::of(self.broker.id())
+        self.brokers.iter().map(|broker| Usage::of(broker.id())).sum()
     }
 
+    /// The first broker's.
     pub(crate) fn broker_process(&self) -> u32 {
-        self.broker.id()
+        self.brokers[0].id()
     }
 
-    /// `kill -9` of the broker; the name server goes as usual.
+    /// `kill -9` of the brokers; the name server goes as usual.
     pub(crate) fn kill(mut self) -> Result<()> {
-        self.broker.kill().context("kill the broker")
+        self.brokers.iter_mut().try_for_each(|broker| broker.kill()).context("kill the broker")
     }
 
-    /// Fails if the broker is gone.
+    /// Fails if a broker is gone.
     pub(crate) fn check(&mut self) -> Result<()> {
-        if let Some(status) = self.broker.try_wait()? {
-            bail!("the broker of {} ended with {status}", self.kind.name());
+        for broker in &mut self.brokers {
+            if let Some(status) = broker.try_wait()? {
+                bail!("a broker of {} ended with {status}", self.kind.name());
+            }
         }
         Ok(())
     }
@@ -98,13 +152,14 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        for child in [&mut self.broker, &mut self.name_server] {
+        let mut children: Vec<&mut Child> = self.brokers.iter_mut().chain([&mut self.name_server]).collect();
+        for child in &children {
             if let Some(pid) = Pid::from_raw(child.id() as i32) {
                 let _ = kill_process(pid, Signal::TERM);
             }
         }
         let deadline = Instant::now() + Duration::from_secs(10);
-        for child in [&mut self.broker, &mut self.name_server] {
+        for child in &mut children {
             while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
                 std::thread::yield_now();
             }
@@ -114,21 +169,21 @@ impl Drop for Target {
     }
 }
 
-fn broker_settings(dir: &Path, more: &[&str]) -> String {
+fn broker_settings(dir: &Path, port: u16, more: &str) -> String {
     let store = dir.join("store");
     format!(
         "brokerClusterName=BenchCluster\n\
          brokerName={BROKER_NAME}\n\
          brokerIP1=127.0.0.1\n\
-         listenPort=20911\n\
-         haListenPort=20912\n\
+         listenPort={port}\n\
+         haListenPort={}\n\
          namesrvAddr={NAME_SERVER}\n\
-         storePathRootDir={0}\n\
-         storePathCommitLog={0}/commitlog\n\
+         storePathRootDir={1}\n\
+         storePathCommitLog={1}/commitlog\n\
          diskMaxUsedSpaceRatio=95\n\
-         {1}\n",
+         {more}\n",
+        port + 1,
         store.display(),
-        more.join("\n"),
     )
 }
 

@@ -1,16 +1,15 @@
 //! A broker on its usual settings: memory, the time of its start, and what sends and reads cost, phase by phase.
 
-use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use remoting::types::QueueOffset;
 
 use super::{Bench, Load, consume, cpu_per_million, create_topic, first_send, produce};
 use crate::consume::{Consume, ends};
 use crate::report::{Figure, Report};
-use crate::target::{self, BROKER, Kind, NAME_SERVER, Target};
+use crate::stock;
+use crate::target::{self, BROKER, Kind, Target};
 
 const TOPIC: &str = "bench_topic";
 const QUEUES: usize = 8;
@@ -75,7 +74,7 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     note(Figure::BacklogCpu, cpu_per_million(before, target.broker_usage()?, load.messages));
 
     let before = target.broker_usage()?;
-    let rate = stock_producer(client_path, load).await?;
+    let rate = stock::producer(client_path, load, TOPIC).await?;
     note(Figure::StockRate, rate);
     note(Figure::StockCpu, cpu_per_million(before, target.broker_usage()?, load.java_messages));
 
@@ -106,28 +105,4 @@ async fn tail(target: &Target, load: &Load, messages: usize, per_second: Option<
     sent?;
     read?;
     Ok(cpu_per_million(before, target.broker_usage()?, messages))
-}
-
-/// Messages per second of the stock Java producer, sending synchronously from several threads.
-async fn stock_producer(java: &Path, load: &Load) -> Result<f64> {
-    let begun = Instant::now();
-    let output = tokio::process::Command::new("java")
-        .args(["-XX:+UseSerialGC", "-Xmx256m", "-cp"])
-        .arg(java)
-        .args(["ferromq.StockProducer", NAME_SERVER, TOPIC])
-        .args([load.java_threads, load.java_messages, load.body_bytes].map(|number| number.to_string()))
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .context("start the stock Java producer")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let rate = text.lines().find_map(|line| line.strip_prefix("per second: ")?.parse().ok());
-    match rate {
-        Some(rate) => Ok(rate),
-        None => bail!(
-            "the stock Java producer failed after {:?}: {text}{}",
-            begun.elapsed(),
-            String::from_utf8_lossy(&output.stderr)
-        ),
-    }
 }

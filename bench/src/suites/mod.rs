@@ -2,10 +2,12 @@
 
 mod catch_up;
 mod delay;
+mod group;
 mod light;
 mod load;
 mod pop;
 mod recovery;
+mod refill;
 mod replay;
 mod sql92;
 mod storm;
@@ -79,10 +81,14 @@ pub(crate) enum Suite {
     Pop,
     /// Many queues that share messages.
     Light,
+    /// Three replicas of one log.
+    Group,
+    /// A replica that lost its files, under load. Ours alone: Java's sends it the log entry by entry, for hours.
+    Refill,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Load,
         Self::SyncFlush,
         Self::CatchUp,
@@ -94,6 +100,8 @@ impl Suite {
         Self::Delay,
         Self::Pop,
         Self::Light,
+        Self::Group,
+        Self::Refill,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -109,6 +117,8 @@ impl Suite {
             Self::Delay => "delay",
             Self::Pop => "pop",
             Self::Light => "light",
+            Self::Group => "group",
+            Self::Refill => "refill",
         }
     }
 
@@ -125,6 +135,8 @@ impl Suite {
             Self::Delay => self.rounds(bench, report, nothing, delay::run).await,
             Self::Pop => self.rounds(bench, report, nothing, pop::run).await,
             Self::Light => self.rounds(bench, report, nothing, light::run).await,
+            Self::Group => self.rounds(bench, report, nothing, group::run).await,
+            Self::Refill => refill::run(bench, report).await,
             // All brokers recover one store.
             Self::Recovery => recovery::run(bench, report).await,
         }
@@ -168,10 +180,16 @@ async fn first_send(target: &mut Target) -> Result<Duration> {
         for_filters: false,
         due: None,
     };
+    soon(target, "the first send", async || one.run().await).await?;
+    Ok(target.broker_started.elapsed())
+}
+
+/// Tries until it works, while the target starts.
+async fn soon<T>(target: &mut Target, what: &'static str, attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
     loop {
-        match one.run().await {
-            Ok(_) => return Ok(target.broker_started.elapsed()),
-            Err(err) if target.broker_started.elapsed() > START_MAX => return Err(err).context("the first send"),
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(err) if target.broker_started.elapsed() > START_MAX => return Err(err).context(what),
             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
         target.check()?;
@@ -179,6 +197,10 @@ async fn first_send(target: &mut Target) -> Result<Duration> {
 }
 
 async fn create_topic(topic: &str, queues: usize) -> Result<()> {
+    create_topic_at(BROKER, topic, queues).await
+}
+
+async fn create_topic_at(broker: &str, topic: &str, queues: usize) -> Result<()> {
     let header = UpdateTopic {
         topic: topic.into(),
         default_topic: "TBW102".into(),
@@ -191,7 +213,7 @@ async fn create_topic(topic: &str, queues: usize) -> Result<()> {
         attributes: None,
         force: None,
     };
-    Wire::connect(BROKER).await?.call(RequestCode::UPDATE_AND_CREATE_TOPIC, &header, b"").await?;
+    Wire::connect(broker).await?.call(RequestCode::UPDATE_AND_CREATE_TOPIC, &header, b"").await?;
     Ok(())
 }
 
