@@ -1,4 +1,5 @@
-//! The small files beside the log: the vote, the members that were agreed on last, and the mark of a quarantine.
+//! The small files beside the log: the vote, the members that were agreed on last, the mark of a quarantine, and which run of
+//! the operating system wrote last.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -13,9 +14,20 @@ use crate::types::{Id, Leader, Members, StoredMembers, Vote};
 
 /// The mark of a member in quarantine.
 const MARK: &str = "quarantine";
-/// For whoever finds it.
-const MARK_TEXT: &str =
-    "This member lost its log, and does not vote until it has it again. See docs/raft.md before you remove this.\n";
+/// For whoever finds it. The first line tells the kind.
+const LOG_TEXT: &str = "log\nThis member lost its log, and does not vote until it has it again. See docs/raft.md before you remove this.\n";
+const TAIL_TEXT: &str = "tail\nThe machine of this member crashed, and what was not on disk is gone: it does not vote until it has it again.\nSee docs/raft.md before you remove this.\n";
+/// Changes with each start of the operating system.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What a member may have acknowledged and does not have any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// All of it, and votes.
+    Log,
+    /// The end of the log, which was not on disk when the machine went down.
+    Tail,
+}
 
 /// The folder of a member's files.
 #[derive(Debug)]
@@ -39,6 +51,28 @@ struct MembersText {
     node: u64,
     index: u64,
     members: serde_json::Value,
+}
+
+/// The last life of this member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Life {
+    /// As the operating system calls its run.
+    boot: String,
+    /// Whether it acknowledged only what was on disk.
+    pub(crate) synchronous: bool,
+}
+
+impl Life {
+    /// One that begins now; `None` where the operating system does not name its runs.
+    pub(crate) fn begin(synchronous: bool) -> Option<Self> {
+        let boot = fs::read_to_string(BOOT_ID).ok()?;
+        Some(Self { boot: boot.trim().to_owned(), synchronous })
+    }
+
+    /// Whether the machine went down since the other one.
+    pub(crate) fn is_after_another_boot(&self, before: &Self) -> bool {
+        self.boot != before.boot
+    }
 }
 
 impl Files {
@@ -90,20 +124,46 @@ impl Files {
         self.write("members.json", &serde_json::to_vec(&text)?)
     }
 
-    /// Whether one was begun and is not over.
+    /// The life before this one, as far as it was noted.
     ///
     /// # Errors
-    /// The folder cannot be read.
-    pub(crate) fn is_quarantined(&self) -> io::Result<bool> {
-        self.dir.join(MARK).try_exists()
+    /// The file cannot be read.
+    pub(crate) fn last_life(&self) -> io::Result<Option<Life>> {
+        read(&self.dir.join("life.json"))
+    }
+
+    /// Returns once it is on disk.
+    ///
+    /// # Errors
+    /// Failing I/O.
+    pub(crate) fn save_life(&self, life: &Life) -> io::Result<()> {
+        self.write("life.json", &serde_json::to_vec(life)?)
+    }
+
+    /// Why one was begun that is not over.
+    ///
+    /// # Errors
+    /// The mark cannot be read.
+    pub(crate) fn quarantine(&self) -> io::Result<Option<Loss>> {
+        match fs::read_to_string(self.dir.join(MARK)) {
+            Ok(text) if text.lines().next() == Some("tail") => Ok(Some(Loss::Tail)),
+            // Also what anybody else may have written: the more careful of the two.
+            Ok(_) => Ok(Some(Loss::Log)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns once the mark is on disk.
     ///
     /// # Errors
     /// Failing I/O.
-    pub(crate) fn begin_quarantine(&self) -> io::Result<()> {
-        self.write(MARK, MARK_TEXT.as_bytes())
+    pub(crate) fn begin_quarantine(&self, loss: Loss) -> io::Result<()> {
+        let text = match loss {
+            Loss::Log => LOG_TEXT,
+            Loss::Tail => TAIL_TEXT,
+        };
+        self.write(MARK, text.as_bytes())
     }
 
     /// Returns once it is surely gone.
@@ -164,10 +224,12 @@ mod tests {
             assert_eq!(again.vote(), Some(vote));
             assert_eq!(again.members().unwrap(), Some(StoredMembers::new(Some(id), members.clone())));
         }
-        files.begin_quarantine().unwrap();
-        assert!(Files::open(folder.path()).unwrap().is_quarantined().unwrap());
+        for loss in [Loss::Log, Loss::Tail] {
+            files.begin_quarantine(loss).unwrap();
+            assert_eq!(Files::open(folder.path()).unwrap().quarantine().unwrap(), Some(loss));
+        }
         files.end_quarantine().unwrap();
-        assert!(!files.is_quarantined().unwrap());
+        assert_eq!(files.quarantine().unwrap(), None);
         fs::write(folder.path().join("vote.json"), "{").unwrap();
         assert!(Files::open(folder.path()).unwrap_err().to_string().contains("vote.json is damaged"));
     }

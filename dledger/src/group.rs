@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::{InitializeError, RaftError};
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
 use openraft::{Config, ConfigError, SnapshotPolicy};
 use parking_lot::Mutex;
@@ -161,7 +162,7 @@ impl Group {
         tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
         let quarantine = Arc::new(quarantine);
         let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
-        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine));
+        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine), timing);
         let (yields, tasks) = (Mutex::new(Some(yields)), Mutex::new(tasks));
         Ok(Self { raft, role, timing, yields, elections, quarantine, guard, tasks, asking })
     }
@@ -174,7 +175,7 @@ impl Group {
     pub async fn found(&self, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
         self.quarantine.tell_founders(&members);
         self.quarantine.over().await;
-        founded(&self.raft, members).await
+        self.raft.initialize(members).await.map_err(|error| GroupError::Raft(error.to_string()))
     }
 
     /// [`Group::found`], unless this member is taken into a group within `patience` after all are there.
@@ -195,7 +196,11 @@ impl Group {
             }
             match timeout(patience, taken_in(&raft)).await {
                 Ok(taken_in) => taken_in,
-                Err(_) => founded(&raft, members).await,
+                Err(_) => match raft.initialize(members).await {
+                    // Another one makes it at the same time, and was the first.
+                    Err(RaftError::APIError(InitializeError::NotAllowed(_))) => taken_in(&raft).await,
+                    made => made.map_err(|error| GroupError::Raft(error.to_string())),
+                },
             }
         }
     }
@@ -243,10 +248,6 @@ async fn taken_in(raft: &Raft) -> Result<(), GroupError> {
         metrics.changed().await.map_err(|_| GroupError::Raft("the member stops".into()))?;
     }
     Ok(())
-}
-
-async fn founded(raft: &Raft, members: BTreeMap<u64, Member>) -> Result<(), GroupError> {
-    raft.initialize(members).await.map_err(|error| GroupError::Raft(error.to_string()))
 }
 
 fn who(leader: Option<u64>) -> String {

@@ -9,8 +9,12 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::group::Timing;
 use crate::quarantine::{Quarantine, Stand};
-use crate::types::{Id, Raft, Types};
+use crate::types::{Id, Raft, Types, Vote};
 
 /// What entries of a stream led to.
 pub(crate) type Appended = Result<Option<Id>, StreamAppendError<Types>>;
@@ -20,11 +24,35 @@ pub(crate) type Appended = Result<Option<Id>, StreamAppendError<Types>>;
 pub struct Guard {
     raft: Raft,
     quarantine: Arc<Quarantine>,
+    timing: Timing,
+    heard: Arc<Heard>,
+}
+
+/// The newest leader that was heard of, and when that was last.
+#[derive(Default)]
+struct Heard(Mutex<Option<(Vote, Instant)>>);
+
+impl Heard {
+    fn note(&self, vote: Vote) {
+        let mut heard = self.0.lock();
+        if heard.is_none_or(|(newest, _)| vote >= newest) {
+            *heard = Some((vote, Instant::now()));
+        }
+    }
 }
 
 impl Guard {
-    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>) -> Self {
-        Self { raft, quarantine }
+    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>, timing: Timing) -> Self {
+        Self { raft, quarantine, timing, heard: Arc::default() }
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// The newest leader that this member has heard of since its start, and when that was last.
+    pub(crate) fn heard(&self) -> Option<(Vote, Instant)> {
+        *self.heard.0.lock()
     }
 
     pub(crate) fn raft(&self) -> &Raft {
@@ -71,6 +99,7 @@ impl Guard {
         &self,
         mut request: AppendEntriesRequest<Types>,
     ) -> io::Result<AppendEntriesResponse<Types>> {
+        self.heard.note(request.vote);
         let is_all = self.quarantine.admit(&mut request).await;
         let last = request.entries.last().map(|entry| entry.id).or(request.prev_log_id);
         match self.raft.append_entries(request).await.map_err(io::Error::other)? {
@@ -83,9 +112,10 @@ impl Guard {
         &self,
         requests: impl Stream<Item = AppendEntriesRequest<Types>> + Send + 'static,
     ) -> impl Stream<Item = io::Result<Appended>> + Send {
-        let quarantine = Arc::clone(&self.quarantine);
+        let (quarantine, heard) = (Arc::clone(&self.quarantine), Arc::clone(&self.heard));
         let admitted = requests.then(move |mut request| {
             let quarantine = Arc::clone(&quarantine);
+            heard.note(request.vote);
             async move {
                 quarantine.admit(&mut request).await;
                 request

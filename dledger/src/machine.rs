@@ -93,6 +93,8 @@ impl RaftStateMachine<Types> for Machine {
             };
             self.change(stored)?;
             if let Some(members) = entry.get_membership() {
+                // What the file says must be in the log after a crash of the machine, too.
+                self.log.flush()?;
                 self.files.save_members(id, &members)?;
                 self.members = StoredMembers::new(Some(*id), members);
             }

@@ -1,4 +1,4 @@
-//! A member that lost its files comes back under its number.
+//! A member that lost its files, or the end of its log, comes back under its number.
 //!
 //! **What is dangerous.** It has forgotten what it promised: entries that it acknowledged, and votes. If it voted as an empty
 //! member does, it could help somebody into the lead who lacks entries that were agreed on because it had them. If it
@@ -25,6 +25,15 @@
 //! the newest one, and its log has all that was agreed on in earlier reigns; and of its own reign, all that this member ever
 //! acknowledged was in its log before it answered. With that log, this member votes as if it had never lost it.
 //!
+//! **The end of the log alone.** Under `ASYNC_FLUSH` a member acknowledges what is in memory. If its machine goes down, it keeps
+//! its votes, which are on disk, and not the last entries it acknowledged. Members note [which run](crate::files::Life) of the
+//! operating system they live in; one that was not closed and wakes up in another is in quarantine, too. It takes and acknowledges
+//! entries at once, as it knows whom it voted for, and is out of it once it has the last entry of a leader with the newest vote
+//! that it knows of itself: that one was elected without it, or before it crashed, and has all that this member acknowledged. If
+//! nobody leads, and those who lost nothing are too few to elect anybody, no leader can come of waiting; once all voters have
+//! told so, those who lost the end of their log vote as well. What most of a group held in memory alone when their machines went
+//! down at the same time is lost by any rule: that is what `ASYNC_FLUSH` means.
+//!
 //! **What it costs.** A group is founded once all its members are there. With two of three members wiped or gone nobody new is
 //! elected until one with the log returns: nobody could know that he has everything. Who knows that nothing is missing, as
 //! the one that is gone led nobody since, may remove the mark of a member that is stopped, once it is filled.
@@ -42,7 +51,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
-use crate::files::Files;
+use crate::files::{Files, Life, Loss};
 use crate::types::{Id, Member, Raft, Types, Vote, entry_id, log_id};
 
 /// Longest wait for an answer of another member.
@@ -53,6 +62,8 @@ const TURN: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(20);
 /// A quarantine that nothing ends is told of after so long.
 const LONG: Duration = Duration::from_secs(30);
+/// In waits for a quarantine's end before a vote is refused: a member lets each that has more of the log go first for so long.
+const TURN_TO_LEAD: u32 = 8;
 /// An answer to entries of which none may be taken yet waits so long: the leader sends them again at once.
 const NOT_YET: Duration = Duration::from_millis(10);
 
@@ -103,12 +114,16 @@ enum Proof {
     /// Nobody has a higher vote. The members are known to who has what was agreed on, and nothing that was acknowledged lies
     /// behind `last`.
     UpTo { vote: Vote, agreed: Id, last: Id },
+    /// Nobody leads, and nobody can without those who lost the end of their log.
+    Nobody,
 }
 
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     files: Arc<Files>,
     log: RaftLog,
+    /// Why there is one, if there is.
+    loss: Option<Loss>,
     stage: watch::Sender<Stage>,
     /// Who is to make the group, while the log does not say who belongs to it.
     founders: watch::Sender<BTreeMap<u64, Member>>,
@@ -117,7 +132,7 @@ pub(crate) struct Quarantine {
 }
 
 impl Quarantine {
-    /// Begins one if the log is lost, or goes on with the one that was not over. `soon`: longest wait for its end before a
+    /// Begins one if the log or its end is lost, or goes on with the one that was not over. `soon`: longest wait for its end before a
     /// vote is refused.
     ///
     /// # Errors
@@ -129,11 +144,23 @@ impl Quarantine {
                 "the log is there, but the vote beside it is gone: remove both and let the group fill the member anew";
             return Err(io::Error::other(why));
         }
-        if last.is_none() {
-            files.begin_quarantine()?;
+        let loss = match last {
+            None => Some(Loss::Log),
+            Some(_) => files.quarantine()?.or(lost_tail(&files, &log)?),
+        };
+        if let Some(loss) = loss {
+            files.begin_quarantine(loss)?;
         }
-        let stage = if files.is_quarantined()? { Stage::Forgetful } else { Stage::Over };
-        Ok(Self { files, log, stage: watch::Sender::new(stage), founders: watch::Sender::default(), soon })
+        // Only now: a crash before this is seen by the next start, too.
+        if let Some(life) = Life::begin(log.is_synchronous()) {
+            files.save_life(&life)?;
+        }
+        let stage = match loss {
+            None => Stage::Over,
+            Some(Loss::Tail) => Stage::Filling,
+            Some(Loss::Log) => Stage::Forgetful,
+        };
+        Ok(Self { files, log, loss, stage: watch::Sender::new(stage), founders: watch::Sender::default(), soon })
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -183,20 +210,35 @@ impl Quarantine {
         if self.is_over() {
             return;
         }
-        info!("this member has no log, or was not filled yet: it does not vote until it knows that it has everything");
-        if let Err(error) = self.until_harmless(&raft, &network).await {
-            error!(%error, "the quarantine of this member does not end before its next start");
-            return;
+        match self.loss {
+            Some(Loss::Tail) => warn!(
+                "the machine went down with what was in memory (flushDiskType=ASYNC_FLUSH): this member does not vote until it has \
+                 everything again"
+            ),
+            _ => info!(
+                "this member has no log, or was not filled yet: it does not vote until it knows that it has everything"
+            ),
         }
-        raft.runtime_config().elect(true);
+        let behind = match self.until_harmless(&raft, &network).await {
+            Ok(behind) => behind,
+            Err(error) => {
+                error!(%error, "the quarantine of this member does not end before its next start");
+                return;
+            }
+        };
         self.stage.send_replace(Stage::Over);
         info!("this member has everything that it may have had: it votes from now on");
+        // Whoever has more goes first.
+        sleep(self.soon * TURN_TO_LEAD * behind).await;
+        raft.runtime_config().elect(true);
     }
 
-    async fn until_harmless(&self, raft: &Raft, network: &impl Inquiry) -> io::Result<()> {
+    /// How many of the others have more of the log, where nobody leads.
+    async fn until_harmless(&self, raft: &Raft, network: &impl Inquiry) -> io::Result<u32> {
         let own = *raft.node_id();
         let mut founders = self.founders.subscribe();
         let mut proof: Option<(Voters, Proof)> = None;
+        let mut behind = 0;
         let mut told_at = Some(Instant::now() + LONG);
         loop {
             // Looked at before the members are, who are those of that entry or of a later one then.
@@ -208,7 +250,9 @@ impl Quarantine {
             if proof.is_none() {
                 let others = members.iter().filter(|(number, _)| **number != own);
                 let answers = ask(network, others).await;
-                proof = prove(own, self.log.last().map(log_id), &voters, &answers).map(|proof| (voters, proof));
+                proof = self.prove(own, &voters, &answers).map(|proof| (voters, proof));
+                let last = self.log.last().map(log_id);
+                behind = answers.values().filter(|stand| stand.last > last).count() as u32;
                 if proof.is_none() && told_at.is_some_and(|at| at <= Instant::now()) {
                     told_at = None;
                     let silent: Vec<_> =
@@ -218,6 +262,11 @@ impl Quarantine {
             }
             let pause = match proof {
                 Some((_, Proof::New)) => break,
+                Some((_, Proof::Nobody)) => {
+                    warn!("most machines of the group went down together: what none of them had on disk is lost");
+                    self.end_mark().await?;
+                    return Ok(behind);
+                }
                 Some((_, Proof::UpTo { last, .. })) if has_agreed => {
                     self.stage.send_replace(Stage::Filling);
                     if self.has(&last) && self.is_on_disk().await {
@@ -234,6 +283,11 @@ impl Quarantine {
                 _ = founders.changed() => {}
             }
         }
+        self.end_mark().await?;
+        Ok(0)
+    }
+
+    async fn end_mark(&self) -> io::Result<()> {
         let files = Arc::clone(&self.files);
         spawn_blocking(move || files.end_quarantine()).await.map_err(io::Error::from)?
     }
@@ -256,11 +310,18 @@ impl Quarantine {
     /// Whether the log may come to where it proves something.
     fn is_of_use(&self, proof: &Proof) -> bool {
         match proof {
-            Proof::New => true,
+            Proof::New | Proof::Nobody => true,
             Proof::UpTo { vote, last, .. } => {
                 let has_newer_leader = self.files.vote().is_some_and(|own| own > *vote);
                 self.has(last) || (!has_newer_leader && self.log.id_of(last.index).is_none())
             }
+        }
+    }
+
+    fn prove(&self, own: u64, voters: &Voters, answers: &BTreeMap<u64, Stand>) -> Option<Proof> {
+        match (self.loss, self.files.vote()) {
+            (Some(Loss::Tail), Some(vote)) => prove_for_tail(own, vote, voters, answers),
+            _ => prove(own, self.log.last().map(log_id), voters, answers),
         }
     }
 
@@ -277,6 +338,13 @@ impl Quarantine {
     async fn is_on_disk(&self) -> bool {
         !self.log.is_synchronous() || self.log.on_disk(self.log.end()).await == Confirmation::Confirmed
     }
+}
+
+/// What the last life left in memory alone, if the machine went down with it.
+fn lost_tail(files: &Files, log: &RaftLog) -> io::Result<Option<Loss>> {
+    let Some((before, now)) = files.last_life()?.zip(Life::begin(log.is_synchronous())) else { return Ok(None) };
+    let is_lost = !log.was_closed() && !before.synchronous && now.is_after_another_boot(&before);
+    Ok(is_lost.then_some(Loss::Tail))
 }
 
 /// The answers of those who give one.
@@ -308,6 +376,23 @@ fn prove(own: u64, last: Option<Id>, voters: &Voters, answers: &BTreeMap<u64, St
     let agreed = leader.agreed.filter(|agreed| agreed.leader_id == *vote.leader_id())?;
     let last = if is_voter { leader.last? } else { agreed };
     Some(Proof::UpTo { vote, agreed, last })
+}
+
+/// What they prove to one that kept its votes, the newest of which is `vote`, but not the end of its log.
+fn prove_for_tail(own: u64, vote: Vote, voters: &Voters, answers: &BTreeMap<u64, Stand>) -> Option<Proof> {
+    let leads =
+        |(number, stand): &(&u64, &Stand)| stand.vote.is_committed() && stand.vote.leader_id().node_id == **number;
+    if let Some((_, leader)) = answers.iter().filter(leads).max_by_key(|(_, stand)| *stand.vote.leader_id()) {
+        let agreed = leader.agreed.filter(|agreed| agreed.leader_id == *leader.vote.leader_id())?;
+        let is_newest = leader.vote >= vote && !leader.is_quarantined;
+        return is_newest.then_some(Proof::UpTo { vote: leader.vote, agreed, last: leader.last? });
+    }
+    let have_all_answered = voters.iter().flatten().all(|voter| *voter == own || answers.contains_key(voter));
+    let can_elect = voters.iter().all(|set| {
+        let whole = set.iter().filter(|voter| answers.get(voter).is_some_and(|stand| !stand.is_quarantined));
+        2 * whole.count() > set.len()
+    });
+    (have_all_answered && !can_elect).then_some(Proof::Nobody)
 }
 
 #[cfg(test)]
@@ -391,5 +476,26 @@ mod tests {
         let voters = vec![BTreeSet::from([1, 2, 3])];
         let partly = prove(3, Some(id(1, 1, 1)), &voters, &BTreeMap::from([(1, empty), (2, empty)]));
         assert_eq!(partly, None, "the entries came from somebody");
+    }
+
+    #[test]
+    fn who_lost_the_end_of_the_log_needs_a_leader_or_that_nobody_can_lead() {
+        let voters = vec![BTreeSet::from([1, 2, 3])];
+        let prove =
+            |vote, answers: &[(u64, Stand)]| prove_for_tail(3, vote, &voters, &answers.iter().copied().collect());
+        let own = Vote::new_committed(4, 1);
+        let leader = stand(own, Some(id(4, 1, 90)));
+        let proof = Some(Proof::UpTo { vote: own, agreed: id(4, 1, 45), last: id(4, 1, 90) });
+        assert_eq!(prove(own, &[(1, leader)]), proof, "the other one may be gone");
+        assert_eq!(prove(Vote::new(5, 3), &[(1, leader)]), None, "there may be a newer leader");
+        assert_eq!(prove(own, &[(1, Stand { agreed: Some(id(3, 2, 45)), ..leader })]), None);
+        let follower = stand(own, Some(id(4, 1, 80)));
+        let restarted = stand(Vote::new(4, 1), Some(id(4, 1, 90)));
+        assert_eq!(prove(own, &[(1, restarted), (2, follower)]), None, "they elect somebody");
+        assert_eq!(prove(own, &[(1, restarted), (2, forgetful(follower))]), Some(Proof::Nobody));
+        assert_eq!(prove(own, &[(1, forgetful(restarted)), (2, forgetful(follower))]), Some(Proof::Nobody));
+        assert_eq!(prove(own, &[(2, forgetful(follower))]), None, "the other one may have everything");
+        let alone = vec![BTreeSet::from([3])];
+        assert_eq!(prove_for_tail(3, own, &alone, &BTreeMap::new()), Some(Proof::Nobody));
     }
 }

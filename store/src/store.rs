@@ -115,7 +115,7 @@ impl Store {
         }
         let end = opened.progress.end;
         let watermark = Watermark::new(end, config.sync_flush_timeout);
-        let raft_state = |places| RaftState::new(places, end, config.append_record_crc, watermark.lost());
+        let raft_state = |places| RaftState::new(places, end, clean, config.append_record_crc, watermark.lost());
         let raft = opened.entries.map(raft_state);
         let index_dir = config.root.join("index");
         let index = Index::open(index_dir.clone(), config.index.layout(), &checkpoint, clean, end, Arc::clone(&disk));

@@ -200,8 +200,11 @@ impl GroupState {
             let files = agreed.tables.keys().cloned().collect();
             (texts, Position { next: agreed.next, files })
         };
-        // The position last: what stands before it is in the files.
-        let written = texts.iter().try_for_each(|(text, file)| save_text(&self.folder.join(file), text));
+        // The log first: after a crash of the machine it must have what the tables say. The position last: what stands before
+        // it is in the files.
+        let flushed = self.log.flush().map_err(|cause| SaveError { path: self.position.clone(), cause });
+        let written =
+            flushed.and_then(|()| texts.iter().try_for_each(|(text, file)| save_text(&self.folder.join(file), text)));
         let written = written.and_then(|()| {
             let text = serde_json::to_string(&position).expect("numbers and strings are JSON");
             save_text(&self.position, &text)

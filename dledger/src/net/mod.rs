@@ -2,11 +2,14 @@
 //!
 //! Entries have a connection of their own on which many requests are under way; votes and signs of life do not wait behind
 //! them. A connection that fails is closed, and made anew with the next request. If those of the leader end because its
-//! process has, the others [do not wait](lost) until they miss its signs of life.
+//! process has, the others [do not wait](lost) until they miss its signs of life; and if most of them [hear nothing](silent) of it,
+//! they do not wait longer than they must.
 
+mod candidacy;
 mod client;
 mod lost;
 mod server;
+mod silent;
 mod wire;
 
 pub use client::Network;

@@ -18,8 +18,9 @@ use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::lost::Survivor;
+use super::candidacy::Candidate;
 use super::wire::{Answer, HELLO_BYTES, Hello, Request, Use};
+use super::{lost, silent};
 use crate::guard::Guard;
 
 /// Largest frame: the entries of one request, which are more than 2 MiB only if there is but one of them.
@@ -46,14 +47,14 @@ struct Host {
 /// Answers the other members of `group` until `stopping`; then closes all connections.
 pub async fn serve(listener: TcpListener, guard: Guard, group: String, stopping: CancellationToken) {
     let (ended, losses) = mpsc::channel(LOSSES_MAX);
-    let survivor = Survivor { guard: guard.clone(), group: group.clone() };
-    let mut survivor = pin!(survivor.run(losses));
+    let candidate = Candidate { guard: guard.clone(), group: group.clone() };
+    let mut missing = pin!(async { tokio::join!(lost::watch(&candidate, losses), silent::watch(&candidate)) });
     let host = Host { guard, group, ended };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stopping.cancelled() => break,
-            () = &mut survivor => break,
+            _ = &mut missing => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((socket, from)) => {
@@ -109,6 +110,7 @@ impl Host {
                 Request::Vote(request) => Answer::Vote(guard.vote(request).await?),
                 Request::PreVote(request) => Answer::Vote(guard.pre_vote(request).await?),
                 Request::Stand => Answer::Stand(guard.stand().await?),
+                Request::Silence => Answer::Silence(guard.heard().map(|(leader, at)| (leader, at.elapsed()))),
                 Request::Transfer(request) => match guard.handle_transfer_leader(request).await? {
                     Ok(()) => Answer::Transfer(None),
                     Err(TransferLeaderError::VoteChanged { actual, .. }) => Answer::Transfer(Some(actual)),

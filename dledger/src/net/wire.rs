@@ -7,6 +7,7 @@
 //! Numbers are big-endian. An entry is as it lies in the log, behind its length as u32.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::raft::{
@@ -49,6 +50,8 @@ pub(super) enum Request {
     Transfer(TransferLeaderRequest<Types>),
     /// How far the member is.
     Stand,
+    /// How long the leader has been silent.
+    Silence,
 }
 
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub(super) enum Answer {
     /// The vote that the member has given meanwhile, if that keeps it from going along.
     Transfer(Option<Vote>),
     Stand(Stand),
+    /// The newest leader that the member has heard of since its start, and how long ago that was.
+    Silence(Option<(Vote, Duration)>),
 }
 
 impl Hello {
@@ -137,6 +142,7 @@ impl Request {
                 put_id(&mut out, transfer.last_log_id());
             }
             Self::Stand => out.put_u8(4),
+            Self::Silence => out.put_u8(5),
         }
         vec![out.freeze()]
     }
@@ -168,6 +174,7 @@ impl Request {
             }
             3 => Self::Transfer(TransferLeaderRequest::new(reader.vote()?, reader.long()?, reader.id()?)),
             4 => Self::Stand,
+            5 => Self::Silence,
             other => return Err(bad(&format!("request {other} is not known"))),
         };
         reader.end().map(|()| request)
@@ -219,6 +226,14 @@ impl Answer {
                 put_id(&mut out, stand.last.as_ref());
                 out.put_u8(stand.is_quarantined.into());
             }
+            Self::Silence(heard) => {
+                out.put_u8(11);
+                out.put_u8(heard.is_some().into());
+                if let Some((leader, ago)) = heard {
+                    put_vote(&mut out, leader);
+                    out.put_u64(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
+                }
+            }
         }
         out.freeze()
     }
@@ -248,6 +263,10 @@ impl Answer {
                 let (vote, agreed, last) = (reader.vote()?, reader.id()?, reader.id()?);
                 Self::Stand(Stand { vote, agreed, last, is_quarantined: reader.byte()? != 0 })
             }
+            11 => match reader.byte()? {
+                0 => Self::Silence(None),
+                _ => Self::Silence(Some((reader.vote()?, Duration::from_millis(reader.long()?)))),
+            },
             other => return Err(bad(&format!("answer {other} is not known"))),
         };
         reader.end().map(|()| answer)
@@ -344,6 +363,7 @@ mod tests {
             Request::Transfer(transfer),
             Request::Append(append),
             Request::Stand,
+            Request::Silence,
         ];
         for request in requests {
             let bytes = frame(&request);
@@ -375,6 +395,8 @@ mod tests {
                 last: Some(id(3, 4)),
                 is_quarantined: true,
             }),
+            Answer::Silence(None),
+            Answer::Silence(Some((Vote::new_committed(3, 3), Duration::from_millis(601)))),
         ];
         for answer in answers {
             let bytes = answer.encode();

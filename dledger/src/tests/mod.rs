@@ -1,5 +1,6 @@
 //! Groups of members in one process, on real stores, over a network that can be cut.
 
+mod crashed;
 mod wiped;
 
 use std::collections::{BTreeMap, HashSet};

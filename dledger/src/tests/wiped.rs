@@ -9,7 +9,7 @@ impl Three {
         self.folders.insert(number, tempfile::tempdir().unwrap());
     }
 
-    fn is_quarantined(&self, number: u64) -> bool {
+    pub(super) fn is_quarantined(&self, number: u64) -> bool {
         self.running[&number].group.is_quarantined()
     }
 
@@ -40,7 +40,7 @@ impl Three {
     }
 
     /// Watches for a while that nobody is elected after `term`, and nothing acknowledged.
-    async fn nobody_is_elected_after(&self, term: u64) {
+    pub(super) async fn nobody_is_elected_after(&self, term: u64) {
         let until = Instant::now() + 8 * self.timing.election_max;
         while Instant::now() < until {
             for number in self.running.keys() {
@@ -68,7 +68,7 @@ impl Three {
         self.until_it_votes(wiped).await;
     }
 
-    async fn send_all(&self, number: u64, what: &str, count: usize) -> Vec<String> {
+    pub(super) async fn send_all(&self, number: u64, what: &str, count: usize) -> Vec<String> {
         let mut sent = Vec::new();
         for place in 0..count {
             let body = format!("{what}-{place}-{}", "x".repeat(place * 37 % 2000));
@@ -79,7 +79,7 @@ impl Three {
     }
 }
 
-fn others(leader: u64) -> (u64, u64) {
+pub(super) fn others(leader: u64) -> (u64, u64) {
     (leader % 3 + 1, (leader + 1) % 3 + 1)
 }
 

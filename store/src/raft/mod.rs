@@ -149,6 +149,23 @@ impl RaftLog {
         self.state().committed_at_open()
     }
 
+    /// Brings the log to disk. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be: the store takes no more writes.
+    pub fn flush(&self) -> io::Result<()> {
+        self.shared.flush();
+        match self.shared.is_poisoned() {
+            true => Err(io::Error::other("the log cannot be brought to disk")),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the store was closed before it was opened now: all that it took was on disk then.
+    pub fn was_closed(&self) -> bool {
+        self.state().was_closed()
+    }
+
     fn place(&self, index: u64) -> Option<Place> {
         self.state().place(&self.shared.log.snapshot(), index)
     }

@@ -19,6 +19,8 @@ pub(crate) struct RaftState {
     head: Mutex<Head>,
     places: RwLock<Places>,
     committed_at_open: Option<EntryId>,
+    /// The store was closed before it was opened.
+    was_closed: bool,
     /// Retention may delete files that end before this.
     released: AtomicI64,
     /// Control records end with a checksum over all of them.
@@ -51,13 +53,14 @@ impl std::fmt::Debug for RaftState {
 
 impl RaftState {
     /// `committed`: what lies before was committed.
-    pub(crate) fn new(places: Places, committed: i64, record_crc: bool, lost: Arc<Lost>) -> Self {
+    pub(crate) fn new(places: Places, committed: i64, was_closed: bool, record_crc: bool, lost: Arc<Lost>) -> Self {
         let last = places.last().map(|place| place.id);
         let committed_at_open = recover::last_before(&places, committed);
         Self {
             head: Mutex::new(Head { last, reign: None }),
             places: RwLock::new(places),
             committed_at_open,
+            was_closed,
             released: AtomicI64::new(0),
             record_crc,
             lost,
@@ -66,6 +69,10 @@ impl RaftState {
 
     pub(crate) fn committed_at_open(&self) -> Option<EntryId> {
         self.committed_at_open
+    }
+
+    pub(crate) fn was_closed(&self) -> bool {
+        self.was_closed
     }
 
     pub(crate) fn last(&self) -> Option<EntryId> {
