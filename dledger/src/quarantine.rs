@@ -226,11 +226,16 @@ impl Quarantine {
                 return;
             }
         };
+        if behind == 0 {
+            raft.runtime_config().elect(true);
+        }
         self.stage.send_replace(Stage::Over);
         info!("this member has everything that it may have had: it votes from now on");
-        // Whoever has more goes first.
-        sleep(self.soon * TURN_TO_LEAD * behind).await;
-        raft.runtime_config().elect(true);
+        if behind > 0 {
+            // Whoever has more goes first.
+            sleep(self.soon * TURN_TO_LEAD * behind).await;
+            raft.runtime_config().elect(true);
+        }
     }
 
     /// How many of the others have more of the log, where nobody leads.
