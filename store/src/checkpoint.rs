@@ -46,6 +46,11 @@ impl Checkpoint {
         if self.logics_physical_offset > 0 { self.logics_physical_offset.saturating_add(1) } else { 0 }
     }
 
+    /// Records that begin before this were confirmed; 0: nobody knows.
+    pub(crate) fn confirmed_end(&self) -> i64 {
+        if self.confirm_phy_offset > 0 { self.confirm_phy_offset.saturating_add(1) } else { 0 }
+    }
+
     /// The checkpoint of a log whose last record begins at `last`; `None`: it says nothing of records behind that. One that
     /// did would soon vouch for entries of others that took their place.
     pub(crate) fn lowered_to(&self, last: i64) -> Option<Self> {

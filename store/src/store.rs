@@ -21,6 +21,7 @@ use crate::consume_queue::{self, Boundary, Entry};
 use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
 use crate::figures::{Figures, Stats};
+use crate::fill;
 use crate::hot::{self, Seen};
 use crate::index::{self, Index, Indexer, Query, QueryOutcome};
 use crate::io::{Files, Patience, RealFiles};
@@ -103,6 +104,7 @@ impl Store {
         let config = config.checked()?;
         std::fs::create_dir_all(&config.root).map_err(StoreError::io("create", &config.root))?;
         let presence = Presence::take(&config.root)?;
+        fill::swap::finish(&config)?;
         presence::check_kind(&config.root)?;
         let clean = presence.was_clean();
         let path = config.root.join("checkpoint");
