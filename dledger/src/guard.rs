@@ -8,7 +8,11 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use tokio::io::BufWriter;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
+use crate::fill::Receiver;
 use crate::quarantine::{Quarantine, Stand};
 use crate::types::{Id, Raft, Types};
 
@@ -20,11 +24,22 @@ pub(crate) type Appended = Result<Option<Id>, StreamAppendError<Types>>;
 pub struct Guard {
     raft: Raft,
     quarantine: Arc<Quarantine>,
+    receiver: Arc<Receiver>,
 }
 
 impl Guard {
-    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>) -> Self {
-        Self { raft, quarantine }
+    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>, receiver: Arc<Receiver>) -> Self {
+        Self { raft, quarantine, receiver }
+    }
+
+    /// Takes the files that member `from` sends.
+    pub(crate) async fn fill(
+        &self,
+        from: u64,
+        read: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
+        write: BufWriter<OwnedWriteHalf>,
+    ) -> io::Result<()> {
+        Arc::clone(&self.receiver).receive(from, read, write).await
     }
 
     pub(crate) fn raft(&self) -> &Raft {
