@@ -101,7 +101,9 @@ pub struct Group {
     quarantine: Arc<Quarantine>,
     guard: Guard,
     pub(crate) fills: Arc<Fills>,
-    /// This member has ended, to start anew with what it was sent.
+    /// This member ends, to start anew with what it was sent.
+    ending: CancellationToken,
+    /// It has ended.
     filled: CancellationToken,
     pub(crate) tasks: Tasks,
     /// Of the quarantine, which asks others that may not answer, and of what has old entries go.
@@ -175,11 +177,11 @@ impl Group {
         let Supply { files, fills, .. } = supply;
         let (yields, tasks) = (Mutex::new(Some(yields)), Arc::new(Mutex::new(tasks)));
         let (of_fills, of_tasks) = (Arc::clone(&fills), Arc::clone(&tasks));
-        let receiver = Receiver::new(raft.clone(), log, files, of_fills, of_tasks, asking.clone(), ending);
+        let receiver = Receiver::new(raft.clone(), log, files, of_fills, of_tasks, asking.clone(), ending.clone());
         let filled = receiver.filled.clone();
         let guard = Guard::new(raft.clone(), Arc::clone(&quarantine), Arc::new(receiver));
         let helpers = [asking, purging];
-        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, fills, filled, tasks, helpers })
+        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, fills, ending, filled, tasks, helpers })
     }
 
     /// Makes these the members of a new group, once all of them are there and have no log either. Asked of one of them, and
@@ -235,6 +237,11 @@ impl Group {
     /// Cancel-safe.
     pub async fn filled(&self) {
         self.filled.cancelled().await;
+    }
+
+    /// Whether this member ends, as the group has filled it.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
     }
 
     /// Bytes per second that this member sends to those that it fills, all together; 0: as many as it can.

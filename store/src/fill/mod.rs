@@ -28,6 +28,3 @@ const QUEUES: &str = "queues";
 const COMPLETE: &str = "complete";
 /// Takes its place once the old files are gone: the new ones are to take theirs.
 const EMPTIED: &str = "emptied";
-
-#[cfg(test)]
-mod tests;

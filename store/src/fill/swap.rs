@@ -26,7 +26,7 @@ const FOLDERS: [&str; 5] = ["consumequeue", "consumequeue_ext", "batchconsumeque
 const FILES: [&str; 4] = ["checkpoint", "timerwheel", "config/timercheck", "config/timermetrics"];
 
 /// Between two changes: an error ends the swap there.
-pub(super) type Between<'a> = &'a mut dyn FnMut() -> io::Result<()>;
+pub(crate) type Between<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 
 /// Puts what was gathered in place, if [all of it](super::Staging::complete) is there. The caller holds the store's lock.
 ///
@@ -36,7 +36,7 @@ pub(crate) fn finish(config: &StoreConfig) -> Result<(), StoreError> {
     finish_with(config, &mut || Ok(())).map_err(StoreError::io("put the files that the group sent in place in", &config.root))
 }
 
-pub(super) fn finish_with(config: &StoreConfig, between: Between<'_>) -> io::Result<()> {
+pub(crate) fn finish_with(config: &StoreConfig, between: Between<'_>) -> io::Result<()> {
     let dir = config.root.join(FOLDER);
     let (complete, emptied) = (dir.join(COMPLETE), dir.join(EMPTIED));
     if complete.try_exists()? {
