@@ -37,7 +37,7 @@ pub(crate) async fn purge(raft: Raft, supply: Supply, network: impl Inquiry) {
         tokio::select! {
             changed = offers.changed() => if changed.is_err() { return },
             _ = ticks.tick() => {
-                supply.fills.tidy();
+                tidy(&raft, &supply).await;
                 continue;
             }
         }
@@ -47,6 +47,20 @@ pub(crate) async fn purge(raft: Raft, supply: Supply, network: impl Inquiry) {
         {
             warn!(%error, "old entries of the log stay; tried again");
         }
+    }
+}
+
+/// Lets go what fills have left.
+async fn tidy(raft: &Raft, supply: &Supply) {
+    supply.fills.tidy();
+    if raft.metrics().borrow_watched().current_leader.is_none() {
+        return;
+    }
+    let supply = supply.clone();
+    match spawn_blocking(move || supply.tidy_staging()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "drop what came of a fill"),
+        Err(error) => warn!(%error, "drop what came of a fill"),
     }
 }
 

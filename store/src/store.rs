@@ -111,7 +111,7 @@ impl Store {
         let (checkpoint_file, mut checkpoint) =
             CheckpointFile::open(&path).map_err(StoreError::io("open", path.clone()))?;
         let opened = recovery::open(kind, &config, &*disk, &checkpoint, clean)?;
-        if let Some(lower) = checkpoint.lowered_to(opened.progress.last) {
+        if let Some(lower) = checkpoint.lowered_to(opened.progress.last, kind == Kind::Raft) {
             checkpoint_file.write(&*disk, &lower).map_err(StoreError::io("write", path))?;
             checkpoint = lower;
         }

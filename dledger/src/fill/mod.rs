@@ -23,6 +23,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,6 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const TELL: Duration = Duration::from_secs(5);
 /// So long after a member was filled nothing is deleted that it may need next: by then it follows the log.
 const LINGER: Duration = Duration::from_secs(60);
+/// A leader that wants to fill a member tries again much sooner.
+const GIVEN_UP: Duration = Duration::from_secs(10 * 60);
 /// Bytes per second that are sent if nobody says otherwise.
 const RATE: u64 = 200 << 20;
 
@@ -87,13 +90,15 @@ pub(crate) struct Fills {
     rate: AtomicU64,
     pace: Pace,
     running: Mutex<BTreeMap<Side, Progress>>,
+    /// When this member was filled last, or has started.
+    active: Mutex<Instant>,
     lingering: Mutex<Vec<(Instant, Arc<Pinned>)>>,
 }
 
 impl Default for Fills {
     fn default() -> Self {
-        let rate = AtomicU64::new(RATE);
-        Self { rate, pace: Pace::default(), running: Mutex::default(), lingering: Mutex::default() }
+        let (rate, active) = (AtomicU64::new(RATE), Mutex::new(Instant::now()));
+        Self { rate, active, pace: Pace::default(), running: Mutex::default(), lingering: Mutex::default() }
     }
 }
 
@@ -132,6 +137,23 @@ impl Fills {
         let now = Instant::now();
         self.lingering.lock().retain(|(until, _)| *until > now);
     }
+
+    /// Whether nobody will go on with a fill of this member that broke off, if it knows of a leader.
+    fn is_given_up(&self) -> bool {
+        self.filled_by().is_none() && self.active.lock().elapsed() > GIVEN_UP
+    }
+}
+
+impl Supply {
+    /// Drops what a fill of this member has left that is not gone on with: the log has what was missing, after all. Blocks.
+    pub(crate) fn tidy_staging(&self) -> io::Result<()> {
+        let staging = self.log.staging();
+        if self.fills.is_given_up() && staging.is_begun() {
+            info!("what came of a fill of this member is dropped: it follows the log");
+            staging.discard()?;
+        }
+        Ok(())
+    }
 }
 
 /// One fill, while it runs; tells now and then how far it is.
@@ -161,6 +183,9 @@ impl Track {
     }
 
     fn show(&self) {
+        if let Side::From(_) = self.side {
+            *self.fills.active.lock() = Instant::now();
+        }
         self.fills.running.lock().insert(self.side, self.progress);
     }
 

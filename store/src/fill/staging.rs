@@ -48,6 +48,11 @@ impl Staging {
         Ok(())
     }
 
+    /// Whether an earlier attempt has left anything.
+    pub fn is_begun(&self) -> bool {
+        self.root.is_dir() || self.log_dir.is_dir()
+    }
+
     /// Bytes of the file of the log that begins at `start`, which an earlier attempt has left.
     ///
     /// # Errors
