@@ -526,7 +526,8 @@ async fn members_that_lack_what_is_gone_from_the_log_are_filled() {
             assert!(since.elapsed() < PATIENCE, "it does not lead\n{}", trio.logs());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let (SendMessageReply { queue_offset, .. }, _) = trio.ask(&quiet(round as u64 + 1), &Bytes::from_static(b"q")).await;
+        let (SendMessageReply { queue_offset, .. }, _) =
+            trio.ask(&quiet(round as u64 + 1), &Bytes::from_static(b"q")).await;
         assert_eq!(queue_offset.0, round as i64 + 1, "{}", trio.logs());
     }
     trio.compare_logs();

@@ -17,14 +17,13 @@ pub(super) fn status(status: &RaftGroupStatus) -> String {
          it has seen {elections} leaders since its start\n"
     );
     if let Some(fill) = status.fill {
-        text += &format!(
-            "{number} gets files from the leader, as what it lacks is gone from the log: {}\n",
-            filled(&fill)
-        );
+        text +=
+            &format!("{number} gets files from the leader, as what it lacks is gone from the log: {}\n", filled(&fill));
     }
     for member in &status.members {
         if let Some(fill) = &member.fill {
-            text += &format!("{} is sent files, as what it lacks is gone from the log: {}\n", member.number, filled(fill));
+            text +=
+                &format!("{} is sent files, as what it lacks is gone from the log: {}\n", member.number, filled(fill));
         }
     }
     if status.changing {
@@ -108,7 +107,9 @@ n3      4          learner  7        1193   10.0.0.4:40911       -
         assert_eq!(status(&group), expect);
         group.members.truncate(2);
         group.members[1].fill = Some(RaftFill { done: 5 << 20, total: (20 << 20) - 1 });
-        assert!(status(&group).contains("\nn0 is sent files, as what it lacks is gone from the log: 5 of 20 MiB, 25 %\n"));
+        assert!(
+            status(&group).contains("\nn0 is sent files, as what it lacks is gone from the log: 5 of 20 MiB, 25 %\n")
+        );
         (group.leader, group.role, group.changing) = (None, RaftRole::Follower, true);
         group.members = vec![member(1, true, None, None)];
         let expect = "\

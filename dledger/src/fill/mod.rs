@@ -34,9 +34,9 @@ use store::{Pinned, RaftLog};
 use tokio::time::Instant;
 use tracing::info;
 
+use self::pace::Pace;
 pub(crate) use self::receive::{Receiver, Tasks};
 pub(crate) use self::send::{Lack, Sender};
-use self::pace::Pace;
 use crate::files::Files;
 use crate::state::State;
 

@@ -114,12 +114,8 @@ impl Sender {
             let entries: Vec<_> = spawn_blocking(read).await?.into_iter().map(Entry::stored).collect();
             let sent = entries.last().map(|entry| entry.id);
             let sent = sent.ok_or_else(|| io::Error::other(format!("entry {next} is gone from the log")))?;
-            let request = AppendEntriesRequest::<Types> {
-                vote,
-                prev_log_id: Some(before),
-                entries,
-                leader_commit: Some(last),
-            };
+            let request =
+                AppendEntriesRequest::<Types> { vote, prev_log_id: Some(before), entries, leader_commit: Some(last) };
             let answered = async {
                 link.send(&Request::Append(request)).await?;
                 link.answer().await

@@ -160,6 +160,8 @@ mod tests {
         for reply in replies {
             assert_eq!(Reply::decode(reply.encode()).unwrap(), reply);
         }
-        assert!(Reply::decode(Bytes::from_static(&[2, 0])).is_err() && Reply::decode(Bytes::from_static(&[9])).is_err());
+        assert!(
+            Reply::decode(Bytes::from_static(&[2, 0])).is_err() && Reply::decode(Bytes::from_static(&[9])).is_err()
+        );
     }
 }

@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn starts_come_back_as_they_were() {
-        let start = |topic: &str, batches| Start { topic: TopicName::new(topic), id: QueueId(3), batches, next: 1 << 40 };
+        let start =
+            |topic: &str, batches| Start { topic: TopicName::new(topic), id: QueueId(3), batches, next: 1 << 40 };
         let starts = [start("T", false), start("%RETRY%g", true)];
         let mut bytes = Vec::new();
         starts.iter().for_each(|start| encode(&mut bytes, start));

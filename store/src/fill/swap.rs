@@ -33,7 +33,8 @@ pub(crate) type Between<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 /// # Errors
 /// Failing I/O: the next opening goes on with it.
 pub(crate) fn finish(config: &StoreConfig) -> Result<(), StoreError> {
-    finish_with(config, &mut || Ok(())).map_err(StoreError::io("put the files that the group sent in place in", &config.root))
+    finish_with(config, &mut || Ok(()))
+        .map_err(StoreError::io("put the files that the group sent in place in", &config.root))
 }
 
 pub(crate) fn finish_with(config: &StoreConfig, between: Between<'_>) -> io::Result<()> {

@@ -62,7 +62,12 @@ impl Member {
         self.store.set_retention(settings());
         self.log.release(first_kept);
         wait_until("the files go", || self.store.min_physical_offset() == at);
-        self.store.shared.queues.all().iter().for_each(|queue| _ = queue.follow(&*self.store.shared.disk, at.0).unwrap());
+        self.store
+            .shared
+            .queues
+            .all()
+            .iter()
+            .for_each(|queue| _ = queue.follow(&*self.store.shared.disk, at.0).unwrap());
         first_kept
     }
 }
@@ -156,7 +161,10 @@ fn check(folder: TempDir, from: &Member, first: u64, last: u64) {
     let bytes = to.bytes();
     assert!(from.bytes().starts_with(&bytes) && to.log.end() == from.log.end_of(last).unwrap());
     let text = |name: &str| std::fs::read_to_string(to.folder.path().join(name)).unwrap();
-    assert_eq!([text("config/topics.json"), text("config/others.json"), text("raft/state.json")], ["new", "others", "state"]);
+    assert_eq!(
+        [text("config/topics.json"), text("config/others.json"), text("raft/state.json")],
+        ["new", "others", "state"]
+    );
     assert!(!to.folder.path().join("fill").exists() && !to.folder.path().join("commitlog/fill").exists());
     // What it lacks comes as entries, and every queue goes on where it was.
     to.copy(from, from.last_index());
@@ -214,4 +222,58 @@ fn what_is_not_complete_is_left_alone() {
     assert_eq!((staging.gathered(start).unwrap(), staging.gathered(other).unwrap()), (0, FILE_BYTES));
     staging.discard().unwrap();
     assert_eq!(staging.gathered(other).unwrap(), 0);
+}
+
+/// A life in which old entries go, on a disk that dies. Whether it died.
+fn long_life(disk: &MortalDisk) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::fixed(Timestamp(1000));
+    let (mut released, mut confirmed, mut died) = (0, None, true);
+    if let Ok((store, log, _)) = disk.open_raft(config(folder.path()), clock.clone()) {
+        let member = Member { folder: tempfile::tempdir().unwrap(), store, log, told: Arc::default() };
+        let mut live = || -> Result<(), StampedError> {
+            let id = EntryId { index: 0, term: 1, node: 1 };
+            member.log.append_alone(id, EntryKind::Blank, &[])?;
+            member.log.lead(id, 1, 1, |_| ()).unwrap();
+            for round in 0..9 {
+                member.send(&[300 + round, 900, 900])?;
+                member.log.confirm(member.last_index());
+                confirmed = Some(member.last_index());
+                member.store.shared.flush();
+                let first_kept = member.offer(1).map_or(0, |offer| offer.first_kept);
+                if first_kept > released {
+                    released = first_kept;
+                    member.log.release(first_kept);
+                    member.store.shared.delete_first_log_file(None)?;
+                }
+            }
+            assert!(released > 0);
+            Ok(())
+        };
+        let lived = live();
+        assert!(disk.is_dead() || lived.is_ok(), "{lived:?}");
+        let Member { store, log, .. } = member;
+        drop(log);
+        died = disk.is_dead();
+        disk.kill(store);
+    }
+    let (store, log, _) = Store::open_raft(config(folder.path()), clock).unwrap();
+    let first = log.first_index().unwrap_or(0);
+    assert!(first <= released, "{first} of {released}");
+    let found = (first..).map_while(|index| log.id_of(index)).last();
+    assert!(found.map(|id| id.index) >= confirmed, "{found:?} {confirmed:?}");
+    let member = Member { folder, store, log, told: Arc::default() };
+    member.lead(9, 1);
+    member.send(&[1, 2]).unwrap();
+    member.log.confirm(member.last_index());
+    assert_eq!(member.seen()["T"].last(), Some(&1));
+    died
+}
+
+#[test]
+fn a_kill_while_old_entries_go_leaves_the_others() {
+    for new in [MortalDisk::after, MortalDisk::amid] {
+        let deaths = (0..10_000).take_while(|changes| long_life(&new(*changes))).count();
+        assert!((20..10_000).contains(&deaths), "{deaths} places to die at");
+    }
 }
