@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two lines of the log that tell how far it is.
 const TELL: Duration = Duration::from_secs(5);
 /// So long after a member was filled nothing is deleted that it may need next: by then it follows the log.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_secs(10);
 /// A leader that wants to fill a member tries again much sooner.
 const GIVEN_UP: Duration = Duration::from_secs(10 * 60);
 /// Bytes per second that are sent if nobody says otherwise.

@@ -6,7 +6,7 @@ mod wiped;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,9 +149,8 @@ impl Inquiry for Ways {
     fn leave_behind(&self, _: u64) {}
 }
 
-/// State as it is tried here: the last change of each name.
-#[derive(Default)]
-struct Map(Mutex<Changed>);
+/// State as it is tried here: the last change of each name. In a file is what the log may lack, or another member has sent.
+struct Map(Mutex<Changed>, PathBuf);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Changed {
@@ -160,10 +159,10 @@ struct Changed {
 }
 
 impl Map {
-    /// As another member has sent it, or empty.
     fn open(root: &Path) -> Self {
-        let text = std::fs::read(root.join("config/map.json"));
-        Self(Mutex::new(text.map(|text| serde_json::from_slice(&text).unwrap()).unwrap_or_default()))
+        let file = root.join("config/map.json");
+        let changed = std::fs::read(&file).map(|text| serde_json::from_slice(&text).unwrap());
+        Self(Mutex::new(changed.unwrap_or_default()), file)
     }
 }
 
@@ -185,7 +184,8 @@ impl State for Map {
     fn keep(&self, next: u64) -> io::Result<()> {
         let mut changed = self.0.lock();
         changed.next = changed.next.max(next);
-        Ok(())
+        std::fs::create_dir_all(self.1.parent().unwrap())?;
+        std::fs::write(&self.1, serde_json::to_vec(&*changed)?)
     }
 
     fn files(&self) -> io::Result<Vec<(String, Vec<u8>)>> {

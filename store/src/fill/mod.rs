@@ -28,3 +28,5 @@ const QUEUES: &str = "queues";
 const COMPLETE: &str = "complete";
 /// Takes its place once the old files are gone: the new ones are to take theirs.
 const EMPTIED: &str = "emptied";
+/// What becomes of the root's folder afterwards, until it is gone.
+const DONE: &str = "fill.done";

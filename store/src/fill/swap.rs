@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use tracing::info;
 
 use super::staging::remove_dir;
-use super::{COMPLETE, EMPTIED, FOLDER, QUEUES, TABLES, starts};
+use super::{COMPLETE, DONE, EMPTIED, FOLDER, QUEUES, TABLES, starts};
 use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::config::StoreConfig;
 use crate::consume_queue::roster;
@@ -38,7 +38,7 @@ pub(crate) fn finish(config: &StoreConfig) -> Result<(), StoreError> {
 }
 
 pub(crate) fn finish_with(config: &StoreConfig, between: Between<'_>) -> io::Result<()> {
-    let dir = config.root.join(FOLDER);
+    let (dir, done) = (config.root.join(FOLDER), config.root.join(DONE));
     let (complete, emptied) = (dir.join(COMPLETE), dir.join(EMPTIED));
     if complete.try_exists()? {
         info!("the group has filled this member: its old files go");
@@ -50,14 +50,16 @@ pub(crate) fn finish_with(config: &StoreConfig, between: Between<'_>) -> io::Res
     if emptied.try_exists()? {
         let mark = fs::read_to_string(&emptied)?;
         take_in(config, &mark, between)?;
-        remove_file(&emptied)?;
-        sync_dir(&dir)?;
-        between()?;
-        remove_dir(&dir)?;
         remove_dir(&config.commit_log_dir().join(FOLDER))?;
+        between()?;
+        // The mark goes with its folder.
+        remove_dir(&done)?;
+        fs::rename(&dir, &done)?;
+        sync_dir(&config.root)?;
+        between()?;
         info!("what the group has sent is in place");
     }
-    Ok(())
+    remove_dir(&done)
 }
 
 fn empty(config: &StoreConfig, between: Between<'_>) -> io::Result<()> {

@@ -22,6 +22,7 @@ fn config(root: &Path) -> StoreConfig {
     let mut config = StoreConfig::new(root);
     config.commit_log_file_bytes = FILE_BYTES;
     config.consume_queue_file_bytes = 200;
+    config.consume_queue_flush_interval = std::time::Duration::ZERO;
     (config.index.slots, config.index.entries) = (10, 20);
     config
 }

@@ -96,7 +96,8 @@ impl<'a> Cleaner<'a> {
     /// many. They go once it has [released](crate::RaftLog::release) them.
     fn offer_log_files(&self, raft: &RaftState, settings: &Retention, written_before: Option<i64>) -> usize {
         let shared = self.shared;
-        let settled = shared.log.flushed().min(shared.dispatch.dispatched()).min(raft.pinned_from());
+        // Nobody could tell any more which offset a queue goes on at, if its entries went with a crash.
+        let settled = shared.log.flushed().min(shared.queues_on_disk()).min(raft.pinned_from());
         let log = shared.log.snapshot();
         let may_go = |file: &&Arc<MappedFile>| {
             let is_settled = file.start() + file.len() as i64 <= settled;
