@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process;
 use std::thread;
 use std::time::Duration;
 
-use broker::assemble::Broker;
+use broker::assemble::{Broker, Ended};
 use broker::config::BrokerConfig;
 use namesrv::Namesrv;
 use remoting::types::Clock;
@@ -38,10 +39,16 @@ pub(crate) fn run(plan: Plan) -> Result<(), StartError> {
     let runtime = runtime().map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(StartError::Runtime)?;
-        let processes = Processes::start(plan).await?;
-        let outcome = tokio::select! {
-            _ = signals.next() => Ok(()),
-            () = processes.failed() => Err(StartError::LeftGroup),
+        let mut processes = Processes::start(plan).await?;
+        let outcome = loop {
+            tokio::select! {
+                _ = signals.next() => break Ok(()),
+                ended = processes.ended() => match ended {
+                    Ended::Failed => break Err(StartError::LeftGroup),
+                    // Not given up for a signal: what was begun is soon done, and the signal is seen then.
+                    Ended::Filled => processes = processes.start_broker_again().await?,
+                }
+            }
         };
         tracing::info!("stopping; a second signal ends the process at once");
         tokio::select! {
@@ -88,6 +95,8 @@ fn raise_open_files_limit() {
 struct Processes {
     namesrv: Option<Namesrv>,
     broker: Option<Broker>,
+    /// Where the broker saves changed settings.
+    config_file: Option<PathBuf>,
 }
 
 impl Processes {
@@ -100,18 +109,18 @@ impl Processes {
         if let Some(namesrv) = &namesrv {
             print(&format!("The Name Server boot success. serializeType=JSON, address {}\n", namesrv.addr()));
         }
-        let Some(config) = broker else { return Ok(Self { namesrv, broker: None }) };
+        let Some(config) = broker else { return Ok(Self { namesrv, broker: None, config_file }) };
         let config = match &namesrv {
             Some(namesrv) => with_own_name_server(config, namesrv.addr()),
             None => config,
         };
         let (name, name_servers) = (config.broker_name.clone(), config.namesrv_addr.clone());
         let data = config.store_path_root_dir.clone();
-        let started = Broker::start(config, config_file, Clock::system()).await;
-        let broker = match (started, namesrv.is_some()) {
-            (Ok(broker), _) => broker,
-            (Err(err), _) => {
-                Self { namesrv, broker: None }.stop().await;
+        let started = Broker::start(config, config_file.clone(), Clock::system()).await;
+        let broker = match started {
+            Ok(broker) => broker,
+            Err(err) => {
+                Self { namesrv, broker: None, config_file }.stop().await;
                 return Err(err.into());
             }
         };
@@ -125,14 +134,32 @@ impl Processes {
                 data.display()
             ));
         }
-        Ok(Self { namesrv, broker: Some(broker) })
+        Ok(Self { namesrv, broker: Some(broker), config_file })
     }
 
-    /// Returns when one of them cannot go on.
-    async fn failed(&self) {
+    /// Returns when one of them cannot go on as it is.
+    async fn ended(&self) -> Ended {
         match &self.broker {
-            Some(broker) => broker.failed().await,
+            Some(broker) => broker.ended().await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Stops the broker and starts it with the settings that it had, on the files that it was given meanwhile.
+    ///
+    /// # Errors
+    /// It does not start; nothing runs then.
+    async fn start_broker_again(mut self) -> Result<Self, StartError> {
+        let Some(broker) = self.broker.take() else { return Ok(self) };
+        let config = broker.settings();
+        tracing::info!("the broker starts again, with the files that its group has sent");
+        broker.stop().await;
+        match Broker::start(config, self.config_file.clone(), Clock::system()).await {
+            Ok(broker) => Ok(Self { broker: Some(broker), ..self }),
+            Err(err) => {
+                self.stop().await;
+                Err(err.into())
+            }
         }
     }
 

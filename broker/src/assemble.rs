@@ -9,6 +9,7 @@ use remoting::config::Unfit;
 use remoting::protocol::RequestCode;
 use remoting::types::Clock;
 use store::{RecoveryReport, Store, StoreError};
+use tokio::sync::watch;
 
 use crate::admin::LiveConfig;
 use crate::client::Connected;
@@ -20,6 +21,7 @@ use crate::front::{Front, Listeners};
 use crate::group::GroupError;
 use crate::offset::OffsetError;
 use crate::persist::{Home, LoadError};
+pub use crate::replica::Ended;
 use crate::replica::{self, Member};
 use crate::topic::TopicError;
 
@@ -28,6 +30,7 @@ pub struct Broker {
     identity: Arc<Identity>,
     answered: Vec<RequestCode>,
     recovery: RecoveryReport,
+    settings: watch::Receiver<Arc<BrokerConfig>>,
     store: Arc<Store>,
     front: Front,
     kind: Kind,
@@ -91,6 +94,7 @@ impl Broker {
         };
         let (store, log, recovery) = opening.await.expect("opening a store does not panic")?;
         let (live, settings) = LiveConfig::new(config, config_file);
+        let now = settings.clone();
         let ground = Ground { live, settings, clock, store: Arc::clone(&store), connected: Connected::default() };
         let (answered, front, kind) = match peers.zip(log) {
             Some((peers, log)) => {
@@ -107,7 +111,12 @@ impl Broker {
                 (answered, front, Kind::Alone(features))
             }
         };
-        Ok(Self { identity: Arc::new(identity), answered, recovery, store, front, kind })
+        Ok(Self { identity: Arc::new(identity), answered, recovery, settings: now, store, front, kind })
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> BrokerConfig {
+        BrokerConfig::clone(&self.settings.borrow())
     }
 
     /// The requests it answers on its listening port, for `docs/requests.md`.
@@ -125,10 +134,10 @@ impl Broker {
     }
 
     /// Returns when the broker cannot go on and should be stopped; never for a broker of its own. Cancel-safe.
-    pub async fn failed(&self) {
+    pub async fn ended(&self) -> Ended {
         match &self.kind {
             Kind::Alone(_) => std::future::pending().await,
-            Kind::Member(member) => member.failed().await,
+            Kind::Member(member) => member.ended().await,
         }
     }
 

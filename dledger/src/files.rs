@@ -1,5 +1,5 @@
-//! The small files beside the log: the vote, the members that were agreed on last, the mark of a quarantine, and which run of
-//! the operating system wrote last.
+//! The small files beside the log: the vote, the members that were agreed on last, the last entry that is gone from the log,
+//! the mark of a quarantine, and which run of the operating system wrote last.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -34,14 +34,50 @@ pub(crate) enum Loss {
 pub(crate) struct Files {
     dir: PathBuf,
     vote: Mutex<Option<Vote>>,
+    purged: Mutex<Option<Id>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct VoteText {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct VoteText {
     term: u64,
     node: u64,
     /// A majority gave it.
     committed: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct IdText {
+    term: u64,
+    node: u64,
+    index: u64,
+}
+
+impl From<&Vote> for VoteText {
+    fn from(vote: &Vote) -> Self {
+        let leader = vote.leader_id();
+        Self { term: leader.term, node: leader.node_id, committed: vote.is_committed() }
+    }
+}
+
+impl From<&VoteText> for Vote {
+    fn from(text: &VoteText) -> Self {
+        match text.committed {
+            true => Self::new_committed(text.term, text.node),
+            false => Self::new(text.term, text.node),
+        }
+    }
+}
+
+impl From<&Id> for IdText {
+    fn from(id: &Id) -> Self {
+        Self { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
+    }
+}
+
+impl From<&IdText> for Id {
+    fn from(text: &IdText) -> Self {
+        Self { leader_id: Leader { term: text.term, node_id: text.node }, index: text.index }
+    }
 }
 
 /// The entry that brought the members, and these.
@@ -80,11 +116,36 @@ impl Files {
     /// The folder cannot be made, or a file cannot be read or says nothing that was ever written to it.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let vote = read::<VoteText>(&dir.join("vote.json"))?.map(|text| match text.committed {
-            true => Vote::new_committed(text.term, text.node),
-            false => Vote::new(text.term, text.node),
-        });
-        Ok(Self { dir: dir.to_owned(), vote: Mutex::new(vote) })
+        let vote = read::<VoteText>(&dir.join("vote.json"))?.map(|text| Vote::from(&text));
+        let purged = read::<IdText>(&dir.join("purged.json"))?.map(|text| Id::from(&text));
+        Ok(Self { dir: dir.to_owned(), vote: Mutex::new(vote), purged: Mutex::new(purged) })
+    }
+
+    /// The last entry that the log may lack, with all before it.
+    pub(crate) fn purged(&self) -> Option<Id> {
+        *self.purged.lock()
+    }
+
+    /// Returns once it is on disk.
+    ///
+    /// # Errors
+    /// Failing I/O.
+    pub(crate) fn save_purged(&self, id: &Id) -> io::Result<()> {
+        self.write("purged.json", &serde_json::to_vec(&IdText::from(id))?)?;
+        *self.purged.lock() = Some(*id);
+        Ok(())
+    }
+
+    /// Nothing is gone: there is no log.
+    ///
+    /// # Errors
+    /// Failing I/O.
+    pub(crate) fn forget_purged(&self) -> io::Result<()> {
+        if self.purged.lock().take().is_some() {
+            fs::remove_file(self.dir.join("purged.json"))?;
+            File::open(&self.dir)?.sync_all()?;
+        }
+        Ok(())
     }
 
     pub(crate) fn vote(&self) -> Option<Vote> {
@@ -96,9 +157,7 @@ impl Files {
     /// # Errors
     /// Failing I/O.
     pub(crate) fn save_vote(&self, vote: &Vote) -> io::Result<()> {
-        let leader = vote.leader_id();
-        let text = VoteText { term: leader.term, node: leader.node_id, committed: vote.is_committed() };
-        self.write("vote.json", &serde_json::to_vec(&text)?)?;
+        self.write("vote.json", &serde_json::to_vec(&VoteText::from(vote))?)?;
         *self.vote.lock() = Some(*vote);
         Ok(())
     }
@@ -224,6 +283,11 @@ mod tests {
             assert_eq!(again.vote(), Some(vote));
             assert_eq!(again.members().unwrap(), Some(StoredMembers::new(Some(id), members.clone())));
         }
+        files.save_purged(&id).unwrap();
+        let again = Files::open(folder.path()).unwrap();
+        assert_eq!(again.purged(), Some(id));
+        again.forget_purged().unwrap();
+        assert_eq!(Files::open(folder.path()).unwrap().purged(), None);
         for loss in [Loss::Log, Loss::Tail] {
             files.begin_quarantine(loss).unwrap();
             assert_eq!(Files::open(folder.path()).unwrap().quarantine().unwrap(), Some(loss));

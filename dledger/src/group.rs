@@ -18,13 +18,16 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::files::Files;
+use crate::fill::{Fills, Receiver, Supply, Tasks};
 use crate::guard::Guard;
 use crate::machine::Machine;
+use crate::purge::purge;
 use crate::quarantine::{Inquiry, Quarantine};
-use crate::reign;
+use crate::reign::{self, Following};
 use crate::state::State;
 use crate::storage::Storage;
 use crate::types::{Member, Raft, Types};
@@ -98,9 +101,14 @@ pub struct Group {
     pub(crate) elections: Arc<AtomicU64>,
     quarantine: Arc<Quarantine>,
     guard: Guard,
-    pub(crate) tasks: Mutex<JoinSet<()>>,
-    /// Of the quarantine, which asks others that may not answer.
-    asking: AbortHandle,
+    pub(crate) fills: Arc<Fills>,
+    /// This member ends, to start anew with what it was sent.
+    ending: CancellationToken,
+    /// It has ended.
+    filled: CancellationToken,
+    pub(crate) tasks: Tasks,
+    /// Of the quarantine, which asks others that may not answer, and of what has old entries go.
+    helpers: [AbortHandle; 2],
 }
 
 impl Group {
@@ -120,7 +128,7 @@ impl Group {
     ) -> Result<Self, GroupError>
     where
         N: RaftNetworkFactory<Types> + Inquiry,
-        N::Network: NetSnapshot<Types, SnapshotData = ()>,
+        N::Network: NetSnapshot<Types, SnapshotData = Supply>,
     {
         let node = u32::try_from(number).map_err(|_| GroupError::Number(number))?;
         let config = Config {
@@ -133,18 +141,20 @@ impl Group {
             quorum_loss_probe_interval: Some(2 * millis(timing.election_max)),
             // Of a member that lost its files, which the quarantine makes harmless.
             allow_log_reversion: Some(true),
-            // The log is kept whole.
+            // Retention asks for what has to go.
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: u64::MAX,
             ..Config::default()
         };
-        let (storage, machine, quarantine) = {
+        let (storage, machine, quarantine, supply) = {
             let (dir, log) = (dir.to_owned(), log.clone());
             // The state may have to read much of the log.
-            let open = move || -> io::Result<(Storage, Machine, Quarantine)> {
+            let open = move || -> io::Result<(Storage, Machine, Quarantine, Supply)> {
                 let files = Arc::new(Files::open(&dir)?);
                 let quarantine = Quarantine::open(Arc::clone(&files), log.clone(), timing.election_min / 2)?;
-                Ok((Storage::new(log.clone(), Arc::clone(&files)), Machine::open(log, files, state)?, quarantine))
+                let storage = Storage::open(log.clone(), Arc::clone(&files))?;
+                let supply = Supply { log, files, state, fills: Arc::default() };
+                Ok((storage, Machine::open(supply.clone())?, quarantine, supply))
             };
             spawn_blocking(open).await.map_err(io::Error::from)??
         };
@@ -157,14 +167,22 @@ impl Group {
         let mut tasks = JoinSet::new();
         let (yields, to_leader) = watch::channel(false);
         tasks.spawn(reign::propose(raft.clone(), log.clone(), known, timing, from_store));
-        tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, to_leader, tell));
+        let ending = CancellationToken::new();
+        let following = Following { raft: raft.clone(), log: log.clone(), node, timing, ending: ending.clone() };
+        tasks.spawn(following.follow_role(written, to_leader, tell));
         let elections = Arc::new(AtomicU64::new(0));
         tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
         let quarantine = Arc::new(quarantine);
+        let purging = tasks.spawn(purge(raft.clone(), supply.clone(), network.clone()));
         let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
-        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine), timing);
-        let (yields, tasks) = (Mutex::new(Some(yields)), Mutex::new(tasks));
-        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, tasks, asking })
+        let Supply { files, fills, .. } = supply;
+        let (yields, tasks) = (Mutex::new(Some(yields)), Arc::new(Mutex::new(tasks)));
+        let (of_fills, of_tasks) = (Arc::clone(&fills), Arc::clone(&tasks));
+        let receiver = Receiver::new(raft.clone(), log, files, of_fills, of_tasks, asking.clone(), ending.clone());
+        let filled = receiver.filled.clone();
+        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine), timing, Arc::new(receiver));
+        let helpers = [asking, purging];
+        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, fills, ending, filled, tasks, helpers })
     }
 
     /// Makes these the members of a new group, once all of them are there and have no log either. Asked of one of them, and
@@ -220,6 +238,22 @@ impl Group {
         !self.quarantine.is_over()
     }
 
+    /// Returns once this member has ended, as the group has filled it: it is to be stopped, its store closed and opened again.
+    /// Cancel-safe.
+    pub async fn filled(&self) {
+        self.filled.cancelled().await;
+    }
+
+    /// Whether this member ends, as the group has filled it.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
+    }
+
+    /// Bytes per second that this member sends to those that it fills, all together; 0: as many as it can.
+    pub fn set_fill_rate(&self, rate: u64) {
+        self.fills.set_rate(rate);
+    }
+
     /// Has the store take no messages though this member leads, or take them again.
     pub(crate) fn set_yields(&self, yields: bool) {
         if let Some(told) = &*self.yields.lock() {
@@ -229,8 +263,8 @@ impl Group {
 
     /// Leaves the others alone; the store takes no more messages. Whoever still asks something of it is refused.
     pub async fn stop(&self) {
-        // What it has to keep is on disk.
-        self.asking.abort();
+        // What they have to keep is on disk.
+        self.helpers.iter().for_each(AbortHandle::abort);
         if self.raft.shutdown().await.is_err() {
             error!("the task of the group had panicked");
         }

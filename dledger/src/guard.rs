@@ -8,10 +8,13 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-
 use parking_lot::Mutex;
+use tokio::io::BufWriter;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
+use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
+use crate::fill::Receiver;
 use crate::group::Timing;
 use crate::quarantine::{Quarantine, Stand};
 use crate::types::{Id, Raft, Types, Vote};
@@ -26,6 +29,7 @@ pub struct Guard {
     quarantine: Arc<Quarantine>,
     timing: Timing,
     heard: Arc<Heard>,
+    receiver: Arc<Receiver>,
 }
 
 /// The newest leader that was heard of, and when that was last.
@@ -42,8 +46,18 @@ impl Heard {
 }
 
 impl Guard {
-    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>, timing: Timing) -> Self {
-        Self { raft, quarantine, timing, heard: Arc::default() }
+    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>, timing: Timing, receiver: Arc<Receiver>) -> Self {
+        Self { raft, quarantine, timing, heard: Arc::default(), receiver }
+    }
+
+    /// Takes the files that member `from` sends.
+    pub(crate) async fn fill(
+        &self,
+        from: u64,
+        read: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
+        write: BufWriter<OwnedWriteHalf>,
+    ) -> io::Result<()> {
+        Arc::clone(&self.receiver).receive(from, read, write).await
     }
 
     pub(crate) fn timing(&self) -> Timing {

@@ -15,22 +15,27 @@
 //! A reign that ends leaves entries nobody agreed on. openraft may not even know of them; they are taken back before
 //! anything else is written in their place.
 //!
+//! Old log [goes](purge) by the retention of each member. A member that lacks what is gone is [filled](fill) with files.
+//!
 //! A member that lost its files is filled again under its number. Until it has what it may have had, it is in quarantine.
 #![forbid(unsafe_code)]
 
 mod files;
+mod fill;
 mod group;
 mod guard;
 mod machine;
 mod members;
 mod membership;
 mod net;
+mod purge;
 mod quarantine;
 mod reign;
 mod state;
 mod storage;
 mod types;
 
+pub use fill::{Progress, Supply};
 pub use group::{Group, GroupError, Role, Timing};
 pub use guard::Guard;
 pub use machine::Machine;

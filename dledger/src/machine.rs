@@ -1,4 +1,6 @@
 //! openraft's state machine: what the group has agreed on changes the state, and readers may see it.
+//!
+//! A snapshot is no copy of anything: it says up to where this member is, and gives a hand on [what it has](Supply).
 
 use std::io;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use store::{EntryKind, RaftLog};
 
 use crate::files::{Files, nobody};
+use crate::fill::Supply;
 use crate::state::State;
 use crate::types::{Body, Entry, Id, Leader, Member, StoredMembers, Types, log_id};
 
@@ -25,6 +28,7 @@ pub struct Machine {
     next_change: u64,
     applied: Option<Id>,
     members: StoredMembers,
+    supply: Supply,
 }
 
 impl Machine {
@@ -32,13 +36,14 @@ impl Machine {
     ///
     /// # Errors
     /// The file of members cannot be read, or the state cannot be brought there.
-    pub(crate) fn open(log: RaftLog, files: Arc<Files>, state: Arc<dyn State>) -> io::Result<Self> {
+    pub(crate) fn open(supply: Supply) -> io::Result<Self> {
+        let Supply { log, files, state, .. } = supply.clone();
         // Of a log that is lost, they prove nothing.
         let members = files.members()?.filter(|_| log.last().is_some()).unwrap_or_else(nobody);
-        // What the queues showed was agreed on, and so were the members.
-        let applied = log.committed_at_open().map(log_id).max(*members.log_id());
+        // What the queues showed was agreed on, and so were the members, and what is gone.
+        let applied = log.committed_at_open().map(log_id).max(*members.log_id()).max(files.purged());
         let next_change = state.next();
-        let mut machine = Self { log, files, state, next_change, applied, members };
+        let mut machine = Self { log, files, state, next_change, applied, members, supply };
         if let Some(applied) = applied {
             machine.replay(applied.index + 1)?;
             machine.log.confirm(applied.index);
@@ -60,6 +65,12 @@ impl Machine {
         Ok(())
     }
 
+    /// Where this member is.
+    fn snapshot(&self) -> Snapshot<Leader, u64, Member, Supply> {
+        let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.members.clone() };
+        Snapshot { meta, snapshot: self.supply.clone() }
+    }
+
     /// Hands the state its change, if it is one and lacking.
     fn change(&mut self, entry: &store::RaftEntry) -> io::Result<()> {
         if entry.id.index < self.next_change {
@@ -74,8 +85,8 @@ impl Machine {
 }
 
 impl RaftStateMachine<Types> for Machine {
-    type SnapshotData = ();
-    type SnapshotBuilder = NoSnapshot;
+    type SnapshotData = Supply;
+    type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> Result<(Option<Id>, StoredMembers), io::Error> {
         Ok((self.applied, self.members.clone()))
@@ -108,35 +119,31 @@ impl RaftStateMachine<Types> for Machine {
         Ok(())
     }
 
-    async fn get_snapshot_builder(&mut self) -> NoSnapshot {
-        NoSnapshot
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder(self.snapshot())
     }
 
+    /// Not asked for: a member that is filled [starts anew](crate::fill).
     async fn install_snapshot(
         &mut self,
-        _: &SnapshotMeta<Leader, u64, Member>,
+        meta: &SnapshotMeta<Leader, u64, Member>,
         _: Self::SnapshotData,
     ) -> Result<(), io::Error> {
-        Err(unsupported())
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("{meta} is not put in place of a log that is in use")))
     }
 
-    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Leader, u64, Member, ()>>, io::Error> {
-        Ok(None)
-    }
-}
-
-/// The log is kept whole, so members are filled from it and not from snapshots.
-#[derive(Debug)]
-pub struct NoSnapshot;
-
-impl RaftSnapshotBuilder<Types> for NoSnapshot {
-    type SnapshotData = ();
-
-    async fn build_snapshot(&mut self) -> Result<Snapshot<Leader, u64, Member, ()>, io::Error> {
-        Err(unsupported())
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Leader, u64, Member, Supply>>, io::Error> {
+        Ok(self.applied.is_some().then(|| self.snapshot()))
     }
 }
 
-fn unsupported() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "members are filled from the log, there are no snapshots")
+/// Builds nothing: the log and the state are all there is to a snapshot.
+pub struct Builder(Snapshot<Leader, u64, Member, Supply>);
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = Supply;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot<Leader, u64, Member, Supply>, io::Error> {
+        Ok(self.0.clone())
+    }
 }

@@ -13,6 +13,7 @@ use openraft::metrics::RaftMetrics;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+use crate::fill::{Progress, Side};
 use crate::group::{Group, GroupError};
 use crate::types::{Member, Types};
 
@@ -32,6 +33,8 @@ pub struct Standing {
     pub is_voter: bool,
     /// Entries that it is known to have, counted from the first of the log; the leader alone knows.
     pub entries: Option<u64>,
+    /// While the leader fills it with files; the leader alone knows.
+    pub fill: Option<Progress>,
 }
 
 /// How far a member is. Entries are counted from the first of the log.
@@ -63,6 +66,7 @@ impl Group {
                 .as_ref()
                 .and_then(|all| all.get(number))
                 .map(|id| count(id.map(|id| id.index))),
+            fill: self.fills.progress(Side::To(*number)),
         };
         members.nodes().map(standing).collect()
     }
@@ -71,6 +75,11 @@ impl Group {
     /// live to finish stays like that until the next one.
     pub fn is_changing(&self) -> bool {
         self.now().membership_config.get_joint_config().len() > 1
+    }
+
+    /// Who fills this member with files, and how far that is.
+    pub fn filled_by(&self) -> Option<(u64, Progress)> {
+        self.fills.filled_by()
     }
 
     pub fn figures(&self) -> Figures {

@@ -90,6 +90,9 @@ pub trait Inquiry: Clone + Send + Sync + 'static {
     /// # Errors
     /// It does not answer.
     fn stand(&self, number: u64, member: &Member) -> impl Future<Output = io::Result<Stand>> + Send;
+
+    /// Ends the streams of entries to members that lack some before entry `index`: the log cannot wait for them.
+    fn leave_behind(&self, index: u64);
 }
 
 /// What a member may do.
@@ -335,8 +338,10 @@ impl Quarantine {
         self.files.vote().is_some_and(|own| own >= *leader)
     }
 
+    /// Whether the log reaches as far as this entry, which its leader had. What is gone of it was agreed on: where that is
+    /// another entry, this one was never agreed on, nor will be.
     fn has(&self, id: &Id) -> bool {
-        self.log.id_of(id.index) == Some(entry_id(id))
+        self.log.id_of(id.index) == Some(entry_id(id)) || self.files.purged().is_some_and(|gone| gone.index >= id.index)
     }
 
     /// Whether entries that have to be on disk are.

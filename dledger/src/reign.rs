@@ -10,6 +10,7 @@ use openraft::metrics::RaftMetrics;
 use store::{EntryId, RaftLog};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::group::{Role, Timing};
@@ -131,68 +132,80 @@ fn leader_of(entry: &EntryId) -> Leader {
     Leader { term: entry.term, node_id: entry.node.into() }
 }
 
-/// Has the store take messages while this member leads, and shows everything that was agreed on before.
-pub(crate) async fn follow_role(
-    raft: Raft,
-    log: RaftLog,
-    node: u32,
-    timing: Timing,
-    written: mpsc::UnboundedSender<Told>,
-    mut yields: watch::Receiver<bool>,
-    tell: watch::Sender<Role>,
-) {
-    let mut metrics = raft.metrics();
-    let mut reign = None;
-    loop {
-        let (running, state, vote, leader, applied, lease) = {
-            let now = metrics.borrow_and_update();
-            let lease = Lease::of(&now, timing.election_max);
-            (now.running_state.clone(), now.state, now.vote, now.current_leader, now.last_applied, lease)
-        };
-        if let Err(fatal) = running {
-            error!(%fatal, "the member takes no more part in its group");
-            break;
-        }
-        let term = vote.leader_id().term;
-        let is_leader = state == ServerState::Leader && vote.is_committed();
-        let leads = is_leader && lease.holds() && !*yields.borrow_and_update();
-        if let Some(begun) = reign
-            && (!leads || begun != term || !log.leads())
-        {
-            if is_leader && !lease.holds() {
-                warn!(term, "most of the others do not answer: takes no messages until they do");
+/// A member whose role is followed.
+pub(crate) struct Following {
+    pub(crate) raft: Raft,
+    pub(crate) log: RaftLog,
+    pub(crate) node: u32,
+    pub(crate) timing: Timing,
+    /// It is to start anew with files of another one.
+    pub(crate) ending: CancellationToken,
+}
+
+impl Following {
+    /// Has the store take messages while this member leads, and shows everything that was agreed on before.
+    pub(crate) async fn follow_role(
+        self,
+        written: mpsc::UnboundedSender<Told>,
+        mut yields: watch::Receiver<bool>,
+        tell: watch::Sender<Role>,
+    ) {
+        let Self { raft, log, node, timing, ending } = self;
+        let mut metrics = raft.metrics();
+        let mut reign = None;
+        loop {
+            let (running, state, vote, leader, applied, lease) = {
+                let now = metrics.borrow_and_update();
+                let lease = Lease::of(&now, timing.election_max);
+                (now.running_state.clone(), now.state, now.vote, now.current_leader, now.last_applied, lease)
+            };
+            if let Err(fatal) = running {
+                if !ending.is_cancelled() {
+                    error!(%fatal, "the member takes no more part in its group");
+                }
+                break;
             }
-            log.follow();
-            reign = None;
+            let term = vote.leader_id().term;
+            let is_leader = state == ServerState::Leader && vote.is_committed();
+            let leads = is_leader && lease.holds() && !*yields.borrow_and_update();
+            if let Some(begun) = reign
+                && (!leads || begun != term || !log.leads())
+            {
+                if is_leader && !lease.holds() {
+                    warn!(term, "most of the others do not answer: takes no messages until they do");
+                }
+                log.follow();
+                reign = None;
+            }
+            // The first entry of a reign is its own, so all before it is agreed on, too.
+            let own = Leader { term, node_id: node.into() };
+            let may_begin = leads && reign.is_none() && applied.is_some_and(|id| id.leader_id == own);
+            if may_begin && is_settled(&written, own).await && begin(&log, term, node, &written) {
+                info!(term, "leads the group");
+                reign = Some(term);
+            }
+            let role = match reign {
+                Some(term) => Role::Leader { term },
+                None => Role::Follower { leader: leader.filter(|_| !is_leader) },
+            };
+            tell.send_if_modified(|told| std::mem::replace(told, role) != role);
+            tokio::select! {
+                changed = metrics.changed() => if changed.is_err() {
+                    break;
+                },
+                changed = yields.changed() => if changed.is_err() {
+                    break;
+                },
+                () = lease.end(), if reign.is_some() => {}
+                () = sleep(SETTLING), if may_begin && reign.is_none() => {}
+            }
         }
-        // The first entry of a reign is its own, so all before it is agreed on, too.
-        let own = Leader { term, node_id: node.into() };
-        let may_begin = leads && reign.is_none() && applied.is_some_and(|id| id.leader_id == own);
-        if may_begin && is_settled(&written, own).await && begin(&log, term, node, &written) {
-            info!(term, "leads the group");
-            reign = Some(term);
-        }
-        let role = match reign {
-            Some(term) => Role::Leader { term },
-            None => Role::Follower { leader: leader.filter(|_| !is_leader) },
-        };
-        tell.send_if_modified(|told| std::mem::replace(told, role) != role);
-        tokio::select! {
-            changed = metrics.changed() => if changed.is_err() {
-                break;
-            },
-            changed = yields.changed() => if changed.is_err() {
-                break;
-            },
-            () = lease.end(), if reign.is_some() => {}
-            () = sleep(SETTLING), if may_begin && reign.is_none() => {}
-        }
+        log.follow();
+        tell.send_if_modified(|told| {
+            let role = Role::Follower { leader: None };
+            std::mem::replace(told, role) != role
+        });
     }
-    log.follow();
-    tell.send_if_modified(|told| {
-        let role = Role::Follower { leader: None };
-        std::mem::replace(told, role) != role
-    });
 }
 
 async fn is_settled(proposer: &mpsc::UnboundedSender<Told>, leader: Leader) -> bool {

@@ -27,9 +27,24 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    pub(crate) fn new(log: RaftLog, files: Arc<Files>) -> Self {
+    /// # Errors
+    /// The log does not begin where it ought to, or failing I/O.
+    pub(crate) fn open(log: RaftLog, files: Arc<Files>) -> io::Result<Self> {
+        match (log.first_index(), files.purged()) {
+            // What was in a log that is lost, others know.
+            (None, _) => files.forget_purged()?,
+            (Some(first), purged) if first > purged.map_or(0, |purged| purged.index + 1) => {
+                let why = format!(
+                    "the log begins with entry {first}, but what is noted of those before it in purged.json does not reach \
+                     that far: empty the folder of this member and let the group fill it anew"
+                );
+                return Err(io::Error::other(why));
+            }
+            (Some(_), Some(purged)) => log.release(purged.index + 1),
+            (Some(_), None) => {}
+        }
         let end = log.last().map_or(0, |last| last.index + 1);
-        Self { log, files, known_end: Arc::new(AtomicU64::new(end)) }
+        Ok(Self { log, files, known_end: Arc::new(AtomicU64::new(end)) })
     }
 
     /// Takes back what openraft does not know of and will not: entries of a reign that is over.
@@ -134,7 +149,7 @@ impl RaftLogStorage<Types> for Storage {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
-        Ok(LogState { last_purged_log_id: None, last_log_id: self.log.last().map(log_id) })
+        Ok(LogState { last_purged_log_id: self.files.purged(), last_log_id: self.log.last().map(log_id) })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -172,9 +187,11 @@ impl RaftLogStorage<Types> for Storage {
         Ok(())
     }
 
-    /// Not asked for: what may go is not decided here yet.
+    /// Asked for by [`crate::purge`]: an entry behind this one is agreed on, so the log is never empty afterwards.
     async fn purge(&mut self, id: Id) -> Result<(), io::Error> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, format!("the log is kept whole; asked to forget it up to {id}")))
+        self.files.save_purged(&id)?;
+        self.log.release(id.index + 1);
+        Ok(())
     }
 }
 

@@ -3,10 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use remoting::body::RaftFill;
 use remoting::protocol::raft::GroupChange;
 use remoting::types::MemberNumber;
 use tokio::time::sleep;
 
+use super::text::filled;
 use super::{Desk, ToolError};
 use crate::progress::Bar;
 
@@ -50,7 +52,10 @@ impl Desk {
             return Ok(true);
         }
         let Some(entries) = standing.entries else { return Ok(false) };
-        progress.show(entries, status.entries, &standing.address);
+        match &standing.fill {
+            Some(fill) => progress.show_fill(fill),
+            None => progress.show(entries, status.entries, &standing.address),
+        }
         // The leader refuses while the member lacks too much.
         self.change(GroupChange::Promote, member, None).await.map(|()| true)
     }
@@ -89,6 +94,16 @@ impl Progress {
                  and the leader must reach it at {address}. This waits on; if you end it, {member} stays a learner",
                 STALL.as_secs()
             ));
+        }
+    }
+
+    /// It gets files first.
+    fn show_fill(&mut self, fill: &RaftFill) {
+        self.moved = Instant::now();
+        self.bar.show(fill.done, fill.total);
+        if !self.terminal && self.told.is_none_or(|told| told.elapsed() >= LINES) {
+            self.told = Some(Instant::now());
+            self.say(&format!("{} gets files first: {}", self.member, filled(fill)));
         }
     }
 

@@ -1,6 +1,6 @@
 //! A group, in words.
 
-use remoting::body::{RaftGroupMember, RaftGroupStatus};
+use remoting::body::{RaftFill, RaftGroupMember, RaftGroupStatus};
 use remoting::types::MemberNumber;
 
 const HEADS: [&str; 7] =
@@ -16,6 +16,16 @@ pub(super) fn status(status: &RaftGroupStatus) -> String {
         "group {group}: {leads}\n{number}, {role}, has {entries} entries, {agreed} of them agreed on and {applied} shown; \
          it has seen {elections} leaders since its start\n"
     );
+    if let Some(fill) = status.fill {
+        text +=
+            &format!("{number} gets files from the leader, as what it lacks is gone from the log: {}\n", filled(&fill));
+    }
+    for member in &status.members {
+        if let Some(fill) = &member.fill {
+            text +=
+                &format!("{} is sent files, as what it lacks is gone from the log: {}\n", member.number, filled(fill));
+        }
+    }
     if status.changing {
         text += "the members are changing: if this stays so, ask for the last change again\n";
     }
@@ -28,6 +38,13 @@ pub(super) fn status(status: &RaftGroupStatus) -> String {
         text.push('\n');
     }
     text
+}
+
+/// How much of how much.
+pub(super) fn filled(fill: &RaftFill) -> String {
+    const UNIT_BYTES: u64 = 1 << 20;
+    let percent = (fill.done * 100).checked_div(fill.total).unwrap_or(100);
+    format!("{} of {} MiB, {percent} %", fill.done / UNIT_BYTES, fill.total.div_ceil(UNIT_BYTES))
 }
 
 fn row(member: &RaftGroupMember, status: &RaftGroupStatus) -> [String; HEADS.len()] {
@@ -59,6 +76,7 @@ mod tests {
             is_voter,
             entries,
             serves: serves.map(str::to_owned),
+            fill: None,
         };
         let mut group = RaftGroupStatus {
             group: "trio".into(),
@@ -71,6 +89,7 @@ mod tests {
             applied: 1198,
             elections: 2,
             changing: false,
+            fill: None,
             members: vec![
                 member(2, true, Some(1200), Some("10.0.0.2:10911")),
                 member(1, true, Some(1100), None),
@@ -86,6 +105,11 @@ n0      1          yes      1100     100    10.0.0.1:40911       -
 n3      4          learner  7        1193   10.0.0.4:40911       -
 ";
         assert_eq!(status(&group), expect);
+        group.members.truncate(2);
+        group.members[1].fill = Some(RaftFill { done: 5 << 20, total: (20 << 20) - 1 });
+        assert!(
+            status(&group).contains("\nn0 is sent files, as what it lacks is gone from the log: 5 of 20 MiB, 25 %\n")
+        );
         (group.leader, group.role, group.changing) = (None, RaftRole::Follower, true);
         group.members = vec![member(1, true, None, None)];
         let expect = "\

@@ -46,15 +46,23 @@ impl Checkpoint {
         if self.logics_physical_offset > 0 { self.logics_physical_offset.saturating_add(1) } else { 0 }
     }
 
-    /// The checkpoint of a log whose last record begins at `last`; `None`: it says nothing of records behind that. One that
-    /// did would soon vouch for entries of others that took their place.
-    pub(crate) fn lowered_to(&self, last: i64) -> Option<Self> {
+    /// Records that begin before this were confirmed; 0: nobody knows.
+    pub(crate) fn confirmed_end(&self) -> i64 {
+        if self.confirm_phy_offset > 0 { self.confirm_phy_offset.saturating_add(1) } else { 0 }
+    }
+
+    /// The checkpoint of a log whose last record begins at `last`; `None`: it says nothing of records behind that, or not of
+    /// queues but of what was confirmed only, and that is not gone by. One that did would soon vouch for entries of others
+    /// that took their place.
+    pub(crate) fn lowered_to(&self, last: i64, by_confirmed: bool) -> Option<Self> {
         let lower = Self {
             logics_physical_offset: self.logics_physical_offset.min(last),
             confirm_phy_offset: self.confirm_phy_offset.min(last),
             ..*self
         };
-        (lower.logics_physical_offset < self.logics_physical_offset).then_some(lower)
+        let is_lower = lower.logics_physical_offset < self.logics_physical_offset
+            || (by_confirmed && lower.confirm_phy_offset < self.confirm_phy_offset);
+        is_lower.then_some(lower)
     }
 
     /// Reads the fields at the start of the file; `None` if there are not enough bytes.

@@ -9,7 +9,7 @@ use remoting::types::{Clock, QueueOffset, Timestamp};
 use tracing::error;
 
 use crate::batch::AppendBatch;
-use crate::checkpoint::CheckpointFile;
+use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::commit_log::CommitLog;
 use crate::config::{FlushMode, StoreConfig};
 use crate::consume_queue::{LogEnds, Queue, Queues};
@@ -180,6 +180,16 @@ impl Shared {
         let progress = self.dispatch.progress();
         let log = LogEnds { min: self.log.min(), last: progress.last, end: progress.end };
         self.queues.write_roster_of_run(&self.config.root, &*self.disk, self.checkpoint.fields()?, log)
+    }
+
+    /// Entries of records before this are in their queues, and surely on disk.
+    pub(crate) fn queues_on_disk(&self) -> i64 {
+        // First: everything dispatched by then is in what is read next.
+        let dispatched = self.dispatch.dispatched();
+        let fields = self.checkpoint.fields().ok();
+        let vouched =
+            fields.and_then(|fields| Checkpoint::decode(&fields)).map_or(0, |checkpoint| checkpoint.queues_end());
+        if self.dispatch.progress().last < vouched { dispatched } else { vouched.min(dispatched) }
     }
 
     pub(crate) fn dispatch_behind(&self) -> u64 {

@@ -21,6 +21,7 @@ use crate::consume_queue::{self, Boundary, Entry};
 use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
 use crate::figures::{Figures, Stats};
+use crate::fill;
 use crate::hot::{self, Seen};
 use crate::index::{self, Index, Indexer, Query, QueryOutcome};
 use crate::io::{Files, Patience, RealFiles};
@@ -103,13 +104,14 @@ impl Store {
         let config = config.checked()?;
         std::fs::create_dir_all(&config.root).map_err(StoreError::io("create", &config.root))?;
         let presence = Presence::take(&config.root)?;
+        fill::swap::finish(&config)?;
         presence::check_kind(&config.root)?;
         let clean = presence.was_clean();
         let path = config.root.join("checkpoint");
         let (checkpoint_file, mut checkpoint) =
             CheckpointFile::open(&path).map_err(StoreError::io("open", path.clone()))?;
         let opened = recovery::open(kind, &config, &*disk, &checkpoint, clean)?;
-        if let Some(lower) = checkpoint.lowered_to(opened.progress.last) {
+        if let Some(lower) = checkpoint.lowered_to(opened.progress.last, kind == Kind::Raft) {
             checkpoint_file.write(&*disk, &lower).map_err(StoreError::io("write", path))?;
             checkpoint = lower;
         }

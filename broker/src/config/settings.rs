@@ -72,6 +72,9 @@ remoting::config! {
         /// be written to only: it passes messages on to the leader. Producers then go on at once when the leader dies,
         /// without waiting for the next route.
         followers_take_writes: bool = false, "followersTakeWrites", restart;
+        /// Most bytes per second that a leader sends to members that it fills, as what they lack is gone from the log; all of
+        /// them together, 0: as many as it can.
+        max_raft_fill_byte_in_second: u64 = 200 << 20, "maxRaftFillByteInSecond";
         /// Let followers serve reads, and send readers there that are far behind.
         slave_read_enable: bool = false, "slaveReadEnable";
 

@@ -45,7 +45,7 @@ use self::operate::Operator;
 pub(crate) use self::patch::Patch;
 pub(crate) use self::state::{GroupState, NotLeading};
 use crate::assemble::StartError;
-use crate::config::Peers;
+use crate::config::{BrokerConfig, Peers};
 use crate::context::{Identity, Role};
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
@@ -87,6 +87,15 @@ pub enum GroupError {
     Group(#[from] dledger::GroupError),
 }
 
+/// Why a broker should be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its log or its flushes fail, or differ from the group's.
+    Failed,
+    /// The group has filled it: it goes on with what it was sent once it is started again.
+    Filled,
+}
+
 /// A broker's membership.
 pub(crate) struct Member {
     number: u64,
@@ -98,6 +107,7 @@ pub(crate) struct Member {
     failed: CancellationToken,
     serving: JoinHandle<()>,
     exporting: JoinHandle<()>,
+    pacing: JoinHandle<()>,
     following: JoinHandle<Features>,
     runtime: Runtime,
 }
@@ -136,6 +146,7 @@ impl Member {
         }
         let group = Arc::new(group);
         let exporting = tokio::spawn(export(Arc::clone(&state), stopping.clone()));
+        let pacing = tokio::spawn(pace(Arc::clone(&group), ground.settings.clone(), stopping.clone()));
 
         let (serves, leader) = watch::channel(None);
         let forwarder = Forwarder::new(leader);
@@ -161,10 +172,10 @@ impl Member {
         let failed = CancellationToken::new();
         let following = {
             let following = desk.follow(features, front.clone(), role, serves, stopping.clone());
-            let (failed, stopping) = (failed.clone(), stopping.clone());
+            let (failed, stopping, group) = (failed.clone(), stopping.clone(), Arc::clone(&group));
             tokio::spawn(async move {
                 let features = following.await;
-                if !stopping.is_cancelled() {
+                if !stopping.is_cancelled() && !group.is_ending() {
                     failed.cancel();
                 }
                 features
@@ -179,15 +190,20 @@ impl Member {
             failed,
             serving,
             exporting,
+            pacing,
             following,
             runtime,
         };
         Ok(Joined { member, front, answered })
     }
 
-    /// Returns when this broker takes no more part in its group: its log or its flushes fail, or differ from the group's.
-    pub(crate) async fn failed(&self) {
-        self.failed.cancelled().await;
+    /// Returns when this broker takes no more part in its group. Cancel-safe.
+    pub(crate) async fn ended(&self) -> Ended {
+        tokio::select! {
+            biased;
+            () = self.group.filled() => Ended::Filled,
+            () = self.failed.cancelled() => Ended::Failed,
+        }
     }
 
     /// Gives the lead to the member that has most of the log, so that a planned stop is hardly felt.
@@ -207,7 +223,7 @@ impl Member {
 
     /// Leaves the others alone. The features that served last are given back, to be taken out of the routes.
     pub(crate) async fn stop(self) -> Features {
-        let Self { group, state, forwarder, stopping, serving, exporting, following, runtime, .. } = self;
+        let Self { group, state, forwarder, stopping, serving, exporting, pacing, following, runtime, .. } = self;
         stopping.cancel();
         let features = following.await.expect("following the role does not panic");
         features.stop().await;
@@ -218,6 +234,7 @@ impl Member {
         });
         let _ = ended.await.expect("leaving a group does not panic");
         let _ = exporting.await;
+        let _ = pacing.await;
         let last = tokio::task::spawn_blocking(move || state.export()).await.expect("saving does not panic");
         if let Err(err) = last {
             tracing::error!(%err, "the tables of the group are not saved; the next start reads them from the log");
@@ -268,6 +285,17 @@ async fn export(state: Arc<GroupState>, stopping: CancellationToken) {
             Ok(Ok(())) => {}
             Ok(Err(err)) => tracing::error!(%err, "the tables of the group are not saved; tried again"),
             Err(err) => tracing::error!(%err, "the tables of the group are not saved"),
+        }
+    }
+}
+
+/// Has fills go as fast as the settings say.
+async fn pace(group: Arc<Group>, mut settings: watch::Receiver<Arc<BrokerConfig>>, stopping: CancellationToken) {
+    loop {
+        group.set_fill_rate(settings.borrow_and_update().max_raft_fill_byte_in_second);
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            changed = settings.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dledger::Group;
-use remoting::body::{RaftGroupMember, RaftGroupStatus, RaftRole, fastjson};
+use remoting::body::{RaftFill, RaftGroupMember, RaftGroupStatus, RaftRole, fastjson};
 use remoting::header::NoHeader;
 use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange};
 use remoting::router::{Call, Handle, Reply, Router};
@@ -57,6 +57,7 @@ impl Operator {
             address: member.address,
             is_voter: member.is_voter,
             entries: member.entries,
+            fill: member.fill.map(fill),
         };
         RaftGroupStatus {
             group: self.name.clone(),
@@ -69,9 +70,14 @@ impl Operator {
             applied: figures.applied,
             elections: figures.elections,
             changing: self.group.is_changing(),
+            fill: self.group.filled_by().map(|(_, progress)| fill(progress)),
             members: members.into_iter().map(member).collect(),
         }
     }
+}
+
+fn fill(progress: dledger::Progress) -> RaftFill {
+    RaftFill { done: progress.done, total: progress.total }
 }
 
 impl Handle<GetGroupStatus> for Operator {

@@ -7,6 +7,8 @@
 //! Each member holds the tables as they were agreed on, and writes them to its `config` folder every few seconds, with the
 //! index up to which they are (`raft/state.json`). A start goes on from there in the log; changes say what entries are now,
 //! so it does no harm to meet some again. When somebody begins to lead, its features read their tables from here.
+//!
+//! Before old entries go from the log, the files have what these changed; and a member that lacks them gets the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -53,6 +55,8 @@ pub(crate) struct GroupState {
     position: PathBuf,
     log: RaftLog,
     agreed: Mutex<Agreed>,
+    /// Held while files are written: an older position must not follow a newer one.
+    writing: Mutex<()>,
     /// Held by whoever makes changes, so that they are made one after the other.
     proposed: Mutex<Proposed>,
     applied: watch::Sender<u64>,
@@ -63,8 +67,9 @@ struct Agreed {
     tables: BTreeMap<String, Table>,
     /// Files that have changed since they were written.
     changed: BTreeSet<String>,
-    /// Index of the first entry that may be missing.
+    /// Index of the first entry that may be missing, and the one that the files say.
     next: u64,
+    written_next: u64,
     observer: Option<Observer>,
 }
 
@@ -97,7 +102,7 @@ impl GroupState {
         let (folder, position) = (root.join("config"), root.join("raft").join("state.json"));
         let mut agreed = Agreed::default();
         if let Some(Position { next, files }) = read_position(&position)? {
-            agreed.next = next;
+            (agreed.next, agreed.written_next) = (next, next);
             for file in files {
                 let path = folder.join(&file);
                 let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
@@ -106,7 +111,8 @@ impl GroupState {
             }
         }
         let applied = watch::Sender::new(agreed.next);
-        Ok(Self { folder, position, log, agreed: Mutex::new(agreed), proposed: Mutex::default(), applied })
+        let (agreed, writing, proposed) = (Mutex::new(agreed), Mutex::default(), Mutex::default());
+        Ok(Self { folder, position, log, agreed, writing, proposed, applied })
     }
 
     /// The folder that the tables are written to.
@@ -190,15 +196,15 @@ impl GroupState {
     /// # Errors
     /// [`SaveError`]; what was not written is tried again next time.
     pub(crate) fn export(&self) -> Result<(), SaveError> {
+        let _writing = self.writing.lock();
         let (texts, position) = {
             let mut agreed = self.agreed.lock();
-            if agreed.changed.is_empty() {
+            if agreed.changed.is_empty() && agreed.next == agreed.written_next {
                 return Ok(());
             }
             let changed = std::mem::take(&mut agreed.changed);
             let texts: Vec<_> = changed.into_iter().map(|file| (agreed.tables[&file].to_text(), file)).collect();
-            let files = agreed.tables.keys().cloned().collect();
-            (texts, Position { next: agreed.next, files })
+            (texts, agreed.position())
         };
         // The log first: after a crash of the machine it must have what the tables say. The position last: what stands before
         // it is in the files.
@@ -209,10 +215,19 @@ impl GroupState {
             let text = serde_json::to_string(&position).expect("numbers and strings are JSON");
             save_text(&self.position, &text)
         });
+        let mut agreed = self.agreed.lock();
         if written.is_err() {
-            self.agreed.lock().changed.extend(texts.into_iter().map(|(_, file)| file));
+            agreed.changed.extend(texts.into_iter().map(|(_, file)| file));
+        } else {
+            agreed.written_next = position.next;
         }
         written
+    }
+}
+
+impl Agreed {
+    fn position(&self) -> Position {
+        Position { next: self.next, files: self.tables.keys().cloned().collect() }
     }
 }
 
@@ -236,6 +251,21 @@ impl State for GroupState {
         drop(agreed);
         self.applied.send_replace(index + 1);
         Ok(())
+    }
+
+    fn keep(&self, next: u64) -> io::Result<()> {
+        {
+            let mut agreed = self.agreed.lock();
+            agreed.next = agreed.next.max(next);
+        }
+        self.export().map_err(io::Error::other)
+    }
+
+    fn files(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let agreed = self.agreed.lock();
+        let tables = agreed.tables.iter().map(|(file, table)| (format!("config/{file}"), table.to_text().into_bytes()));
+        let position = serde_json::to_vec(&agreed.position())?;
+        Ok(tables.chain([("raft/state.json".to_owned(), position)]).collect())
     }
 }
 

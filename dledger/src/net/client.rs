@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -16,14 +17,16 @@ use openraft::raft::{
 };
 use openraft::{AnyError, RaftNetworkV2, Snapshot};
 use parking_lot::Mutex;
+use remoting::types::MemberNumber;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 
 use super::server::codec;
 use super::wire::{Answer, Hello, Request, Use};
+use crate::fill::{Lack, Sender, Supply};
 use crate::guard::Appended;
 use crate::quarantine::{Inquiry, Stand};
 use crate::types::{Leader, Member, Types, Vote};
@@ -33,6 +36,9 @@ const UNDER_WAY_MAX: usize = 64;
 /// Longest wait for an answer to entries, which may have to be on disk first.
 const ENTRIES_PATIENCE: Duration = Duration::from_secs(3);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// Until a fill that broke off is begun again; twice as long each time, up to the longest pause.
+const FILL_PAUSE: Duration = Duration::from_secs(1);
+const FILL_PAUSE_MAX: Duration = Duration::from_secs(32);
 
 /// The ways of one member to all others.
 #[derive(Clone, Debug)]
@@ -43,12 +49,14 @@ pub struct Network {
     number: u64,
     /// Others that could not be reached when they were last tried.
     lost: Arc<Mutex<BTreeSet<u64>>>,
+    /// Members that lack entries before this one are not sent entries.
+    floor: Arc<AtomicU64>,
 }
 
 impl Network {
     /// Of member `number` of `group`.
     pub fn new(group: String, number: u64) -> Self {
-        Self { group, number, lost: Arc::default() }
+        Self { group, number, lost: Arc::default(), floor: Arc::default() }
     }
 }
 
@@ -57,7 +65,8 @@ impl RaftNetworkFactory<Types> for Network {
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Way {
         let hello = Hello { purpose: Use::Calls, from: self.number, to: target, group: self.group.clone() };
-        Way { hello, address: member.address.clone(), lost: Arc::clone(&self.lost), calls: None, entries: None }
+        let (lost, floor) = (Arc::clone(&self.lost), Arc::clone(&self.floor));
+        Way { hello, address: member.address.clone(), lost, floor, calls: None, entries: None, fill_pause: FILL_PAUSE }
     }
 }
 
@@ -69,6 +78,10 @@ impl Inquiry for Network {
             other => Err(io::Error::other(format!("an answer to something else: {other:?}"))),
         }
     }
+
+    fn leave_behind(&self, index: u64) {
+        self.floor.fetch_max(index, Ordering::AcqRel);
+    }
 }
 
 /// The way to one member.
@@ -77,20 +90,23 @@ pub struct Way {
     hello: Hello,
     address: String,
     lost: Arc<Mutex<BTreeSet<u64>>>,
+    floor: Arc<AtomicU64>,
     calls: Option<Link>,
     /// Left by the last stream of entries, which for a sign of life is but one request long.
     entries: Option<Link>,
+    /// Until the next attempt to fill the member.
+    fill_pause: Duration,
 }
 
 /// A connection.
 #[derive(Debug)]
-struct Link {
+pub(crate) struct Link {
     read: FramedRead<OwnedReadHalf, tokio_util::codec::LengthDelimitedCodec>,
     write: BufWriter<OwnedWriteHalf>,
 }
 
 impl Link {
-    async fn open(address: &str, hello: &Hello) -> io::Result<Self> {
+    pub(crate) async fn open(address: &str, hello: &Hello) -> io::Result<Self> {
         let socket = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await??;
         socket.set_nodelay(true)?;
         let (read, write) = socket.into_split();
@@ -99,8 +115,12 @@ impl Link {
         Ok(link)
     }
 
-    async fn send(&mut self, request: &Request) -> io::Result<()> {
-        let parts = request.encode();
+    pub(crate) async fn send(&mut self, request: &Request) -> io::Result<()> {
+        self.send_frame(request.encode()).await
+    }
+
+    /// Sends a frame, given in parts.
+    pub(crate) async fn send_frame(&mut self, parts: Vec<Bytes>) -> io::Result<()> {
         let bytes: usize = parts.iter().map(Bytes::len).sum();
         self.write.write_u32(bytes as u32).await?;
         for mut part in parts {
@@ -116,15 +136,20 @@ impl Link {
         self.read.next().now_or_never().is_none().then_some(self)
     }
 
-    /// Cancel-safe.
-    async fn answer(&mut self) -> io::Result<Answer> {
+    /// The next frame. Cancel-safe.
+    pub(crate) async fn frame(&mut self) -> io::Result<Bytes> {
         let frame = self.read.next().await.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))?;
-        Answer::decode(BytesMut::freeze(frame))
+        Ok(BytesMut::freeze(frame))
+    }
+
+    /// Cancel-safe.
+    pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
+        Answer::decode(self.frame().await?)
     }
 }
 
 /// Asks once, on a connection of its own.
-pub(super) async fn ask(address: &str, hello: &Hello, request: &Request) -> io::Result<Answer> {
+pub(crate) async fn ask(address: &str, hello: &Hello, request: &Request) -> io::Result<Answer> {
     let mut link = Link::open(address, hello).await?;
     link.send(request).await?;
     link.answer().await
@@ -173,7 +198,7 @@ fn unexpected(answer: &Answer) -> RPCError<Types> {
 }
 
 impl RaftNetworkV2<Types> for Way {
-    type SnapshotData = ();
+    type SnapshotData = Supply;
 
     async fn append_entries(
         &mut self,
@@ -243,14 +268,40 @@ impl RaftNetworkV2<Types> for Way {
         }
     }
 
+    /// Fills the member with what this one has.
     async fn full_snapshot(
         &mut self,
-        _: Vote,
-        _: Snapshot<Leader, u64, Member, ()>,
-        _: impl Future<Output = ReplicationClosed> + Send + 'static,
+        vote: Vote,
+        snapshot: Snapshot<Leader, u64, Member, Supply>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("there are no snapshots"))))
+        let Snapshot { meta, snapshot: supply } = snapshot;
+        let sender = Sender { supply, address: self.address.clone(), hello: self.hello.clone() };
+        let bring = async {
+            let lack = match sender.bring(vote, meta).await {
+                Ok(()) => return Ok(SnapshotResponse::new(vote)),
+                Err(lack) => lack,
+            };
+            let (error, pause) = match lack {
+                Lack::Silent(error) => {
+                    self.reached(&Err::<(), _>(io::Error::new(error.kind(), error.to_string())));
+                    (error, FILL_PAUSE)
+                }
+                Lack::BrokeOff(error) => {
+                    let (member, pause) = (MemberNumber(self.hello.to), self.fill_pause);
+                    tracing::warn!(%member, %error, ?pause, "the fill of a member broke off: it is taken up again");
+                    self.fill_pause = (2 * pause).min(FILL_PAUSE_MAX);
+                    (error, pause)
+                }
+            };
+            sleep(pause).await;
+            Err(StreamingError::Unreachable(Unreachable::new(&error)))
+        };
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            brought = bring => brought,
+        }
     }
 }
 
@@ -278,6 +329,10 @@ impl<S: Stream<Item = AppendEntriesRequest<Types>> + Unpin> Pipe<'_, S> {
                     });
                 }
                 request = self.input.next(), if !self.ended && self.under_way < UNDER_WAY_MAX => match request {
+                    Some(request) if self.is_left_behind(&request) => {
+                        let why = "it lacks entries that are about to go from the log: it is filled with files instead";
+                        return Some(Err(RPCError::Unreachable(Unreachable::new(&AnyError::error(why)))));
+                    }
                     Some(request) => {
                         let sent = self.send(Request::Append(request)).await;
                         self.way.reached(&sent);
@@ -291,6 +346,11 @@ impl<S: Stream<Item = AppendEntriesRequest<Types>> + Unpin> Pipe<'_, S> {
                 else => return None,
             }
         }
+    }
+
+    fn is_left_behind(&self, request: &AppendEntriesRequest<Types>) -> bool {
+        let next = request.prev_log_id.map_or(0, |id| id.index + 1);
+        !request.entries.is_empty() && next < self.way.floor.load(Ordering::Acquire)
     }
 
     async fn send(&mut self, request: Request) -> io::Result<()> {

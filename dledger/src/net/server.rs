@@ -92,6 +92,7 @@ impl Host {
         let done = match hello.purpose {
             Use::Calls => self.calls(read, write).await,
             Use::Entries => self.entries(read, write).await,
+            Use::Fill => self.guard.fill(hello.from, read, write).await,
         };
         // If there is no room, the same is about to be looked into.
         let _ = self.ended.try_send(hello.from);

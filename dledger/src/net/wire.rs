@@ -22,28 +22,30 @@ const MAGIC: &[u8; 8] = b"FERMQRFT";
 /// Members of different versions do not understand each other.
 const VERSION: u16 = 1;
 /// Bytes before the name in a hello.
-pub(super) const HELLO_BYTES: usize = 8 + 2 + 1 + 8 + 8 + 2;
+pub(crate) const HELLO_BYTES: usize = 8 + 2 + 1 + 8 + 8 + 2;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     /// Requests, each with its answer before the next.
     Calls,
     /// Entries, of which many are under way.
     Entries,
+    /// Files for a member that cannot follow the log.
+    Fill,
 }
 
 /// The first thing said on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hello {
-    pub(super) purpose: Use,
-    pub(super) from: u64,
-    pub(super) to: u64,
-    pub(super) group: String,
+pub(crate) struct Hello {
+    pub(crate) purpose: Use,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) group: String,
 }
 
 #[derive(Debug)]
-pub(super) enum Request {
+pub(crate) enum Request {
     Append(AppendEntriesRequest<Types>),
     Vote(VoteRequest<Types>),
     PreVote(VoteRequest<Types>),
@@ -55,7 +57,7 @@ pub(super) enum Request {
 }
 
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Append(AppendEntriesResponse<Types>),
     /// The last entry that is there, or why there is none more.
     Entries(Result<Option<Id>, StreamAppendError<Types>>),
@@ -68,13 +70,14 @@ pub(super) enum Answer {
 }
 
 impl Hello {
-    pub(super) fn encode(&self) -> BytesMut {
+    pub(crate) fn encode(&self) -> BytesMut {
         let mut out = BytesMut::with_capacity(HELLO_BYTES + self.group.len());
         out.put_slice(MAGIC);
         out.put_u16(VERSION);
         out.put_u8(match self.purpose {
             Use::Calls => 0,
             Use::Entries => 1,
+            Use::Fill => 2,
         });
         out.put_u64(self.from);
         out.put_u64(self.to);
@@ -87,7 +90,7 @@ impl Hello {
     ///
     /// # Errors
     /// The other side is no member of this version.
-    pub(super) fn decode(mut bytes: &[u8]) -> io::Result<(Self, usize)> {
+    pub(crate) fn decode(mut bytes: &[u8]) -> io::Result<(Self, usize)> {
         if bytes.len() < HELLO_BYTES || bytes[..8] != *MAGIC {
             return Err(bad("it is no member of a group"));
         }
@@ -99,6 +102,7 @@ impl Hello {
         let purpose = match bytes.get_u8() {
             0 => Use::Calls,
             1 => Use::Entries,
+            2 => Use::Fill,
             other => return Err(bad(&format!("purpose {other} of its connection is not known"))),
         };
         let (from, to, name) = (bytes.get_u64(), bytes.get_u64(), bytes.get_u16());
@@ -108,7 +112,7 @@ impl Hello {
 
 impl Request {
     /// The frame without its length, in parts: entries are not copied.
-    pub(super) fn encode(&self) -> Vec<Bytes> {
+    pub(crate) fn encode(&self) -> Vec<Bytes> {
         let mut out = BytesMut::new();
         match self {
             Self::Append(append) => {
@@ -149,7 +153,7 @@ impl Request {
 
     /// # Errors
     /// The bytes are no request.
-    pub(super) fn decode(frame: Bytes) -> io::Result<Self> {
+    pub(crate) fn decode(frame: Bytes) -> io::Result<Self> {
         let mut reader = Reader(frame);
         let request = match reader.byte()? {
             0 => {
@@ -183,7 +187,7 @@ impl Request {
 
 impl Answer {
     /// The frame without its length.
-    pub(super) fn encode(&self) -> Bytes {
+    pub(crate) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
             Self::Append(AppendEntriesResponse::Success) => out.put_u8(0),
@@ -240,7 +244,7 @@ impl Answer {
 
     /// # Errors
     /// The bytes are no answer.
-    pub(super) fn decode(frame: Bytes) -> io::Result<Self> {
+    pub(crate) fn decode(frame: Bytes) -> io::Result<Self> {
         let mut reader = Reader(frame);
         let answer = match reader.byte()? {
             0 => Self::Append(AppendEntriesResponse::Success),

@@ -1,12 +1,13 @@
 //! Groups of members in one process, on real stores, over a network that can be cut.
 
 mod crashed;
+mod filled;
 mod wiped;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use openraft::raft::{
 use openraft::{AnyError, RaftNetworkV2, Snapshot};
 use parking_lot::Mutex;
 use remoting::types::{Clock, Host, PhysicalOffset, QueueId, QueueOffset, TopicName};
+use serde::{Deserialize, Serialize};
 use store::message::{Message, StoredMessage};
 use store::{AppendError, Confirmation, Everything, FlushMode, RaftLog, ReadRequest, Store, StoreConfig};
 use tempfile::TempDir;
@@ -73,7 +75,7 @@ fn gone(error: AnyError) -> RPCError<Types> {
 }
 
 impl RaftNetworkV2<Types> for Way {
-    type SnapshotData = ();
+    type SnapshotData = Supply;
 
     async fn append_entries(
         &mut self,
@@ -114,11 +116,11 @@ impl RaftNetworkV2<Types> for Way {
     async fn full_snapshot(
         &mut self,
         _: Vote,
-        _: Snapshot<Leader, u64, Member, ()>,
+        _: Snapshot<Leader, u64, Member, Supply>,
         _: impl Future<Output = ReplicationClosed> + Send + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("there are no snapshots"))))
+        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("files take the wire"))))
     }
 }
 
@@ -144,16 +146,25 @@ impl Inquiry for Ways {
         let is_cut = self.network.cuts.lock().contains(&(number, self.from));
         if is_cut { Err(io::ErrorKind::NotConnected.into()) } else { Ok(stand) }
     }
+
+    fn leave_behind(&self, _: u64) {}
 }
 
-/// State as it is tried here: the last change of each name.
-#[derive(Default)]
-struct Map(Mutex<Changed>);
+/// State as it is tried here: the last change of each name. In a file is what the log may lack, or another member has sent.
+struct Map(Mutex<Changed>, PathBuf);
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Changed {
     next: u64,
     values: BTreeMap<String, String>,
+}
+
+impl Map {
+    fn open(root: &Path) -> Self {
+        let file = root.join("config/map.json");
+        let changed = std::fs::read(&file).map(|text| serde_json::from_slice(&text).unwrap());
+        Self(Mutex::new(changed.unwrap_or_default()), file)
+    }
 }
 
 impl State for Map {
@@ -169,6 +180,17 @@ impl State for Map {
         changed.next = index + 1;
         changed.values.insert(name.into(), value.into());
         Ok(())
+    }
+
+    fn keep(&self, next: u64) -> io::Result<()> {
+        let mut changed = self.0.lock();
+        changed.next = changed.next.max(next);
+        std::fs::create_dir_all(self.1.parent().unwrap())?;
+        std::fs::write(&self.1, serde_json::to_vec(&*changed)?)
+    }
+
+    fn files(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
+        Ok(vec![("config/map.json".into(), serde_json::to_vec(&*self.0.lock())?)])
     }
 }
 
@@ -236,7 +258,7 @@ impl Three {
         let (store, log, _) = Store::open_raft(config(root, self.flush), Clock::system()).unwrap();
         let timing = self.timing;
         let dir = root.join("raft");
-        let state = self.states.remove(&number).unwrap_or_default();
+        let state = self.states.remove(&number).unwrap_or_else(|| Arc::new(Map::open(root)));
         let told = Arc::clone(&state);
         let (group, server) = match &self.wires {
             Wires::Process => {
@@ -342,8 +364,12 @@ impl Three {
             assert!(Instant::now() < deadline, "ends {ends:?}, confirmed {confirmed:?}");
             sleep(Duration::from_millis(10)).await;
         }
+        // Members may have lost their old files.
+        let min = self.running.values().map(|running| running.store.min_physical_offset()).max().unwrap();
+        let first = self.running.values().map(|running| first_offset(&running.store)).max().unwrap();
         let of = |number: &u64| {
-            (bytes(self.folders[number].path(), &self.running[number].store), seen(&self.running[number].store))
+            let store = &self.running[number].store;
+            (bytes(self.folders[number].path(), store, min), seen_from(store, first))
         };
         let leaders = of(&leader);
         for number in self.running.keys() {
@@ -399,19 +425,27 @@ fn host() -> Host {
     Host { ip: [127, 0, 0, 1].into(), port: 1 }
 }
 
-fn bytes(root: &Path, store: &Store) -> Vec<u8> {
-    let end = store.max_physical_offset().0 as u64;
+fn bytes(root: &Path, store: &Store, from: PhysicalOffset) -> Vec<u8> {
+    let (from, end) = (from.0 as u64, store.max_physical_offset().0 as u64);
     let file = |start: u64| std::fs::read(root.join(format!("commitlog/{start:020}"))).unwrap();
-    let mut bytes: Vec<u8> = (0..end).step_by(FILE_BYTES as usize).flat_map(file).collect();
-    bytes.truncate(end as usize);
+    let mut bytes: Vec<u8> = (from..end).step_by(FILE_BYTES as usize).flat_map(file).collect();
+    bytes.truncate((end - from) as usize);
     bytes
 }
 
+fn first_offset(store: &Store) -> i64 {
+    store.min_offset(&topic(), QueueId(0)).map_or(0, |first| first.0)
+}
+
 fn seen(store: &Store) -> Vec<String> {
+    seen_from(store, 0)
+}
+
+fn seen_from(store: &Store, first: i64) -> Vec<String> {
     let topic = topic();
     let mut bodies = Vec::new();
     loop {
-        let offset = QueueOffset(bodies.len() as i64);
+        let offset = QueueOffset(first + bodies.len() as i64);
         let request = ReadRequest { topic: &topic, queue_id: QueueId(0), offset, max_messages: 32, max_bytes: 1 << 20 };
         let outcome = store.read(&request, &Everything);
         if outcome.count == 0 {
@@ -420,7 +454,7 @@ fn seen(store: &Store) -> Vec<String> {
         for chunk in outcome.messages {
             let mut rest = &chunk[..];
             while let Ok(message) = StoredMessage::parse(rest) {
-                assert_eq!(message.queue_offset.0, bodies.len() as i64, "without gaps");
+                assert_eq!(message.queue_offset.0, first + bodies.len() as i64, "without gaps");
                 bodies.push(String::from_utf8(message.body.to_vec()).unwrap());
                 rest = &rest[message.size..];
             }

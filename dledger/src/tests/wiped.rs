@@ -4,7 +4,7 @@ use super::*;
 
 impl Three {
     /// Stops a member and takes its files away.
-    async fn wipe(&mut self, number: u64) {
+    pub(super) async fn wipe(&mut self, number: u64) {
         self.stop(number).await;
         self.folders.insert(number, tempfile::tempdir().unwrap());
     }

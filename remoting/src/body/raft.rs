@@ -29,6 +29,9 @@ pub struct RaftGroupStatus {
     pub elections: u64,
     /// One set of voters is giving way to another.
     pub changing: bool,
+    /// While this member gets files from the leader, as what it lacks is gone from the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<RaftFill>,
     /// By number.
     pub members: Vec<RaftGroupMember>,
 }
@@ -47,6 +50,16 @@ pub struct RaftGroupMember {
     /// Where it serves clients, `host:port`; known of those that have led.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serves: Option<String>,
+    /// While the leader sends it files; only the leader knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<RaftFill>,
+}
+
+/// How far a member has got the files that it is sent, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaftFill {
+    pub done: u64,
+    pub total: u64,
 }
 
 impl RaftGroupStatus {
@@ -94,15 +107,17 @@ mod tests {
             applied: 6,
             elections: 1,
             changing: false,
+            fill: None,
             members: vec![RaftGroupMember {
                 number: MemberNumber(2),
                 address: "a:1".into(),
                 is_voter: true,
                 entries: None,
                 serves: Some("a:10911".into()),
+                fill: Some(RaftFill { done: 1, total: 2 }),
             }],
         };
-        let text = r#"{"group":"g","number":2,"role":"follower","term":3,"entries":7,"agreed":6,"applied":6,"elections":1,"changing":false,"members":[{"number":2,"address":"a:1","isVoter":true,"serves":"a:10911"}]}"#;
+        let text = r#"{"group":"g","number":2,"role":"follower","term":3,"entries":7,"agreed":6,"applied":6,"elections":1,"changing":false,"members":[{"number":2,"address":"a:1","isVoter":true,"serves":"a:10911","fill":{"done":1,"total":2}}]}"#;
         assert_eq!(serde_json::to_string(&status).unwrap(), text);
         assert_eq!(serde_json::from_str::<RaftGroupStatus>(text).unwrap(), status);
     }

@@ -32,6 +32,16 @@ impl Snapshot {
         self.0.first().map_or(0, |file| file.start())
     }
 
+    /// The files that are not written to any more.
+    pub(crate) fn all_but_last(&self) -> &[Arc<MappedFile>] {
+        self.0.split_last().map_or(&[], |(_, files)| files)
+    }
+
+    /// The files from the one that holds `offset` on.
+    pub(crate) fn from(&self, offset: i64) -> &[Arc<MappedFile>] {
+        &self.0[self.0.partition_point(|file| file.start() + file.len() as i64 <= offset)..]
+    }
+
     /// First byte of the file behind the one that holds `offset`.
     pub(crate) fn end_of_file(&self, offset: i64) -> Option<i64> {
         self.locate(offset).map(|(file, _)| file.start() + file.len() as i64)

@@ -112,6 +112,15 @@ impl MappedFile {
         length.map_or(Ok(()), |length| Ok(fadvise(&self.file, range.start as u64, Some(length), Advice::WillNeed)?))
     }
 
+    /// Has the system keep `range` in memory no longer.
+    ///
+    /// # Errors
+    /// Failing `fadvise`; nothing has changed.
+    pub(crate) fn forget(&self, range: Range<usize>) -> io::Result<()> {
+        let length = std::num::NonZeroU64::new(range.len() as u64);
+        length.map_or(Ok(()), |length| Ok(fadvise(&self.file, range.start as u64, Some(length), Advice::DontNeed)?))
+    }
+
     /// Lets go of the pages that reads have mapped into the process; the page cache keeps them.
     ///
     /// # Errors

@@ -16,6 +16,9 @@
 //!
 //! Opening the store finds the entries again: it walks over the last files and cuts an entry off that is not whole.
 //! What the queues show was committed; later entries wait for the group.
+//!
+//! Retention deletes nothing by itself: it tells what [would go](RaftLog::expendable), and the group [lets it go](RaftLog::release)
+//! once nobody needs it. A log whose first files are gone begins with a later entry.
 
 mod control;
 mod places;
@@ -28,11 +31,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use remoting::types::{PhysicalOffset, QueueId, TopicName};
 use thiserror::Error;
+use tokio::sync::watch;
 
 pub(crate) use self::control::Control;
 pub use self::control::{BadControl, EntryId, EntryKind};
 pub(crate) use self::places::{Place, Places};
 pub(crate) use self::recover::EntryWalk;
+pub use self::state::Expendable;
 pub(crate) use self::state::{RaftState, Sealing};
 use crate::commit_log::Stamped;
 use crate::config::FlushMode;
@@ -116,6 +121,10 @@ impl RaftLog {
         Self { shared }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     fn state(&self) -> &RaftState {
         self.shared.raft.as_ref().expect("only a store that is a Raft log gets this handle")
     }
@@ -137,6 +146,11 @@ impl RaftLog {
     /// The end of entry `index` in the log.
     pub fn end_of(&self, index: u64) -> Option<PhysicalOffset> {
         self.place(index).map(|place| PhysicalOffset(place.end()))
+    }
+
+    /// Where entry `index` begins in the log.
+    pub fn start_of(&self, index: u64) -> Option<PhysicalOffset> {
+        self.place(index).map(|place| PhysicalOffset(place.at))
     }
 
     /// The end of the log.
@@ -293,10 +307,17 @@ impl RaftLog {
         }
     }
 
-    /// The group needs no entry before `index` any more: retention may delete files of the log up to it. Without this, none are.
+    /// What retention would delete of the log. It is told again from time to time, and deletes nothing before that is
+    /// [released](Self::release).
+    pub fn expendable(&self) -> watch::Receiver<Option<Expendable>> {
+        self.state().expendable()
+    }
+
+    /// The group needs no entry before `index` any more: the files of the log before it are deleted, whatever else is kept.
     pub fn release(&self, index: u64) {
         if let Some(place) = self.place(index) {
             self.state().release(place.at);
+            self.shared.cleaning.signal.raise();
         }
     }
 

@@ -29,10 +29,11 @@ impl Place {
 
     /// The entry at `at`, or at the start of the next file if this one has nothing there but a blank.
     pub(crate) fn find(log: &Snapshot, at: i64) -> Option<Self> {
-        Self::read(log, at).or_else(|| Self::read(log, log.end_of_file(at)?))
+        Self::at(log, at).or_else(|| Self::at(log, log.end_of_file(at)?))
     }
 
-    fn read(log: &Snapshot, at: i64) -> Option<Self> {
+    /// The entry at `at`.
+    pub(crate) fn at(log: &Snapshot, at: i64) -> Option<Self> {
         let (file, within) = log.locate(at)?;
         let message = StoredMessage::parse(file.readable().get(within..)?).ok()?;
         if message.physical_offset.0 != at {

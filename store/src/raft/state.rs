@@ -1,11 +1,13 @@
 //! What a store that is a Raft log knows of its entries, beside the bytes.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use remoting::types::{PhysicalOffset, Timestamp};
+use tokio::sync::watch;
 
 use super::control::{Control, EntryId, EntryKind};
 use super::places::{Found, Place, Places};
@@ -23,9 +25,27 @@ pub(crate) struct RaftState {
     was_closed: bool,
     /// Retention may delete files that end before this.
     released: AtomicI64,
+    pins: Mutex<Pins>,
+    expendable: watch::Sender<Option<Expendable>>,
     /// Control records end with a checksum over all of them.
     record_crc: bool,
     lost: Arc<Lost>,
+}
+
+/// What retention would delete of the log, if the group needed it no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expendable {
+    /// The first entry that stays; a file of the log begins with it.
+    pub first_kept: u64,
+    /// The disk is nearly full.
+    pub at_once: bool,
+}
+
+/// From where on each of those that read whole files wants the log kept.
+#[derive(Debug, Default)]
+struct Pins {
+    number: u64,
+    from: BTreeMap<u64, i64>,
 }
 
 /// Who may append.
@@ -62,6 +82,8 @@ impl RaftState {
             committed_at_open,
             was_closed,
             released: AtomicI64::new(0),
+            pins: Mutex::default(),
+            expendable: watch::Sender::new(None),
             record_crc,
             lost,
         }
@@ -188,9 +210,50 @@ impl RaftState {
         Ok(())
     }
 
-    /// Up to where the group needs nothing of the log any more.
+    /// Up to where nobody needs anything of the log any more.
     pub(crate) fn released(&self) -> i64 {
-        self.released.load(Ordering::Acquire)
+        self.released.load(Ordering::Acquire).min(self.pinned_from())
+    }
+
+    /// From where on somebody wants the log kept.
+    pub(crate) fn pinned_from(&self) -> i64 {
+        self.pins.lock().from.values().copied().min().unwrap_or(i64::MAX)
+    }
+
+    /// Keeps the log from `from` on until [`Self::unpin`].
+    pub(crate) fn pin(&self, from: i64) -> u64 {
+        let mut pins = self.pins.lock();
+        pins.number += 1;
+        let number = pins.number;
+        pins.from.insert(number, from);
+        number
+    }
+
+    /// Lets go what lies before `from`.
+    pub(crate) fn move_pin(&self, pin: u64, from: i64) {
+        if let Some(pinned) = self.pins.lock().from.get_mut(&pin) {
+            *pinned = from.max(*pinned);
+        }
+    }
+
+    pub(crate) fn unpin(&self, pin: u64) {
+        self.pins.lock().from.remove(&pin);
+    }
+
+    /// Tells the group that files which end by `before`, where a file begins, would go.
+    pub(crate) fn offer(&self, log: &Snapshot, before: i64, at_once: bool) {
+        match Place::at(log, before) {
+            Some(first) if self.first_index().is_some_and(|index| index < first.id.index) => {
+                self.expendable.send_replace(Some(Expendable { first_kept: first.id.index, at_once }));
+            }
+            // What lies before is older than the group, which knows nothing of it.
+            _ => self.release(before),
+        }
+    }
+
+    /// What was offered last, and what will be.
+    pub(crate) fn expendable(&self) -> watch::Receiver<Option<Expendable>> {
+        self.expendable.subscribe()
     }
 
     pub(crate) fn release(&self, before: i64) {

@@ -165,7 +165,12 @@ pub(crate) fn open(
         (false, true) => Check::Body,
         (false, false) => Check::Nothing,
     };
-    let committed = newest.map_or(0, Unit::end);
+    let mut committed = newest.map_or(0, Unit::end);
+    if kind == Kind::Raft {
+        // What is gone was agreed on, and so was what was noted as that.
+        let log_min = log.first().map_or(0, |file| file.start());
+        committed = committed.max(log_min).max(checkpoint.confirmed_end());
+    }
     let mut entries = (kind == Kind::Raft).then(|| EntryWalk::new(&log, from.file(), committed));
     let mut undecided: Vec<(QueueEntry, Timestamp)> = Vec::new();
     let mut progress = Progress { last: 0, end: committed.min(from.offset(&log)), timestamp: Timestamp(0) };

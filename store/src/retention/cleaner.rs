@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::graves::Graves;
 use super::{Need, Retention, look};
 use crate::mmap::MappedFile;
+use crate::raft::RaftState;
 use crate::shared::Shared;
 
 /// How often the disk is looked at while appends are refused for want of space, so that they are taken soon again.
@@ -51,6 +52,9 @@ impl<'a> Cleaner<'a> {
             self.last_pass = Instant::now();
             self.pass(&settings, need);
         }
+        if self.shared.raft.is_some() && self.delete_log_files(&settings, None) > 0 {
+            self.follow_log(&settings);
+        }
         self.give_back(&settings);
         if self.shared.cleaning.is_out_of_space() {
             match self.shared.log.make_room() {
@@ -65,32 +69,59 @@ impl<'a> Cleaner<'a> {
         let at_once = need == Need::AtOnce && settings.clean_forcibly;
         let asked = self.shared.cleaning.take_manual_pass();
         if asked || need != Need::Nothing || settings.hours.include(self.shared.clock.now()) {
-            let deleted = self.delete_log_files(settings, at_once);
-            if deleted == 0 && need == Need::AtOnce {
+            let expired = self.shared.clock.now().0.saturating_sub(millis(settings.reserved_time));
+            let written_before = (!at_once).then_some(expired);
+            let files = match &self.shared.raft {
+                Some(raft) => self.offer_log_files(raft, settings, written_before),
+                None => self.delete_log_files(settings, written_before),
+            };
+            if files == 0 && need == Need::AtOnce {
                 warn!("the disk is nearly full, and there is no file of the commit log that may be deleted");
             }
         }
-        let min = self.shared.log.min();
-        if min > self.followed && self.have_queues_follow(settings, min) {
-            self.followed = min;
-        }
+        self.follow_log(settings);
         self.expire_topics();
         self.give_back(settings);
         look(self.shared, settings);
     }
 
+    fn follow_log(&mut self, settings: &Retention) {
+        let min = self.shared.log.min();
+        if min > self.followed && self.have_queues_follow(settings, min) {
+            self.followed = min;
+        }
+    }
+
+    /// Tells the group which files would go from the start of its log, by the rule of [`Self::delete_log_files`]; returns how
+    /// many. They go once it has [released](crate::RaftLog::release) them.
+    fn offer_log_files(&self, raft: &RaftState, settings: &Retention, written_before: Option<i64>) -> usize {
+        let shared = self.shared;
+        // Nobody could tell any more which offset a queue goes on at, if its entries went with a crash.
+        let settled = shared.log.flushed().min(shared.queues_on_disk()).min(raft.pinned_from());
+        let log = shared.log.snapshot();
+        let may_go = |file: &&Arc<MappedFile>| {
+            let is_settled = file.start() + file.len() as i64 <= settled;
+            is_settled && written_before.is_none_or(|before| file.written_at().is_ok_and(|written| written <= before))
+        };
+        let files = log.all_but_last().iter().take(settings.files_per_pass_max).take_while(may_go);
+        let (count, end) = files.fold((0, 0), |(count, _), file| (count + 1, file.start() + file.len() as i64));
+        if count > 0 {
+            raft.offer(&log, end, written_before.is_none());
+        }
+        count
+    }
+
     /// Deletes from the start of the log; returns how many files. Java: `MappedFileQueue.deleteExpiredFileByTime`.
-    fn delete_log_files(&mut self, settings: &Retention, at_once: bool) -> usize {
+    fn delete_log_files(&mut self, settings: &Retention, written_before: Option<i64>) -> usize {
         if self.failed.is_some_and(|at| at.elapsed() < settings.retry_interval) {
             return 0;
         }
         self.failed = None;
         let mut deleted = 0;
         while deleted < settings.files_per_pass_max {
-            let expired_before = self.shared.clock.now().0.saturating_sub(millis(settings.reserved_time));
-            match self.shared.delete_first_log_file((!at_once).then_some(expired_before)) {
+            match self.shared.delete_first_log_file(written_before) {
                 Ok(Some(file)) => {
-                    info!(path = %file.path().display(), at_once, "commit log file deleted");
+                    info!(path = %file.path().display(), "commit log file deleted");
                     self.graves.add(file);
                     deleted += 1;
                 }

@@ -78,6 +78,33 @@ impl Queue {
         Ok(())
     }
 
+    /// The first offset whose record lies at `log_offset` or behind it, and where that is; the end of the queue if there is
+    /// none. Also of those that the queue [has forgotten](Self::forget_before).
+    ///
+    /// # Errors
+    /// An entry cannot be read.
+    pub(crate) fn first_behind(&self, log_offset: i64) -> io::Result<(i64, Option<i64>)> {
+        let max = self.max();
+        if self.last_record_end(max).is_some_and(|end| end <= log_offset) {
+            return Ok((max, None));
+        }
+        let list = self.files.lock().list();
+        let knows_files = list.count > 0 && !self.takes_batches();
+        let (mut low, mut high) = (if knows_files { list.start / UNIT_BYTES as i64 } else { self.min() }, max);
+        let mut found = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.entry(middle)? {
+                Some(unit) if !unit.is_blank() && unit.physical >= log_offset => {
+                    found = Some(unit.physical);
+                    high = middle;
+                }
+                _ => low = middle + 1,
+            }
+        }
+        Ok((low, found))
+    }
+
     /// Whether it had messages and the records of all of them lie before `log_min`. Asked under the append lock.
     pub(crate) fn is_expired(&self, log_min: i64) -> bool {
         let max = self.max();
