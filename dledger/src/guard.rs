@@ -77,8 +77,14 @@ impl Guard {
         *self.raft.node_id()
     }
 
+    /// A member that ends answers nobody any more.
+    fn check(&self) -> io::Result<()> {
+        if self.receiver.ending.is_cancelled() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
     /// How far this member is.
     pub(crate) async fn stand(&self) -> io::Result<Stand> {
+        self.check()?;
         // Read first: a member that is out of it by the time of the rest only seems to know less.
         let is_quarantined = !self.quarantine.is_over();
         let stand = self.raft.with_raft_state(move |state| Stand {
@@ -91,6 +97,7 @@ impl Guard {
     }
 
     pub(crate) async fn vote(&self, request: VoteRequest<Types>) -> io::Result<VoteResponse<Types>> {
+        self.check()?;
         if !self.quarantine.is_over_soon().await {
             return self.no_vote().await;
         }
@@ -98,6 +105,7 @@ impl Guard {
     }
 
     pub(crate) async fn pre_vote(&self, request: VoteRequest<Types>) -> io::Result<VoteResponse<Types>> {
+        self.check()?;
         if !self.quarantine.is_over_soon().await {
             return self.no_vote().await;
         }
@@ -113,6 +121,7 @@ impl Guard {
         &self,
         mut request: AppendEntriesRequest<Types>,
     ) -> io::Result<AppendEntriesResponse<Types>> {
+        self.check()?;
         self.heard.note(request.vote);
         let is_all = self.quarantine.admit(&mut request).await;
         let last = request.entries.last().map(|entry| entry.id).or(request.prev_log_id);
@@ -127,7 +136,8 @@ impl Guard {
         requests: impl Stream<Item = AppendEntriesRequest<Types>> + Send + 'static,
     ) -> impl Stream<Item = io::Result<Appended>> + Send {
         let (quarantine, heard) = (Arc::clone(&self.quarantine), Arc::clone(&self.heard));
-        let admitted = requests.then(move |mut request| {
+        let ended = self.receiver.ending.clone().cancelled_owned();
+        let admitted = requests.take_until(ended).then(move |mut request| {
             let quarantine = Arc::clone(&quarantine);
             heard.note(request.vote);
             async move {
@@ -143,6 +153,7 @@ impl Guard {
         &self,
         request: TransferLeaderRequest<Types>,
     ) -> io::Result<TransferLeaderResponse<Types>> {
+        self.check()?;
         if !self.quarantine.is_over() && *request.to_node_id() == self.number() {
             let (expected, actual) = (*request.from_leader(), self.stand().await?.vote);
             return Ok(Err(TransferLeaderError::VoteChanged { expected, actual }));

@@ -280,3 +280,47 @@ fn read_position(path: &Path) -> io::Result<Option<Position>> {
 fn named(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!("read {}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use remoting::types::Timestamp;
+    use store::{Store, StoreConfig};
+
+    use super::*;
+
+    fn open(root: &Path, log: &RaftLog) -> GroupState {
+        GroupState::open(root, log.clone()).unwrap()
+    }
+
+    fn change(file: &str, key: &str) -> Vec<u8> {
+        let mut newer = Table::default();
+        newer.apply(serde_json::from_value(serde_json::json!({ "set": { "t": { key: 1 } } })).unwrap());
+        serde_json::to_vec(&Change { file: file.into(), patch: newer.whole() }).unwrap()
+    }
+
+    #[test]
+    fn what_the_log_is_about_to_lack_is_in_the_files_and_another_member_starts_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = remoting::types::Clock::fixed(Timestamp(1000));
+        let (_store, log, _) = Store::open_raft(StoreConfig::new(folder.path().join("log")), clock).unwrap();
+        let (own, other) = (folder.path().join("own"), folder.path().join("other"));
+        let state = open(&own, &log);
+        state.apply(3, &change("a.json", "x")).unwrap();
+        state.keep(10).unwrap();
+        let again = open(&own, &log);
+        assert_eq!((again.next(), again.text("a.json")), (10, state.text("a.json")));
+        // Nothing has changed since, but the log goes on.
+        again.keep(20).unwrap();
+        again.keep(15).unwrap();
+        assert_eq!(open(&own, &log).next(), 20);
+        again.apply(21, &change("b.json", "y")).unwrap();
+        for (path, bytes) in again.files().unwrap() {
+            let path = other.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let filled = open(&other, &log);
+        assert_eq!((filled.next(), filled.text("a.json")), (22, again.text("a.json")));
+        assert_eq!(filled.entry("b.json", "t", "y"), Some(1.into()));
+    }
+}

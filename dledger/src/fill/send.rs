@@ -29,8 +29,10 @@ pub(crate) type Goal = SnapshotMeta<Leader, u64, Member>;
 const SHORT_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at whether a member that was filled is back.
 const LOOK: Duration = Duration::from_millis(200);
-/// One that is not back after so long may find that the log went on without it.
+/// One that is not back after so long may find that the log went on without it: it makes its queues from the log meanwhile,
+/// so there is a second more for each so many bytes.
 const BACK_PATIENCE: Duration = Duration::from_secs(15 * 60);
+const BACK_BYTES_PER_S: u64 = 32 << 20;
 /// Bytes of entries in one request.
 const READ_BYTES_MAX: usize = 2 << 20;
 
@@ -73,15 +75,16 @@ impl Sender {
             }
             Some(_) | None => {}
         }
-        let mut pinned = Some(self.fill(vote, goal).await.map_err(Lack::BrokeOff)?);
-        let since = Instant::now();
+        let Cargo { list, pinned, .. } = self.fill(vote, goal).await.map_err(Lack::BrokeOff)?;
+        let patience = BACK_PATIENCE + Duration::from_secs(list.bytes() / BACK_BYTES_PER_S);
+        let (mut pinned, since) = (Some(pinned), Instant::now());
         loop {
             match self.stand().await {
                 Ok(stand) if stand.agreed >= Some(last) => break,
                 Ok(_) => return Err(Lack::BrokeOff(io::Error::other("it came back without what it was sent"))),
                 Err(error) => debug!(%member, %error, "a member that was filled is not back yet"),
             }
-            if since.elapsed() > BACK_PATIENCE && pinned.take().is_some() {
+            if since.elapsed() > patience && pinned.take().is_some() {
                 warn!(%member, "a member that was filled does not come back: the log is not kept for it any longer");
             }
             sleep(LOOK).await;
@@ -129,8 +132,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends files until the member says that it starts anew with them; what it needs next stays pinned.
-    async fn fill(&self, vote: Vote, goal: Goal) -> io::Result<Arc<Pinned>> {
+    /// Sends files until the member says that it starts anew with them; what it needs next is pinned by what is given back.
+    async fn fill(&self, vote: Vote, goal: Goal) -> io::Result<Cargo> {
         let supply = self.supply.clone();
         let cargo = spawn_blocking(move || Cargo::load(&supply, &vote, &goal)).await??;
         let link = timeout(SHORT_PATIENCE, Link::open(&self.address, &self.hello_for(Use::Fill))).await??;
@@ -148,7 +151,7 @@ impl Sender {
             // It may have ended before its answer was out.
             Err(error) => debug!(member = %MemberNumber(self.hello.to), %error, "no answer at the end of a fill"),
         }
-        Ok(cargo.pinned)
+        Ok(cargo)
     }
 
     async fn send_piece(

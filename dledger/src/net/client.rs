@@ -381,6 +381,7 @@ mod tests {
 
     use super::super::wire::HELLO_BYTES;
     use super::*;
+    use crate::types::{Body, Entry, Id};
 
     /// Answers so many requests on the next connection, and closes it.
     async fn answer(listener: &TcpListener, requests: usize) {
@@ -420,5 +421,40 @@ mod tests {
             answer(&listener, 2).await;
         };
         tokio::join!(streams, server);
+    }
+
+    #[tokio::test]
+    async fn who_lacks_what_is_about_to_go_is_not_sent_entries() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let member = Member { address: listener.local_addr().unwrap().to_string() };
+        let mut network = Network::new("g".into(), 1);
+        let mut way = network.new_client(2, &member).await;
+        let request = |before: Option<u64>, entries: u64| {
+            let leader_id = Leader { term: 1, node_id: 1 };
+            let id = |index| Id { leader_id, index };
+            let first = before.map_or(0, |before| before + 1);
+            let entries = (first..first + entries).map(|index| Entry { id: id(index), body: Body::Blank }).collect();
+            let vote = Vote::new_committed(1, 1);
+            AppendEntriesRequest { vote, prev_log_id: before.map(id), entries, leader_commit: None }
+        };
+        network.leave_behind(5);
+        network.leave_behind(4);
+        let (mut sent, mut turned_away) = (0, 0);
+        let requests = [request(None, 0), request(Some(9), 0), request(Some(3), 1), request(None, 1)];
+        let streams = async {
+            for request in requests {
+                let input = Box::pin(stream::once(async { request }));
+                let mut answers = way.stream_append(input, RPCOption::new(CONNECT_PATIENCE)).await.unwrap();
+                match answers.next().await.unwrap() {
+                    Ok(_) => sent += 1,
+                    Err(RPCError::Unreachable(why)) if why.to_string().contains("filled with files") => {
+                        turned_away += 1
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        };
+        tokio::join!(streams, answer(&listener, 2));
+        assert_eq!((sent, turned_away), (2, 2));
     }
 }
