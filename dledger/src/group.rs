@@ -19,8 +19,10 @@ use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tracing::error;
 
+use crate::disk::Disk;
 use crate::files::Files;
 use crate::guard::Guard;
+use crate::lead::{Health, Lead, Wishes};
 use crate::machine::Machine;
 use crate::quarantine::{Inquiry, Quarantine};
 use crate::reign;
@@ -79,6 +81,8 @@ pub enum GroupError {
     Behind { number: u64, entries: u64 },
     #[error("member {} leads the group: give the lead to another one first", MemberNumber(*number))]
     Leads { number: u64 },
+    #[error("member {} cannot lead at the moment, as it {health}: choose another one, or try again later", MemberNumber(*number))]
+    Unfit { number: u64, health: Health },
     #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
     #[error("most of the members have not agreed in time, and may do so later: are they there?")]
@@ -91,15 +95,14 @@ pub enum GroupError {
 pub struct Group {
     pub(crate) raft: Raft,
     role: watch::Receiver<Role>,
-    pub(crate) timing: Timing,
-    /// Whether the store takes no messages though this member leads, as it gives that up. `None` once it has stopped.
-    yields: Mutex<Option<watch::Sender<bool>>>,
-    pub(crate) elections: Arc<AtomicU64>,
+    pub(crate) lead: Arc<Lead>,
+    pub(crate) seen: Arc<Seen>,
+    log: RaftLog,
     quarantine: Arc<Quarantine>,
     guard: Guard,
     pub(crate) tasks: Mutex<JoinSet<()>>,
-    /// Of the quarantine, which asks others that may not answer.
-    asking: AbortHandle,
+    /// Of the tasks that ask others, who may not answer: of the quarantine and of the lead.
+    asking: [AbortHandle; 2],
 }
 
 impl Group {
@@ -155,15 +158,19 @@ impl Group {
         let (tell, role) = watch::channel(Role::Follower { leader: None });
         let mut tasks = JoinSet::new();
         let (yields, to_leader) = watch::channel(false);
+        let disk = Arc::new(Disk::new(log.clone()));
         tasks.spawn(reign::propose(raft.clone(), log.clone(), known, timing, from_store));
-        tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, to_leader, tell));
-        let elections = Arc::new(AtomicU64::new(0));
-        tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
+        tasks.spawn(reign::follow_role(raft.clone(), log.clone(), node, timing, written, to_leader, tell));
+        let seen = Arc::new(Seen::default());
+        tasks.spawn(count_leaders(raft.clone(), Arc::clone(&seen)));
         let quarantine = Arc::new(quarantine);
-        let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
-        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine));
-        let (yields, tasks) = (Mutex::new(Some(yields)), Mutex::new(tasks));
-        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, tasks, asking })
+        let sitting_out = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network.clone()));
+        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine), Arc::clone(&disk));
+        let lead =
+            Lead::new(raft.clone(), role.clone(), timing, yields, network, Arc::clone(&disk), Arc::clone(&quarantine));
+        let asking = [sitting_out, tasks.spawn(Arc::clone(&lead).mind())];
+        let tasks = Mutex::new(tasks);
+        Ok(Self { raft, role, lead, seen, log, quarantine, guard, tasks, asking })
     }
 
     /// Makes these the members of a new group, once all of them are there and have no log either. Asked of one of them, and
@@ -210,26 +217,48 @@ impl Group {
         &self.guard
     }
 
+    /// Of this member.
+    pub fn number(&self) -> u64 {
+        *self.raft.node_id()
+    }
+
+    /// Bytes of the log behind the first so many entries; `None` if those are not kept.
+    pub fn bytes_behind(&self, entries: u64) -> Option<u64> {
+        let at = match entries.checked_sub(1) {
+            Some(last) => self.log.end_of(last)?.0,
+            None => 0,
+        };
+        Some(u64::try_from(self.log.end().0 - at).unwrap_or(0))
+    }
+
+    /// Whether this member is in quarantine and knows how far it has to be filled.
+    pub fn is_filling(&self) -> bool {
+        self.quarantine.is_filling()
+    }
+
     /// Whether this member lost its log and may not vote yet.
     pub fn is_quarantined(&self) -> bool {
         !self.quarantine.is_over()
     }
 
-    /// Has the store take no messages though this member leads, or take them again.
-    pub(crate) fn set_yields(&self, yields: bool) {
-        if let Some(told) = &*self.yields.lock() {
-            told.send_replace(yields);
-        }
+    /// Whether the disk keeps this member waiting, so that it does not want the lead.
+    pub fn disk_is_slow(&self) -> bool {
+        self.lead.own_health() == Health::SlowDisk
+    }
+
+    /// What is wanted of who leads, from now on; at first, nothing.
+    pub fn set_wishes(&self, wishes: Wishes) {
+        self.lead.set_wishes(wishes);
     }
 
     /// Leaves the others alone; the store takes no more messages. Whoever still asks something of it is refused.
     pub async fn stop(&self) {
         // What it has to keep is on disk.
-        self.asking.abort();
+        self.asking.iter().for_each(AbortHandle::abort);
         if self.raft.shutdown().await.is_err() {
             error!("the task of the group had panicked");
         }
-        drop(self.yields.lock().take());
+        self.lead.end();
         // Their channels are closed now.
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         while tasks.join_next().await.is_some() {}
@@ -253,13 +282,26 @@ fn who(leader: Option<u64>) -> String {
     leader.map_or_else(|| "nobody".to_owned(), |number| format!("member {}", MemberNumber(number)))
 }
 
-async fn count_leaders(raft: Raft, count: Arc<AtomicU64>) {
+/// What was counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Leaders that were elected.
+    pub(crate) elections: AtomicU64,
+    /// Of them, this member.
+    pub(crate) reigns: AtomicU64,
+}
+
+async fn count_leaders(raft: Raft, count: Arc<Seen>) {
+    let own = *raft.node_id();
     let mut metrics = raft.server_metrics();
     let mut seen = None;
     loop {
         let vote = metrics.borrow_and_update().vote;
         if vote.is_committed() && seen.replace(*vote.leader_id()) != Some(*vote.leader_id()) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.elections.fetch_add(1, Ordering::Relaxed);
+            if vote.leader_id().node_id == own {
+                count.reigns.fetch_add(1, Ordering::Relaxed);
+            }
         }
         if metrics.changed().await.is_err() {
             return;

@@ -16,11 +16,15 @@
 //! anything else is written in their place.
 //!
 //! A member that lost its files is filled again under its number. Until it has what it may have had, it is in quarantine.
+//!
+//! A leader whose disk hangs, or who is not among those that are preferred, gives the [lead](lead) away.
 #![forbid(unsafe_code)]
 
+mod disk;
 mod files;
 mod group;
 mod guard;
+mod lead;
 mod machine;
 mod members;
 mod membership;
@@ -34,6 +38,7 @@ mod types;
 pub use group::{Group, GroupError, Role, Timing};
 pub use guard::Guard;
 pub use machine::Machine;
+pub use lead::{Health, Wishes};
 pub use members::{Figures, Standing};
 pub use net::{Network, serve};
 pub use quarantine::{Inquiry, Stand};
