@@ -328,7 +328,6 @@ const REPLICATION: &[&str] = &[
     "maxHaTransferByteInSecond",
     "maxSlaveResendLength",
     "offsetCheckInSlave",
-    "preferredLeaderId",
     "sendHeartbeatTimeoutMillis",
     "skipPreOnline",
     "slaveTimeout",

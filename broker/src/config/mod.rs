@@ -129,6 +129,7 @@ impl Config for BrokerConfig {
             "is not between 1 and 1000000",
         )?;
         self.peers()?;
+        self.preferred_leaders()?;
         require(self.timer_max_delay_sec > 0, "timerMaxDelaySec", "is not above 0")?;
         self.check_store()
     }

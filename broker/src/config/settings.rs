@@ -68,6 +68,14 @@ remoting::config! {
         dleger_peers: Option<String> = None, "dLegerPeers", important, restart;
         /// Which of them this is, such as `n0`; a follower has the number behind the letter, plus one, as its broker id.
         dleger_self_id: Option<String> = None, "dLegerSelfId", important, restart;
+        /// Members that lead rather than others, such as `n0;n1`, the same for all members: one of them gets the lead once it has
+        /// been well and level with the log for 10 s.
+        preferred_leader_ids: Option<String> = None, "preferredLeaderIds";
+        /// Java's name for `preferredLeaderIds`, which takes several, too.
+        preferred_leader_id: Option<String> = None, "preferredLeaderId";
+        /// A member whose disk keeps a flush or a write waiting for longer than this gives the lead away, and takes none until
+        /// the disk has been quick for 15 times as long. 0: never.
+        slow_disk_millis: Millis = Millis::new(2000), "slowDiskMillis";
         /// Show each member to producers as the master of a set of its own, `<brokerName>-n<number>`, on its fast port, that can
         /// be written to only: it passes messages on to the leader. Producers then go on at once when the leader dies,
         /// without waiting for the next route.

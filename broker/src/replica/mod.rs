@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dledger::{Group, Network, Timing};
+use dledger::{Group, Network, Timing, Wishes};
 use remoting::protocol::RequestCode;
 use remoting::types::BrokerId;
 use serde_json::json;
@@ -45,7 +45,7 @@ use self::operate::Operator;
 pub(crate) use self::patch::Patch;
 pub(crate) use self::state::{GroupState, NotLeading};
 use crate::assemble::StartError;
-use crate::config::Peers;
+use crate::config::{BrokerConfig, Peers};
 use crate::context::{Identity, Role};
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
@@ -89,7 +89,6 @@ pub enum GroupError {
 
 /// A broker's membership.
 pub(crate) struct Member {
-    number: u64,
     group: Arc<Group>,
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
@@ -98,6 +97,7 @@ pub(crate) struct Member {
     failed: CancellationToken,
     serving: JoinHandle<()>,
     exporting: JoinHandle<()>,
+    wishing: JoinHandle<()>,
     following: JoinHandle<Features>,
     runtime: Runtime,
 }
@@ -136,6 +136,7 @@ impl Member {
         }
         let group = Arc::new(group);
         let exporting = tokio::spawn(export(Arc::clone(&state), stopping.clone()));
+        let wishing = tokio::spawn(follow_wishes(Arc::clone(&group), ground.settings.clone(), stopping.clone()));
 
         let (serves, leader) = watch::channel(None);
         let forwarder = Forwarder::new(leader);
@@ -170,18 +171,8 @@ impl Member {
                 features
             })
         };
-        let member = Self {
-            number: peers.own,
-            group,
-            state,
-            forwarder,
-            stopping,
-            failed,
-            serving,
-            exporting,
-            following,
-            runtime,
-        };
+        let member =
+            Self { group, state, forwarder, stopping, failed, serving, exporting, wishing, following, runtime };
         Ok(Joined { member, front, answered })
     }
 
@@ -190,24 +181,24 @@ impl Member {
         self.failed.cancelled().await;
     }
 
-    /// Gives the lead to the member that has most of the log, so that a planned stop is hardly felt.
+    /// Gives the lead to the member that is best given it, so that a planned stop is hardly felt.
     pub(crate) async fn give_lead_away(&self) {
         if !matches!(*self.group.role().borrow(), dledger::Role::Leader { .. }) {
             return;
         }
-        let others = self.group.members().into_iter().filter(|member| member.is_voter && member.number != self.number);
-        let Some(next) = others.max_by_key(|member| member.entries) else { return };
-        match self.group.transfer(next.number).await {
-            Ok(()) => tracing::info!(to = next.number, "the lead of the group is given away"),
-            Err(err) => {
-                tracing::warn!(to = next.number, %err, "the lead is not taken; the others miss this broker and elect")
-            }
+        let Some(to) = self.group.heir().await else {
+            tracing::warn!("no other member is well enough for the lead; the others miss this broker and elect");
+            return;
+        };
+        match self.group.transfer(to).await {
+            Ok(()) => tracing::info!(to, "the lead of the group is given away"),
+            Err(err) => tracing::warn!(to, %err, "the lead is not taken; the others miss this broker and elect"),
         }
     }
 
     /// Leaves the others alone. The features that served last are given back, to be taken out of the routes.
     pub(crate) async fn stop(self) -> Features {
-        let Self { group, state, forwarder, stopping, serving, exporting, following, runtime, .. } = self;
+        let Self { group, state, forwarder, stopping, serving, exporting, wishing, following, runtime, .. } = self;
         stopping.cancel();
         let features = following.await.expect("following the role does not panic");
         features.stop().await;
@@ -217,7 +208,7 @@ impl Member {
             serving.await
         });
         let _ = ended.await.expect("leaving a group does not panic");
-        let _ = exporting.await;
+        let _ = tokio::join!(exporting, wishing);
         let last = tokio::task::spawn_blocking(move || state.export()).await.expect("saving does not panic");
         if let Err(err) = last {
             tracing::error!(%err, "the tables of the group are not saved; the next start reads them from the log");
@@ -253,6 +244,28 @@ fn found(peers: &Peers, group: &Group) -> impl Future<Output = ()> + Send + 'sta
             tracing::debug!(%err, "this member does not make the group");
         }
     }
+}
+
+/// Has the group know what the settings want of its leader.
+async fn follow_wishes(
+    group: Arc<Group>,
+    mut settings: watch::Receiver<Arc<BrokerConfig>>,
+    stopping: CancellationToken,
+) {
+    loop {
+        let now = Arc::clone(&settings.borrow_and_update());
+        let slow_disk = Some(*now.slow_disk_millis).filter(|limit| !limit.is_zero());
+        group.set_wishes(Wishes { preferred: preferred(&now), slow_disk });
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            changed = settings.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// A change whose values do not fit is refused before it comes here.
+fn preferred(settings: &BrokerConfig) -> Vec<u64> {
+    settings.preferred_leaders().unwrap_or_default()
 }
 
 async fn export(state: Arc<GroupState>, stopping: CancellationToken) {
