@@ -30,6 +30,7 @@ mod members;
 mod membership;
 mod net;
 mod quarantine;
+mod ready;
 mod reign;
 mod state;
 mod storage;
@@ -37,11 +38,12 @@ mod types;
 
 pub use group::{Group, GroupError, Role, Timing};
 pub use guard::Guard;
-pub use machine::Machine;
 pub use lead::{Health, Wishes};
+pub use machine::Machine;
 pub use members::{Figures, Standing};
 pub use net::{Network, serve};
 pub use quarantine::{Inquiry, Stand};
+pub use ready::Unready;
 pub use state::State;
 pub use types::{Entry, Member, Types};
 

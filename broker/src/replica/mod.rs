@@ -18,6 +18,7 @@
 mod forward;
 mod operate;
 mod patch;
+mod ready;
 mod state;
 
 use std::io;
@@ -43,6 +44,7 @@ use self::forward::Forwarder;
 pub(crate) use self::operate::OperateError;
 use self::operate::Operator;
 pub(crate) use self::patch::Patch;
+use self::ready::Readiness;
 pub(crate) use self::state::{GroupState, NotLeading};
 use crate::assemble::StartError;
 use crate::config::{BrokerConfig, Peers};
@@ -139,10 +141,17 @@ impl Member {
         let wishing = tokio::spawn(follow_wishes(Arc::clone(&group), ground.settings.clone(), stopping.clone()));
 
         let (serves, leader) = watch::channel(None);
+        let readiness = Readiness { group: Arc::clone(&group), leader: leader.clone() };
         let forwarder = Forwarder::new(leader);
         let own = Serving { number: peers.own, address: identity.addr() };
-        let operator =
-            Operator { group: Arc::clone(&group), name: peers.group, own: own.clone(), state: Arc::clone(&state) };
+        let operator = Operator {
+            group: Arc::clone(&group),
+            name: peers.group,
+            own: own.clone(),
+            state: Arc::clone(&state),
+            settings: ground.settings.clone(),
+            readiness: readiness.clone(),
+        };
         let desk = Desk {
             ground,
             identity,

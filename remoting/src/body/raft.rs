@@ -29,6 +29,12 @@ pub struct RaftGroupStatus {
     pub elections: u64,
     /// One set of voters is giving way to another.
     pub changing: bool,
+    /// Why the member that tells this had better not be counted on, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unready: Option<String>,
+    /// Those that lead rather than others, by the settings of the member that tells this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferred: Vec<MemberNumber>,
     /// By number.
     pub members: Vec<RaftGroupMember>,
 }
@@ -47,11 +53,38 @@ pub struct RaftGroupMember {
     /// Where it serves clients, `host:port`; known of those that have led.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serves: Option<String>,
+    /// As far as it told within a moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<RaftHealth>,
 }
 
 impl RaftGroupStatus {
     pub fn member(&self, number: MemberNumber) -> Option<&RaftGroupMember> {
         self.members.iter().find(|member| member.number == number)
+    }
+}
+
+/// Whether a member can lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RaftHealth {
+    Well,
+    /// Its disk keeps flushes or writes waiting.
+    SlowDisk,
+    /// It lost its files, and may not have all again.
+    Quarantined,
+    /// It does not answer.
+    Silent,
+}
+
+impl fmt::Display for RaftHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Well => "well",
+            Self::SlowDisk => "slow disk",
+            Self::Quarantined => "quarantine",
+            Self::Silent => "silent",
+        })
     }
 }
 
@@ -94,15 +127,18 @@ mod tests {
             applied: 6,
             elections: 1,
             changing: false,
+            unready: Some("why".into()),
+            preferred: vec![MemberNumber(1)],
             members: vec![RaftGroupMember {
                 number: MemberNumber(2),
                 address: "a:1".into(),
                 is_voter: true,
                 entries: None,
                 serves: Some("a:10911".into()),
+                health: Some(RaftHealth::SlowDisk),
             }],
         };
-        let text = r#"{"group":"g","number":2,"role":"follower","term":3,"entries":7,"agreed":6,"applied":6,"elections":1,"changing":false,"members":[{"number":2,"address":"a:1","isVoter":true,"serves":"a:10911"}]}"#;
+        let text = r#"{"group":"g","number":2,"role":"follower","term":3,"entries":7,"agreed":6,"applied":6,"elections":1,"changing":false,"unready":"why","preferred":[1],"members":[{"number":2,"address":"a:1","isVoter":true,"serves":"a:10911","health":"slowDisk"}]}"#;
         assert_eq!(serde_json::to_string(&status).unwrap(), text);
         assert_eq!(serde_json::from_str::<RaftGroupStatus>(text).unwrap(), status);
     }
