@@ -107,6 +107,7 @@ pub(super) const INERT: &[Inert] = &[
             "putMsgIndexHightWater",
             "sampleCountThreshold",
             "sampleSteps",
+            "sharedByteBufferNum",
             "spinLockCollisionRetreatOptimalDegree",
             "topicQueueLockNum",
             "transferMsgByHeap",
@@ -123,6 +124,7 @@ pub(super) const INERT: &[Inert] = &[
     Inert {
         reason: "dispatch and recovery work differently",
         keys: &[
+            "commitLogRecoverMaxNum",
             "correctLogicMinOffsetForceInterval",
             "correctLogicMinOffsetSleepInterval",
             "diskFallRecorded",
@@ -370,6 +372,7 @@ const METRICS: &[&str] = &[
     "metricGrpcExporterIntervalInMills",
     "metricGrpcExporterTimeOutInMills",
     "metricLoggingExporterIntervalInMills",
+    "metricsExportBatchMaxDataPoints",
     "metricsExporterType",
     "metricsGrpcExporterHeader",
     "metricsGrpcExporterTarget",

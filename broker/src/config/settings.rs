@@ -295,6 +295,9 @@ remoting::config! {
         timer_stop_enqueue: bool = false, "timerStopEnqueue";
         /// Let producers take back timed messages.
         recall_message_enable: bool = false, "recallMessageEnable";
+        /// A message that takes another one back names its topic, too, so that none of another topic with the same key goes
+        /// with it. Either kind is understood, here and, by Java, the one of its own setting.
+        append_topic_for_timer_delete_key: bool = false, "appendTopicForTimerDeleteKey";
         /// Let them also while `brokerPermission` forbids writing.
         allow_recall_when_broker_not_writeable: bool = true, "allowRecallWhenBrokerNotWriteable";
 
