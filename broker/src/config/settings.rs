@@ -26,6 +26,16 @@ remoting::choice! {
 }
 
 remoting::choice! {
+    /// Who gets metrics. Java: `MetricsExporterType`, which may be given as a number.
+    pub enum MetricsExporterType {
+        Disable = "DISABLE" | "0",
+        OtlpGrpc = "OTLP_GRPC" | "1",
+        Prom = "PROM" | "2",
+        Log = "LOG" | "3",
+    }
+}
+
+remoting::choice! {
     /// How a group consumes. Java: `MessageRequestMode`.
     pub enum DefaultRequestMode {
         Pull = "PULL",
@@ -303,6 +313,25 @@ remoting::config! {
 
         // Figures.
 
+        /// `PROM` shows metrics to Prometheus by HTTP, and whether this broker is ready (`docs/metrics.md`); `DISABLE` shows
+        /// none. Java's `OTLP_GRPC` and `LOG` are not there yet.
+        metrics_exporter_type: MetricsExporterType = MetricsExporterType::Disable, "metricsExporterType", restart;
+        /// Port of that.
+        metrics_prom_exporter_port: u16 = 5557, "metricsPromExporterPort", restart;
+        /// Address or name to listen on for that. If empty, `brokerIP1`.
+        metrics_prom_exporter_host: String = String::new(), "metricsPromExporterHost", restart;
+        /// Labels of all metrics besides those that they have, `name:value,name:value`.
+        metrics_label: String = String::new(), "metricsLabel", restart;
+        /// Show the permission, topics and consumer groups.
+        enable_stats_metrics: bool = true, "enableStatsMetrics", restart;
+        /// Show what consumers get.
+        enable_request_metrics: bool = true, "enableRequestMetrics", restart;
+        /// Show which clients are connected.
+        enable_connection_metrics: bool = true, "enableConnectionMetrics", restart;
+        /// Show how many messages became dead letters.
+        enable_lag_and_dlq_metrics: bool = true, "enableLagAndDlqMetrics", restart;
+        /// Show the store.
+        enable_message_store_metrics: bool = true, "enableMessageStoreMetrics", restart;
         /// Count per queue, not only per topic and group.
         enable_detail_stat: bool = true, "enableDetailStat";
 

@@ -51,6 +51,7 @@ use crate::config::{BrokerConfig, Peers};
 use crate::context::{Identity, Role};
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
+use crate::metrics::{Site, tell_group};
 use crate::persist::Home;
 
 /// Time between two writes of the tables to their files; what is younger is read from the log by a start.
@@ -122,6 +123,7 @@ impl Member {
         log: RaftLog,
         root: &Path,
         listeners: Listeners,
+        site: Arc<Site>,
     ) -> Result<Joined, StartError> {
         let state = Arc::new(GroupState::open(root, log.clone()).map_err(GroupError::State)?);
         let runtime =
@@ -159,6 +161,7 @@ impl Member {
             state: Arc::clone(&state),
             forwarder: Arc::clone(&forwarder),
             operator: Arc::new(operator),
+            site: Arc::clone(&site),
         };
         let features = desk.follower()?;
         let router = desk.follower_router(&features);
@@ -166,6 +169,11 @@ impl Member {
         let front = listeners.serve(&features, router);
         features.start();
         desk.observe(&features);
+        desk.show(&features);
+        site.ask(Box::new(move || {
+            let readiness = readiness.clone();
+            Box::pin(async move { readiness.look().await })
+        }));
         tracing::info!(role = ?Serves::Follower, "serves in its role");
         let role = group.role();
         let failed = CancellationToken::new();
@@ -330,6 +338,7 @@ struct Desk {
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
     operator: Arc<Operator>,
+    site: Arc<Site>,
 }
 
 impl Desk {
@@ -356,6 +365,14 @@ impl Desk {
         self.operator.routes(&mut router);
         self.operator.routes_of_leader(&mut router);
         router
+    }
+
+    /// Has metrics be those of these features, and of the group.
+    fn show(&self, features: &Features) {
+        let mut registry = features.rooms().registry();
+        let group = Arc::clone(&self.operator.group);
+        registry.add(move |page| tell_group(&group, page));
+        self.site.show(registry);
     }
 
     /// A follower's tables follow the group's.
@@ -474,6 +491,7 @@ impl Desk {
             self.observe(&new);
         }
         new.start();
+        self.show(&new);
         tracing::info!(?role, took = ?began.elapsed(), "serves in its role");
         Ok(new)
     }
