@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::group_tool::{GroupArgs, parse as parse_group};
+use crate::group_tool::{GroupArgs, parse as parse_group, parse_ready};
 use crate::store_tool::{StoreArgs, parse as parse_store};
 
 /// What the command line asks for.
@@ -18,6 +18,8 @@ pub(crate) enum Asked {
     Store(StoreArgs),
     /// `group`: look at a Raft group, or change it.
     Group(GroupArgs),
+    /// `ready`: whether the broker at this address is.
+    Ready(String),
     Help,
     Version,
 }
@@ -52,6 +54,8 @@ ferromq: an Apache RocketMQ name server and broker
 Usage: ferromq [standalone|namesrv|broker] [options]
        ferromq store inspect|verify|dump <folder> [options]
        ferromq group status|add|promote|remove|transfer [member] [address] -b <addr> [options]
+       ferromq group spread -n <addr;addr> [options]
+       ferromq ready -b <addr>
 
   standalone  a name server on port 9876 and a broker on port 10911, with their data in ./data (the default)
   namesrv     a name server; also when called mqnamesrv
@@ -59,7 +63,9 @@ Usage: ferromq [standalone|namesrv|broker] [options]
   store       reads a store's files, Java's or ours, and changes nothing: inspect prints what is in them, verify checks
               every checksum and reference and ends with 1 if something is wrong, dump prints messages, one a line
   group       asks a broker of a Raft group: status prints its members, add n3 10.0.0.4:40911 takes one in and waits until
-              it has the log, promote n3 gives a learner its vote, remove n3 lets one go, transfer n1 has another one lead
+              it has the log, promote n3 gives a learner its vote, remove n3 lets one go, transfer n1 has another one lead;
+              spread gives leads away until each machine leads about as many groups as the others
+  ready       ends with 0 if a broker serves and, in a Raft group, has what the group has; else says why not and ends with 1
 
 Options:
   -n, --namesrvAddr <addr;addr>  name servers to register with, such as 192.168.0.1:9876;192.168.0.2:9876
@@ -74,9 +80,11 @@ Options:
       --queue <id>               store dump: messages of this queue only
       --from <offset>            store dump: queue offset to begin with; without --topic and --queue, place in the log
       --max <count>              store dump: how many to print
-  -b, --brokerAddr <addr>        group: any broker of the group, such as 192.168.0.1:10911
+  -b, --brokerAddr <addr>        group: any broker of the group, such as 192.168.0.1:10911; ready: the broker
       --brokerName <name>        group: the broker set to look for at the name servers of -n, in place of -b
       --learner                  group add: do not wait, and give no vote
+      --cluster <name>           group spread: groups of this cluster only
+      --dry-run                  group spread: print what would be done
       --version                  print the version and end
 
 RUST_LOG says what is logged to the standard error, such as RUST_LOG=debug or RUST_LOG=warn,broker=info.
@@ -107,6 +115,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, S
             Arg::Value(word) if word == "store" && command.is_none() => return parse_store(&mut parser).map(to_asked),
             Arg::Value(word) if word == "group" && command.is_none() => {
                 return parse_group(&mut parser).map(|args| args.map_or(Asked::Help, Asked::Group));
+            }
+            Arg::Value(word) if word == "ready" && command.is_none() => {
+                return parse_ready(&mut parser).map(|broker| broker.map_or(Asked::Help, Asked::Ready));
             }
             Arg::Value(word) => command = Some(command_word(command, &word)?),
             other => return Err(say(other.unexpected())),
@@ -147,7 +158,7 @@ fn command_word(known: Option<Command>, word: &OsStr) -> Result<Command, String>
         Some("broker") => Command::Broker,
         _ => {
             return Err(format!(
-                "there is no command {word:?}; the commands are standalone, namesrv, broker, store and group"
+                "there is no command {word:?}; the commands are standalone, namesrv, broker, store, group and ready"
             ));
         }
     };
@@ -198,6 +209,7 @@ mod tests {
         assert_eq!(read("mqbroker -p -m"), Ok(Asked::Print(args(), Extent::All)));
         assert_eq!(read("ferromq -p -h"), Ok(Asked::Help));
         assert_eq!(read("ferromq --version"), Ok(Asked::Version));
+        assert_eq!(read("ferromq ready -b a:10911"), Ok(Asked::Ready("a:10911".to_owned())));
     }
 
     #[test]
@@ -205,12 +217,14 @@ mod tests {
         let check = |line: &str, expect: &str| assert_eq!(read(line).unwrap_err(), expect, "{line}");
         check(
             "ferromq serve",
-            "there is no command \"serve\"; the commands are standalone, namesrv, broker, store and group",
+            "there is no command \"serve\"; the commands are standalone, namesrv, broker, store, group and ready",
         );
         check("ferromq group status", "which group? Name a broker of it: -b host:port");
+        check("ferromq ready", "which broker? -b host:port");
+        check("ferromq ready now", "ready wants nothing but -b host:port");
         check(
             "mqbroker group",
-            "there is no command \"group\"; the commands are standalone, namesrv, broker, store and group",
+            "there is no command \"group\"; the commands are standalone, namesrv, broker, store, group and ready",
         );
         check("mqbroker namesrv", "\"namesrv\" comes too late: this is a broker already");
         check("ferromq -x", "invalid option '-x'");

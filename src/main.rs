@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         },
         Ok(Asked::Store(args)) => return store_tool::run(&args),
         Ok(Asked::Group(args)) => return group_tool::run(args),
+        Ok(Asked::Ready(broker)) => return group_tool::ready(broker),
         Ok(Asked::Run(args)) => return start(&args),
         Err(err) => return fail(BAD_FLAG, &format!("{err}\n\n{}", args::HELP)),
     }

@@ -4,7 +4,9 @@
 //! messages, each where its acknowledgement said; topics and offsets are known to every leader. So it is when a member loses
 //! its files, and then the leader goes.
 //!
-//! An operator looks at the group, hands the lead over, takes a fourth broker in and lets it go.
+//! An operator looks at the group, hands the lead over, takes a fourth broker in and lets it go. The lead goes to the member
+//! that the settings prefer, and the leads of two groups are spread over their machines. Prometheus and probes see how each
+//! member is.
 //!
 //! Old log goes, and members that lack it are filled with files.
 //!
@@ -15,6 +17,8 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -36,24 +40,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 struct Trio {
+    name: &'static str,
+    /// Settings of each member besides those that are needed.
+    extra: Vec<String>,
     folder: tempfile::TempDir,
     /// For clients, and for each other.
     ports: Vec<(u16, u16)>,
     running: Vec<Option<Process>>,
     client: Client,
-    /// Settings beyond those that all tests have.
-    more: &'static str,
 }
 
 impl Trio {
     fn start() -> Self {
-        Self::start_with("")
+        Self::start_with("trio", String::new())
     }
 
-    fn start_with(more: &'static str) -> Self {
+    fn start_with(name: &'static str, extra: String) -> Self {
+        Self::start_each(name, |_| extra.clone())
+    }
+
+    /// With settings of its own for each member.
+    fn start_each(name: &'static str, extra: impl Fn(usize) -> String) -> Self {
+        let extra = (0..4).map(extra).collect();
         let ports = (0..3).map(|_| (free_port(), free_port())).collect();
         let folder = tempfile::tempdir().expect("a folder");
-        let mut trio = Self { folder, ports, running: (0..3).map(|_| None).collect(), client: client(), more };
+        let running = (0..3).map(|_| None).collect();
+        let mut trio = Self { name, extra, folder, ports, running, client: client() };
         (0..3).for_each(|member| trio.start_one(member));
         trio
     }
@@ -78,16 +90,15 @@ impl Trio {
     fn start_one(&mut self, member: usize) {
         let root = self.root(member);
         fs::create_dir_all(&root).expect("a folder");
-        let peers: Vec<_> =
-            self.ports.iter().enumerate().map(|(number, (_, raft))| format!("n{number}-127.0.0.1:{raft}")).collect();
+        let peers: Vec<_> = self.members().map(|number| format!("n{number}-{}", self.peer_addr(number))).collect();
+        let (name, extra) = (self.name, &self.extra[member]);
         let settings = format!(
-            "brokerName=trio\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\nenableDLegerCommitLog=true\n\
-             messageDelayLevel=1s 4s\ndLegerGroup=trio\ndLegerPeers={}\ndLegerSelfId=n{member}\nslaveReadEnable=true\n\
-             mappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=65536\n{}",
+            "brokerName={name}\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\nenableDLegerCommitLog=true\n\
+             messageDelayLevel=1s 4s\ndLegerGroup={name}\ndLegerPeers={}\ndLegerSelfId=n{member}\nslaveReadEnable=true\n\
+             mappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=65536\n{extra}",
             self.ports[member].0,
             root.join("store").display(),
             peers.join(";"),
-            self.more,
         );
         let file = root.join("broker.conf");
         fs::write(&file, settings).expect("the settings");
@@ -100,6 +111,11 @@ impl Trio {
 
     fn addr(&self, member: usize) -> String {
         format!("127.0.0.1:{}", self.ports[member].0)
+    }
+
+    /// Where the others reach it: each as if on a machine of its own.
+    fn peer_addr(&self, member: usize) -> String {
+        format!("127.0.0.{}:{}", member + 1, self.ports[member].1)
     }
 
     fn log(&self, member: usize) -> String {
@@ -177,6 +193,27 @@ impl Trio {
             }
             assert!(since.elapsed() < PATIENCE, "{status:#}\n{}", self.logs());
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Sends until this member leads; how many messages have been sent then.
+    async fn send_until_it_leads(&self, member: usize, mut number: u64, sent: &mut HashMap<(i32, i64), u64>) -> u64 {
+        let since = Instant::now();
+        while self.leader() != Some(member) {
+            number += 1;
+            self.send(number, sent).await;
+            assert!(since.elapsed() < 2 * PATIENCE, "n{member} does not lead\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        number
+    }
+
+    /// Hands the lead over, as often as it takes.
+    async fn hand_to(&self, member: usize) {
+        let since = Instant::now();
+        while self.status(0, |status| status["role"] == "leader").await["leader"] != member as u64 + 1 {
+            assert!(since.elapsed() < PATIENCE, "n{member} does not lead\n{}", self.logs());
+            self.command(&["transfer", &format!("n{member}")], 0);
         }
     }
 
@@ -352,7 +389,7 @@ async fn an_operator_hands_the_lead_over_and_takes_a_broker_in_and_lets_it_go() 
     }
 
     let fourth = trio.start_another();
-    let address = format!("127.0.0.1:{}", trio.ports[fourth].1);
+    let address = trio.peer_addr(fourth);
     let said = trio.say(&["add", "n3", &address], other);
     assert_eq!(said, "n3 has a vote now: it counts for a majority and may lead\n");
     let said = trio.say(&["status"], other);
@@ -388,6 +425,163 @@ async fn an_operator_hands_the_lead_over_and_takes_a_broker_in_and_lets_it_go() 
     assert_eq!(acknowledged.len(), 400);
     trio.have_all(0..3, &acknowledged).await;
     assert_eq!(trio.errors(), "", "{}", trio.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_member_that_the_settings_prefer_gets_the_lead_while_messages_are_sent() {
+    let mut trio = Trio::start_with("trio", "preferredLeaderIds=n7;n2\n".to_owned());
+    trio.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    let mut acknowledged = HashMap::new();
+    let mut number = trio.send_until_it_leads(2, 0, &mut acknowledged).await;
+    for member in trio.members() {
+        let pull = pull_message(TOPIC, GROUP, 0, QueueOffset(0), 0);
+        let _ = trio.client.call(&trio.addr(member), &pull, Bytes::new(), ANSWER_MAX).await;
+    }
+    let said = trio.say(&["status"], 0);
+    assert!(said.contains("it prefers n7 or n2 as the leader"), "{said}");
+    trio.running[2].take().expect("it runs").kill();
+    number += 1;
+    trio.send(number, &mut acknowledged).await;
+    let status = trio.status(0, |status| status["role"] == "leader").await;
+    assert_ne!(status["leader"], 3, "{status:#}");
+    assert_eq!(status["members"][2]["health"], "silent", "{status:#}");
+    trio.start_one(2);
+    number = trio.send_until_it_leads(2, number, &mut acknowledged).await;
+    let status = trio.status(0, |status| status["role"] == "leader").await;
+    let healths: Vec<_> = status["members"].as_array().expect("members").iter().map(|one| &one["health"]).collect();
+    assert_eq!(healths, ["well"; 3], "{status:#}");
+    assert_eq!(acknowledged.len() as u64, number);
+    trio.have_all(0..3, &acknowledged).await;
+    assert_eq!(trio.errors(), "", "{}", trio.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leads_of_two_groups_are_spread_over_their_machines() {
+    let port = free_port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("namesrv.conf");
+    fs::write(&file, format!("listenPort={port}\nkvConfigPath={}/kv.json\n", folder.path().display()))
+        .expect("settings");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
+    command.arg("namesrv").arg("-c").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+    let _name_server = Process(command.spawn().expect("a name server"));
+    let name_server = format!("127.0.0.1:{port}");
+    let groups = ["one", "two"].map(|name| Trio::start_with(name, format!("namesrvAddr={name_server}\n")));
+    let logs = || groups.each_ref().map(Trio::logs).concat();
+    let spread = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
+        let said = command.args(["group", "spread", "-n", &name_server]).args(options).output().expect("it runs");
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let since = Instant::now();
+    loop {
+        for group in &groups {
+            group.hand_to(0).await;
+        }
+        let planned = spread(&["--dry-run", "--cluster", "DefaultCluster"]);
+        if planned.contains("127.0.0.1  2      1\n") {
+            assert!(planned.contains("one: n0 on 127.0.0.1 is to give the lead to n1 on 127.0.0.2\n"), "{planned}");
+            assert!(planned.ends_with("nothing is changed: --dry-run\n"), "{planned}");
+            break;
+        }
+        assert!(since.elapsed() < PATIENCE, "{planned}\n{}", logs());
+    }
+    let unknown = spread(&["--cluster", "nowhere"]);
+    assert_eq!(unknown, "");
+    let mut said = Vec::new();
+    loop {
+        said.push(spread(&[]));
+        let mut leaders = Vec::new();
+        for group in &groups {
+            leaders.push(group.status(0, |status| status["role"] == "leader").await["leader"].clone());
+        }
+        if leaders[0] != leaders[1] {
+            break;
+        }
+        assert!(since.elapsed() < 2 * PATIENCE, "{said:?}\n{}", logs());
+    }
+    assert!(said.concat().contains("one: n1 leads\n"), "{said:?}");
+    assert!(spread(&[]).ends_with("the leads are spread as evenly as the members allow\n"));
+}
+
+/// What a member answers to a request by HTTP.
+fn http(port: u16, path: &str) -> String {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("it is asked");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_and_readiness_tell_how_each_member_is() {
+    let ports: [u16; 3] = std::array::from_fn(|_| free_port());
+    let mut trio = Trio::start_each("trio", |member| {
+        ports
+            .get(member)
+            .map_or_else(String::new, |port| format!("metricsExporterType=PROM\nmetricsPromExporterPort={port}\n"))
+    });
+    trio.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    let mut acknowledged = HashMap::new();
+    for number in 0..50 {
+        trio.send(number, &mut acknowledged).await;
+    }
+    let ready = |trio: &Trio, member: usize| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
+        let said = command.args(["ready", "-b", &trio.addr(member)]).output().expect("it runs");
+        let words = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+        (said.status.code() == Some(0), words)
+    };
+    let since = Instant::now();
+    while !(0..3).all(|member| ready(&trio, member).0) {
+        assert!(since.elapsed() < PATIENCE, "{:?}\n{}", ready(&trio, 0), trio.logs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for port in ports {
+        assert!(http(port, "/live").ends_with("\r\n\r\nlive\n"));
+        assert!(http(port, "/ready").starts_with("HTTP/1.1 200 OK\r\n"), "{}", http(port, "/ready"));
+    }
+    let labels = r#"cluster="DefaultCluster",node_type="broker",node_id="trio""#;
+    let (leader, page) = loop {
+        let leader = trio.leader().unwrap_or_else(|| panic!("nobody leads\n{}", trio.logs()));
+        let page = http(ports[leader], "/metrics");
+        let wanted = [
+            format!(r#"rocketmq_raft_role{{{labels},role="leader"}} 1.0"#),
+            format!("rocketmq_raft_voters{{{labels}}} 3.0"),
+            format!(r#"rocketmq_raft_member_lag_entries{{{labels},member="n{}"}} 0.0"#, (leader + 1) % 3),
+            format!(r#"rocketmq_raft_member_lag_bytes{{{labels},member="n{}"}} 0.0"#, (leader + 2) % 3),
+            format!("rocketmq_broker_permission{{{labels}}} 6.0"),
+            format!(r#"rocketmq_topic_put_messages_total{{{labels},topic="agreed",is_system="false"}} "#),
+        ];
+        let is_there = |line: &&String| page.lines().any(|found| found.starts_with(&**line));
+        let lacking: Vec<_> = wanted.iter().filter(|line| !is_there(line)).collect();
+        if lacking.is_empty() {
+            break (leader, page);
+        }
+        assert!(since.elapsed() < 2 * PATIENCE, "{lacking:?}\n{page}\n{}", trio.logs());
+        // Counters begin again with a reign.
+        trio.send(acknowledged.len() as u64, &mut acknowledged).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    // Every family is written down.
+    let documented = include_str!("../docs/metrics.md");
+    for family in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = family.split_once(' ').expect("a type");
+        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+        assert!(documented.contains(&format!("| `{name}` | {kind} |")), "{family}");
+    }
+    let gone = [(leader + 1) % 3, (leader + 2) % 3];
+    for member in gone {
+        trio.running[member].take().expect("it runs").kill();
+    }
+    while ready(&trio, leader).0 {
+        assert!(since.elapsed() < 3 * PATIENCE, "it is ready without the others\n{}", trio.logs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(ready(&trio, leader).1.starts_with("ferromq: not ready: "), "{:?}", ready(&trio, leader));
+    assert!(http(ports[leader], "/ready").starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+    assert!(http(ports[leader], "/live").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(!ready(&trio, gone[0]).0, "it is not there");
 }
 
 /// A follower loses its files and is filled again; then it helps to elect the next leader, who has everything.
@@ -486,8 +680,10 @@ impl Trio {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_lack_what_is_gone_from_the_log_are_filled() {
     let mut trio = Trio::start_with(
+        "trio",
         "fileReservedTime=0\ncleanResourceInterval=500\ndeleteCommitLogFilesInterval=0\nmaxRaftFillByteInSecond=20000000\n\
-         deleteWhen=0;1;2;3;4;5;6;7;8;9;10;11;12;13;14;15;16;17;18;19;20;21;22;23\n",
+         deleteWhen=0;1;2;3;4;5;6;7;8;9;10;11;12;13;14;15;16;17;18;19;20;21;22;23\n"
+            .to_owned(),
     );
     trio.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
     trio.ask(&update_topic("quiet", QUEUES), &Bytes::new()).await;

@@ -19,6 +19,7 @@ use crate::delay::TimerError;
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
 use crate::group::GroupError;
+use crate::metrics::{Exporter, Site};
 use crate::offset::OffsetError;
 use crate::persist::{Home, LoadError};
 pub use crate::replica::Ended;
@@ -34,6 +35,8 @@ pub struct Broker {
     store: Arc<Store>,
     front: Front,
     kind: Kind,
+    site: Arc<Site>,
+    exporter: Option<Exporter>,
 }
 
 enum Kind {
@@ -49,6 +52,8 @@ pub enum StartError {
     Config(Unfit),
     #[error("listen on {addr}: {cause}")]
     Listen { addr: SocketAddr, cause: io::Error },
+    #[error("show metrics at {at} (metricsPromExporterHost, metricsPromExporterPort): {cause}")]
+    Metrics { at: String, cause: io::Error },
     #[error("open the store: {0}")]
     Store(#[from] StoreError),
     #[error("load the topics: {0}")]
@@ -81,6 +86,8 @@ impl Broker {
     pub async fn start(config: BrokerConfig, config_file: Option<PathBuf>, clock: Clock) -> Result<Self, StartError> {
         // A port that is taken stops the start before the store is touched.
         let listeners = Listeners::bind(&config)?;
+        let site = Arc::new(Site::default());
+        let exporter = Exporter::start(&config, &site).await?;
         let identity = identity(&config).map_err(StartError::Config)?;
         let store_config = config.store().map_err(StartError::Config)?;
         let peers = config.peers().map_err(StartError::Config)?;
@@ -98,7 +105,8 @@ impl Broker {
         let ground = Ground { live, settings, clock, store: Arc::clone(&store), connected: Connected::default() };
         let (answered, front, kind) = match peers.zip(log) {
             Some((peers, log)) => {
-                let joined = Member::join(ground, identity.clone(), peers, log, &root, listeners).await?;
+                let joined = Member::join(ground, identity.clone(), peers, log, &root, listeners, Arc::clone(&site));
+                let joined = joined.await?;
                 (joined.answered, joined.front, Kind::Member(joined.member))
             }
             None => {
@@ -108,10 +116,12 @@ impl Broker {
                 let answered = router.codes();
                 let front = listeners.serve(&features, router);
                 features.start();
+                site.show(features.rooms().registry());
+                site.set_ready();
                 (answered, front, Kind::Alone(features))
             }
         };
-        Ok(Self { identity: Arc::new(identity), answered, recovery, settings: now, store, front, kind })
+        Ok(Self { identity: Arc::new(identity), answered, recovery, settings: now, store, front, kind, site, exporter })
     }
 
     /// The settings in force.
@@ -144,7 +154,8 @@ impl Broker {
     /// Stops in reverse: no new connections, what is under way is answered, state and log are flushed, and the name servers
     /// are told.
     pub async fn stop(self) {
-        let Self { store, front, kind, .. } = self;
+        let Self { store, front, kind, site, exporter, .. } = self;
+        site.set_stopping();
         if let Kind::Member(member) = &kind {
             member.give_lead_away().await;
         }
@@ -163,6 +174,9 @@ impl Broker {
         });
         closing.await.expect("closing a store does not panic");
         features.unregister().await;
+        if let Some(exporter) = exporter {
+            exporter.stop().await;
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::BrokerConfig;
 use crate::context::{Context, Identity, Role};
 use crate::delay::{self, Delays, Levels, Recalls, Timers, Waits};
 use crate::group::GroupTable;
+use crate::metrics::Rooms;
 use crate::offset::{self, Offsets};
 use crate::persist::{Home, log_unsaved};
 use crate::pop::{self, Pops};
@@ -223,6 +224,18 @@ impl Features {
         query::routes(&self.queries, &mut router);
         admin::routes(&self.admin, &mut router);
         router
+    }
+
+    /// What has figures for metrics.
+    pub(crate) fn rooms(&self) -> Rooms {
+        Rooms {
+            ctx: self.ctx.clone(),
+            store: Arc::clone(&self.store),
+            topics: Arc::clone(&self.topics),
+            groups: Arc::clone(&self.groups),
+            clients: Arc::clone(&self.clients),
+            stats: Arc::clone(&self.stats),
+        }
     }
 
     /// Begins what goes on by itself. Most of it only one member of a broker set may do.

@@ -13,6 +13,7 @@ mod filter;
 mod front;
 mod group;
 mod java_double;
+mod metrics;
 mod offset;
 mod persist;
 mod pop;

@@ -12,15 +12,24 @@ pub const ALLOWED: &[(&str, &str)] = &[];
 /// Of scenarios that kill a broker.
 pub const KILLED: (&str, &str) = ("lost a broker's connection", "the name server tells of the kill");
 
+const SLOW_DISK: (&str, &str) =
+    ("the disk keeps this member waiting", "on a busy machine a flush takes long, and the lead is given away");
+const OTHERS_ARE_SLOW: (&str, &str) =
+    ("the disk of this member is slow", "it cannot be given to others whose disk is the same, or who are busy");
+
 /// Of scenarios on a broker group.
-pub const GROUP: [(&str, &str); 2] = [
+pub const GROUP: [(&str, &str); 4] = [
+    SLOW_DISK,
+    OTHERS_ARE_SLOW,
     ("a member of the group cannot be reached", "on a busy machine its answer comes late"),
     ("most of the others do not answer", "and then the leader tells that it waits for them"),
 ];
 
 /// Of scenarios that stop members of a broker group.
-pub const GROUP_FAULTS: [(&str, &str); 6] = [
+pub const GROUP_FAULTS: [(&str, &str); 8] = [
     KILLED,
+    SLOW_DISK,
+    OTHERS_ARE_SLOW,
     ("a member of the group cannot be reached", "the others tell of it"),
     ("most of the others do not answer", "and so does the leader, if it needs them"),
     ("proposed again", "messages that were turned away meanwhile get another turn"),

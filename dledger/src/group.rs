@@ -21,9 +21,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::disk::Disk;
 use crate::files::Files;
 use crate::fill::{Fills, Receiver, Supply, Tasks};
 use crate::guard::Guard;
+use crate::lead::{Health, Lead, Wishes};
 use crate::machine::Machine;
 use crate::purge::purge;
 use crate::quarantine::{Inquiry, Quarantine};
@@ -83,6 +85,8 @@ pub enum GroupError {
     Behind { number: u64, entries: u64 },
     #[error("member {} leads the group: give the lead to another one first", MemberNumber(*number))]
     Leads { number: u64 },
+    #[error("member {} cannot lead at the moment, as it {health}: choose another one, or try again later", MemberNumber(*number))]
+    Unfit { number: u64, health: Health },
     #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
     #[error("most of the members have not agreed in time, and may do so later: are they there?")]
@@ -95,10 +99,9 @@ pub enum GroupError {
 pub struct Group {
     pub(crate) raft: Raft,
     role: watch::Receiver<Role>,
-    pub(crate) timing: Timing,
-    /// Whether the store takes no messages though this member leads, as it gives that up. `None` once it has stopped.
-    yields: Mutex<Option<watch::Sender<bool>>>,
-    pub(crate) elections: Arc<AtomicU64>,
+    pub(crate) lead: Arc<Lead>,
+    pub(crate) seen: Arc<Seen>,
+    log: RaftLog,
     quarantine: Arc<Quarantine>,
     guard: Guard,
     pub(crate) fills: Arc<Fills>,
@@ -107,8 +110,8 @@ pub struct Group {
     /// It has ended.
     filled: CancellationToken,
     pub(crate) tasks: Tasks,
-    /// Of the quarantine, which asks others that may not answer, and of what has old entries go.
-    helpers: [AbortHandle; 2],
+    /// Of the tasks that ask others, who may not answer: of the quarantine, of the lead, and of what has old entries go.
+    helpers: [AbortHandle; 3],
 }
 
 impl Group {
@@ -166,23 +169,28 @@ impl Group {
         let (tell, role) = watch::channel(Role::Follower { leader: None });
         let mut tasks = JoinSet::new();
         let (yields, to_leader) = watch::channel(false);
+        let disk = Arc::new(Disk::new(log.clone()));
         tasks.spawn(reign::propose(raft.clone(), log.clone(), known, timing, from_store));
         let ending = CancellationToken::new();
         let following = Following { raft: raft.clone(), log: log.clone(), node, timing, ending: ending.clone() };
         tasks.spawn(following.follow_role(written, to_leader, tell));
-        let elections = Arc::new(AtomicU64::new(0));
-        tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
+        let seen = Arc::new(Seen::default());
+        tasks.spawn(count_leaders(raft.clone(), Arc::clone(&seen)));
         let quarantine = Arc::new(quarantine);
         let purging = tasks.spawn(purge(raft.clone(), supply.clone(), network.clone()));
-        let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
+        let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network.clone()));
+        let lead =
+            Lead::new(raft.clone(), role.clone(), timing, yields, network, Arc::clone(&disk), Arc::clone(&quarantine));
+        let minding = tasks.spawn(Arc::clone(&lead).mind());
         let Supply { files, fills, .. } = supply;
-        let (yields, tasks) = (Mutex::new(Some(yields)), Arc::new(Mutex::new(tasks)));
+        let tasks = Arc::new(Mutex::new(tasks));
         let (of_fills, of_tasks) = (Arc::clone(&fills), Arc::clone(&tasks));
-        let receiver = Receiver::new(raft.clone(), log, files, of_fills, of_tasks, asking.clone(), ending.clone());
+        let receiver =
+            Receiver::new(raft.clone(), log.clone(), files, of_fills, of_tasks, asking.clone(), ending.clone());
         let filled = receiver.filled.clone();
-        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine), timing, Arc::new(receiver));
-        let helpers = [asking, purging];
-        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, fills, ending, filled, tasks, helpers })
+        let guard = Guard::new(raft.clone(), Arc::clone(&quarantine), timing, disk, Arc::new(receiver));
+        let helpers = [asking, minding, purging];
+        Ok(Self { raft, role, lead, seen, log, quarantine, guard, fills, ending, filled, tasks, helpers })
     }
 
     /// Makes these the members of a new group, once all of them are there and have no log either. Asked of one of them, and
@@ -233,6 +241,25 @@ impl Group {
         &self.guard
     }
 
+    /// Of this member.
+    pub fn number(&self) -> u64 {
+        *self.raft.node_id()
+    }
+
+    /// Bytes of the log behind the first so many entries; `None` if those are not kept.
+    pub fn bytes_behind(&self, entries: u64) -> Option<u64> {
+        let at = match entries.checked_sub(1) {
+            Some(last) => self.log.end_of(last)?.0,
+            None => 0,
+        };
+        Some(u64::try_from(self.log.end().0 - at).unwrap_or(0))
+    }
+
+    /// Whether this member is in quarantine and knows how far it has to be filled.
+    pub fn is_filling(&self) -> bool {
+        self.quarantine.is_filling()
+    }
+
     /// Whether this member lost its log and may not vote yet.
     pub fn is_quarantined(&self) -> bool {
         !self.quarantine.is_over()
@@ -254,11 +281,14 @@ impl Group {
         self.fills.set_rate(rate);
     }
 
-    /// Has the store take no messages though this member leads, or take them again.
-    pub(crate) fn set_yields(&self, yields: bool) {
-        if let Some(told) = &*self.yields.lock() {
-            told.send_replace(yields);
-        }
+    /// Whether the disk keeps this member waiting, so that it does not want the lead.
+    pub fn disk_is_slow(&self) -> bool {
+        self.lead.own_health() == Health::SlowDisk
+    }
+
+    /// What is wanted of who leads, from now on; at first, nothing.
+    pub fn set_wishes(&self, wishes: Wishes) {
+        self.lead.set_wishes(wishes);
     }
 
     /// Leaves the others alone; the store takes no more messages. Whoever still asks something of it is refused.
@@ -268,7 +298,7 @@ impl Group {
         if self.raft.shutdown().await.is_err() {
             error!("the task of the group had panicked");
         }
-        drop(self.yields.lock().take());
+        self.lead.end();
         // Their channels are closed now.
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         while tasks.join_next().await.is_some() {}
@@ -288,13 +318,26 @@ fn who(leader: Option<u64>) -> String {
     leader.map_or_else(|| "nobody".to_owned(), |number| format!("member {}", MemberNumber(number)))
 }
 
-async fn count_leaders(raft: Raft, count: Arc<AtomicU64>) {
+/// What was counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Leaders that were elected.
+    pub(crate) elections: AtomicU64,
+    /// Of them, this member.
+    pub(crate) reigns: AtomicU64,
+}
+
+async fn count_leaders(raft: Raft, count: Arc<Seen>) {
+    let own = *raft.node_id();
     let mut metrics = raft.server_metrics();
     let mut seen = None;
     loop {
         let vote = metrics.borrow_and_update().vote;
         if vote.is_committed() && seen.replace(*vote.leader_id()) != Some(*vote.leader_id()) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.elections.fetch_add(1, Ordering::Relaxed);
+            if vote.leader_id().node_id == own {
+                count.reigns.fetch_add(1, Ordering::Relaxed);
+            }
         }
         if metrics.changed().await.is_err() {
             return;

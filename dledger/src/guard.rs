@@ -14,6 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
+use crate::disk::Disk;
 use crate::fill::Receiver;
 use crate::group::Timing;
 use crate::quarantine::{Quarantine, Stand};
@@ -22,12 +23,13 @@ use crate::types::{Id, Raft, Types, Vote};
 /// What entries of a stream led to.
 pub(crate) type Appended = Result<Option<Id>, StreamAppendError<Types>>;
 
-/// Answers other members, as far as the quarantine of this one lets it.
+/// Answers other members, as far as the quarantine and the disk of this one let it.
 #[derive(Clone)]
 pub struct Guard {
     raft: Raft,
     quarantine: Arc<Quarantine>,
     timing: Timing,
+    disk: Arc<Disk>,
     heard: Arc<Heard>,
     receiver: Arc<Receiver>,
 }
@@ -46,8 +48,14 @@ impl Heard {
 }
 
 impl Guard {
-    pub(crate) fn new(raft: Raft, quarantine: Arc<Quarantine>, timing: Timing, receiver: Arc<Receiver>) -> Self {
-        Self { raft, quarantine, timing, heard: Arc::default(), receiver }
+    pub(crate) fn new(
+        raft: Raft,
+        quarantine: Arc<Quarantine>,
+        timing: Timing,
+        disk: Arc<Disk>,
+        receiver: Arc<Receiver>,
+    ) -> Self {
+        Self { raft, quarantine, timing, disk, heard: Arc::default(), receiver }
     }
 
     /// Takes the files that member `from` sends.
@@ -87,11 +95,13 @@ impl Guard {
         self.check()?;
         // Read first: a member that is out of it by the time of the rest only seems to know less.
         let is_quarantined = !self.quarantine.is_over();
+        let is_slow = self.disk.is_slow();
         let stand = self.raft.with_raft_state(move |state| Stand {
             vote: *state.vote_ref(),
             agreed: state.local_committed().copied(),
             last: state.log_ids.last().copied(),
             is_quarantined,
+            is_slow,
         });
         stand.await.map_err(io::Error::other)
     }
@@ -148,16 +158,27 @@ impl Guard {
         self.raft.stream_append(admitted).map(|answer| answer.map_err(io::Error::other))
     }
 
-    /// In quarantine this member does not ask to be elected.
+    /// In quarantine, and with a slow disk, this member does not take the lead.
     pub(crate) async fn handle_transfer_leader(
         &self,
         request: TransferLeaderRequest<Types>,
     ) -> io::Result<TransferLeaderResponse<Types>> {
         self.check()?;
-        if !self.quarantine.is_over() && *request.to_node_id() == self.number() {
+        let takes_none = !self.quarantine.is_over() || self.disk.is_slow();
+        if takes_none && *request.to_node_id() == self.number() {
             let (expected, actual) = (*request.from_leader(), self.stand().await?.vote);
             return Ok(Err(TransferLeaderError::VoteChanged { expected, actual }));
         }
         self.raft.handle_transfer_leader(request).await.map_err(io::Error::other)
+    }
+
+    /// Asks to be elected in the place of the leader that has this vote, and is gone.
+    pub(crate) async fn succeed(&self, leader: Vote) -> io::Result<()> {
+        if self.quarantine.is_over() {
+            let request = TransferLeaderRequest::new(leader, self.number(), None);
+            // Refused if another one has asked meanwhile.
+            let _ = self.raft.handle_transfer_leader(request).await.map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 }

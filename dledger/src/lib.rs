@@ -18,18 +18,23 @@
 //! Old log [goes](purge) by the retention of each member. A member that lacks what is gone is [filled](fill) with files.
 //!
 //! A member that lost its files is filled again under its number. Until it has what it may have had, it is in quarantine.
+//!
+//! A leader whose disk hangs, or who is not among those that are preferred, gives the [lead](lead) away.
 #![forbid(unsafe_code)]
 
+mod disk;
 mod files;
 mod fill;
 mod group;
 mod guard;
+mod lead;
 mod machine;
 mod members;
 mod membership;
 mod net;
 mod purge;
 mod quarantine;
+mod ready;
 mod reign;
 mod state;
 mod storage;
@@ -38,10 +43,12 @@ mod types;
 pub use fill::{Progress, Supply};
 pub use group::{Group, GroupError, Role, Timing};
 pub use guard::Guard;
+pub use lead::{Health, Wishes};
 pub use machine::Machine;
 pub use members::{Figures, Standing};
 pub use net::{Network, serve};
 pub use quarantine::{Inquiry, Stand};
+pub use ready::Unready;
 pub use state::State;
 pub use types::{Entry, Member, Types};
 

@@ -11,16 +11,15 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::metrics::RaftMetrics;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::fill::{Progress, Side};
 use crate::group::{Group, GroupError};
-use crate::types::{Member, Types};
+use crate::lead::Health;
+use crate::types::{Member, Raft, Types};
 
 /// A learner may lack so many entries when it becomes a voter.
 const BEHIND_MAX: u64 = 1000;
-/// Between two looks at how far somebody is.
-const LOOK: Duration = Duration::from_millis(1);
 /// Longest wait for the group to agree on a change of its members.
 const AGREEMENT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -49,26 +48,18 @@ pub struct Figures {
     pub applied: u64,
     /// Leaders it has seen since its start.
     pub elections: u64,
+    /// How often it was elected since then.
+    pub reigns: u64,
 }
 
 impl Group {
     /// All members, by number.
     pub fn members(&self) -> Vec<Standing> {
-        let metrics = self.now();
-        let members = &metrics.membership_config;
-        let voters: BTreeSet<u64> = members.voter_ids().collect();
-        let standing = |(number, member): (&u64, &Member)| Standing {
-            number: *number,
-            address: member.address.clone(),
-            is_voter: voters.contains(number),
-            entries: metrics
-                .replication
-                .as_ref()
-                .and_then(|all| all.get(number))
-                .map(|id| count(id.map(|id| id.index))),
-            fill: self.fills.progress(Side::To(*number)),
-        };
-        members.nodes().map(standing).collect()
+        let mut members = standings(&self.now());
+        for member in &mut members {
+            member.fill = self.fills.progress(Side::To(member.number));
+        }
+        members
     }
 
     /// Whether one set of voters is giving way to another: both have to agree meanwhile. A change that its leader did not
@@ -86,10 +77,11 @@ impl Group {
         let metrics = self.now();
         Figures {
             term: metrics.current_term,
-            entries: count(metrics.last_log_index),
+            entries: entries_of(&metrics),
             agreed: count(metrics.local_committed.map(|id| id.index)),
             applied: count(metrics.last_applied.map(|id| id.index)),
-            elections: self.elections.load(Ordering::Relaxed),
+            elections: self.seen.elections.load(Ordering::Relaxed),
+            reigns: self.seen.reigns.load(Ordering::Relaxed),
         }
     }
 
@@ -149,49 +141,24 @@ impl Group {
     /// Gives the lead to another voter, for which the store takes no messages until that has happened; returns then.
     ///
     /// # Errors
-    /// [`GroupError::NotLeader`], there is no such voter, or it does not take the lead in time: this member leads on then, or
-    /// whoever is elected.
+    /// [`GroupError::NotLeader`], there is no such voter, it is not well, or does not take the lead in time: this member leads
+    /// on then, or whoever is elected.
     pub async fn transfer(&self, to: u64) -> Result<(), GroupError> {
-        if !self.member(to)?.is_voter {
-            return Err(GroupError::Unknown { what: "voter", number: to });
-        }
-        if self.leader()? == to {
-            return Ok(());
-        }
-        self.set_yields(true);
-        let patience = self.timing.election_max * 2;
-        let done = timeout(patience, self.hand_over(to)).await;
-        self.set_yields(false);
-        done.unwrap_or(Err(GroupError::NotTaken { number: to }))
+        self.lead.give(to).await
     }
 
-    /// Once it has everything, it need not wait for anybody.
-    async fn hand_over(&self, to: u64) -> Result<(), GroupError> {
-        while self.member(to)?.entries.is_none_or(|entries| entries < self.figures().entries) || self.role_leads() {
-            self.leader()?;
-            sleep(LOOK).await;
-        }
-        self.raft.trigger().transfer_leader(to).await.map_err(|fatal| GroupError::Raft(fatal.to_string()))?;
-        while self.now().current_leader != Some(to) {
-            sleep(LOOK).await;
-        }
-        Ok(())
+    /// The voter that is best given the lead of this member; `None` if there is none that is well.
+    pub async fn heir(&self) -> Option<u64> {
+        self.lead.heir().await
     }
 
-    fn role_leads(&self) -> bool {
-        matches!(*self.role().borrow(), crate::Role::Leader { .. })
-    }
-
-    /// This member.
-    fn leader(&self) -> Result<u64, GroupError> {
-        let leader = self.now().current_leader;
-        leader.filter(|leader| leader == self.raft.node_id()).ok_or(GroupError::NotLeader { leader })
+    /// All members with how they are, as far as they tell within a moment.
+    pub async fn healths(&self) -> Vec<(Standing, Health)> {
+        self.lead.healths(self.members()).await
     }
 
     fn member(&self, number: u64) -> Result<Standing, GroupError> {
-        self.leader()?;
-        let found = self.members().into_iter().find(|member| member.number == number);
-        found.ok_or(GroupError::Unknown { what: "member", number })
+        member_of(&self.raft, number)
     }
 
     async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), GroupError> {
@@ -221,6 +188,38 @@ impl Group {
     fn now(&self) -> RaftMetrics<Types> {
         self.raft.metrics().borrow_watched().clone()
     }
+}
+
+/// This member, if it leads.
+pub(crate) fn leader_of(raft: &Raft) -> Result<u64, GroupError> {
+    let leader = raft.metrics().borrow_watched().current_leader;
+    leader.filter(|leader| leader == raft.node_id()).ok_or(GroupError::NotLeader { leader })
+}
+
+/// A member of the group that this one leads.
+pub(crate) fn member_of(raft: &Raft, number: u64) -> Result<Standing, GroupError> {
+    leader_of(raft)?;
+    let found = standings(&raft.metrics().borrow_watched()).into_iter().find(|member| member.number == number);
+    found.ok_or(GroupError::Unknown { what: "member", number })
+}
+
+/// All members, by number.
+pub(crate) fn standings(metrics: &RaftMetrics<Types>) -> Vec<Standing> {
+    let members = &metrics.membership_config;
+    let voters: BTreeSet<u64> = members.voter_ids().collect();
+    let standing = |(number, member): (&u64, &Member)| Standing {
+        number: *number,
+        address: member.address.clone(),
+        is_voter: voters.contains(number),
+        entries: metrics.replication.as_ref().and_then(|all| all.get(number)).map(|id| count(id.map(|id| id.index))),
+        fill: None,
+    };
+    members.nodes().map(standing).collect()
+}
+
+/// Entries in the log of this member.
+pub(crate) fn entries_of(metrics: &RaftMetrics<Types>) -> u64 {
+    count(metrics.last_log_index)
 }
 
 /// Entries up to this one.

@@ -76,12 +76,19 @@ pub struct Stand {
     pub(crate) last: Option<Id>,
     /// It does not know any more what it had.
     pub(crate) is_quarantined: bool,
+    /// Its disk keeps it waiting.
+    pub(crate) is_slow: bool,
 }
 
 impl Stand {
     /// Nothing but the entry that founds a group, which nobody has agreed on by itself.
     fn is_new(&self) -> bool {
         self.last.is_none_or(|last| last.index == 0 && last.leader_id.term == 0)
+    }
+
+    /// Whether member `number`, whose stand this is, leads.
+    pub(crate) fn leads(&self, number: u64) -> bool {
+        self.vote.is_committed() && self.vote.leader_id().node_id == number
     }
 }
 
@@ -168,6 +175,11 @@ impl Quarantine {
 
     pub(crate) fn is_over(&self) -> bool {
         *self.stage.borrow() == Stage::Over
+    }
+
+    /// Whether it takes all that it is sent, and waits until that is enough.
+    pub(crate) fn is_filling(&self) -> bool {
+        *self.stage.borrow() == Stage::Filling
     }
 
     /// Returns once it is.
@@ -415,7 +427,8 @@ mod tests {
     }
 
     fn stand(vote: Vote, last: Option<Id>) -> Stand {
-        Stand { vote, agreed: last.map(|last| Id { index: last.index / 2, ..last }), last, is_quarantined: false }
+        let agreed = last.map(|last| Id { index: last.index / 2, ..last });
+        Stand { vote, agreed, last, is_quarantined: false, is_slow: false }
     }
 
     fn forgetful(stand: Stand) -> Stand {

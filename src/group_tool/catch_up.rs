@@ -21,7 +21,7 @@ const STALL: Duration = Duration::from_secs(15);
 /// Between two lines where there is no terminal.
 const LINES: Duration = Duration::from_secs(5);
 
-impl Desk {
+impl Desk<'_> {
     /// Promotes a learner once it has caught up.
     pub(super) async fn catch_up(&self, member: MemberNumber) -> Result<(), ToolError> {
         let mut progress = Progress::new(member);

@@ -2,6 +2,7 @@
 
 mod args;
 mod catch_up;
+mod spread;
 mod text;
 
 use std::io;
@@ -23,7 +24,7 @@ use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use args::{Act, At};
-pub(crate) use args::{GroupArgs, parse};
+pub(crate) use args::{GroupArgs, parse, parse_ready};
 
 /// The group cannot be reached, or refuses.
 const WRONG: u8 = 1;
@@ -51,14 +52,39 @@ enum ToolError {
     Answer { at: String, cause: String },
     #[error("no name server knows a broker set {name}; those known are: {known}")]
     NoSet { name: String, known: String },
+    #[error("no name server knows a cluster {name}; those known are: {known}")]
+    NoCluster { name: String, known: String },
+    #[error("not all leads are where they were to be: {failed}")]
+    NotSpread { failed: String },
+    #[error("not ready: {why}")]
+    Unready { why: String },
     #[error("{member} has been taken out of the group meanwhile")]
     Removed { member: MemberNumber },
 }
 
+/// Whether the broker at this address serves, and has what its group has if it is in one.
+pub(crate) fn ready(broker: String) -> ExitCode {
+    end(async move {
+        let client = client();
+        let asked = Desk { client: &client, broker: String::new() }.status_of(&broker).await;
+        client.close().await;
+        match asked {
+            Ok(RaftGroupStatus { unready: Some(why), .. }) => Err(ToolError::Unready { why }),
+            // A broker of its own serves if it answers.
+            Ok(_) | Err(ToolError::NoGroup { .. }) => Ok("ready\n".to_owned()),
+            Err(err) => Err(err),
+        }
+    })
+}
+
 /// Does what the command line asks for; results go to the standard output, progress to the standard error.
 pub(crate) fn run(args: GroupArgs) -> ExitCode {
-    let done = Builder::new_current_thread().enable_all().build().map_err(ToolError::Runtime);
-    match done.and_then(|runtime| runtime.block_on(act(args))) {
+    end(act(args))
+}
+
+fn end(done: impl Future<Output = Result<String, ToolError>>) -> ExitCode {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(ToolError::Runtime);
+    match runtime.and_then(|runtime| runtime.block_on(done)) {
         Ok(text) => {
             crate::run::print(&text);
             ExitCode::SUCCESS
@@ -67,16 +93,26 @@ pub(crate) fn run(args: GroupArgs) -> ExitCode {
     }
 }
 
+fn client() -> Client {
+    Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new())
+}
+
 async fn act(args: GroupArgs) -> Result<String, ToolError> {
-    let client = Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new());
-    let broker = match args.at {
-        At::Broker(broker) => broker,
-        At::Set { name_servers, broker_name } => find_broker(&client, &name_servers, &broker_name).await?,
+    let client = client();
+    let done = match args {
+        GroupArgs::One { act, at } => act_on(&client, act, at).await,
+        GroupArgs::Spread(args) => spread::spread(&client, &args).await,
     };
-    let desk = Desk { client, broker };
-    let done = desk.act(args.act).await;
-    desk.client.close().await;
+    client.close().await;
     done
+}
+
+async fn act_on(client: &Client, act: Act, at: At) -> Result<String, ToolError> {
+    let broker = match at {
+        At::Broker(broker) => broker,
+        At::Set { name_servers, broker_name } => find_broker(client, &name_servers, &broker_name).await?,
+    };
+    Desk { client, broker }.act(act).await
 }
 
 /// The leader of a broker set, or any other broker of it.
@@ -119,13 +155,13 @@ fn not_understood(at: &str, cause: &dyn std::error::Error) -> ToolError {
 }
 
 /// Asks a group.
-struct Desk {
-    client: Client,
+struct Desk<'a> {
+    client: &'a Client,
     /// A broker of it.
     broker: String,
 }
 
-impl Desk {
+impl Desk<'_> {
     async fn act(&self, act: Act) -> Result<String, ToolError> {
         match act {
             Act::Status { json } => {
@@ -178,7 +214,7 @@ impl Desk {
     }
 
     async fn status_of(&self, at: &str) -> Result<RaftGroupStatus, ToolError> {
-        let body = call(&self.client, at, &GetGroupStatus {}).await?;
+        let body = call(self.client, at, &GetGroupStatus {}).await?;
         fastjson::read(&body).map_err(|err| not_understood(at, &err))
     }
 
@@ -189,7 +225,7 @@ impl Desk {
         address: Option<String>,
     ) -> Result<(), ToolError> {
         let request = ChangeGroup { change, member, address };
-        call(&self.client, &self.broker, &request).await.map(|_| ())
+        call(self.client, &self.broker, &request).await.map(|_| ())
     }
 }
 

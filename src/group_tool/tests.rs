@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 
+use super::args::Spread;
 use super::*;
 
 fn read(line: &str) -> Result<Option<GroupArgs>, String> {
@@ -8,7 +9,7 @@ fn read(line: &str) -> Result<Option<GroupArgs>, String> {
 
 #[test]
 fn a_group_is_named_by_a_broker_or_by_name_servers() {
-    let check = |line: &str, act: Act, at: At| assert_eq!(read(line), Ok(Some(GroupArgs { act, at })), "{line}");
+    let check = |line: &str, act: Act, at: At| assert_eq!(read(line), Ok(Some(GroupArgs::One { act, at })), "{line}");
     let broker = || At::Broker("a:10911".to_owned());
     check("status -b a:10911", Act::Status { json: false }, broker());
     check("--json status --brokerAddr=a:10911", Act::Status { json: true }, broker());
@@ -19,14 +20,27 @@ fn a_group_is_named_by_a_broker_or_by_name_servers() {
     let add = |learner| Act::Add { member: MemberNumber(4), address: "d:40911".to_owned(), learner };
     check("add n3 d:40911 -b a:10911", add(false), broker());
     check("add --learner -b a:10911 n3 d:40911", add(true), broker());
+    let check = |line: &str, cluster: Option<&str>, dry_run| {
+        let spread = Spread { name_servers: "a:9876".to_owned(), cluster: cluster.map(str::to_owned), dry_run };
+        assert_eq!(read(line), Ok(Some(GroupArgs::Spread(spread))), "{line}");
+    };
+    check("spread -n a:9876", None, false);
+    check("spread --dry-run --cluster c -n a:9876", Some("c"), true);
     assert_eq!(read("status -h"), Ok(None));
 }
 
 #[test]
 fn what_is_wrong_with_a_group_command_is_said() {
     let check = |line: &str, expect: &str| assert_eq!(read(line).unwrap_err(), expect, "{line}");
-    check("-b a:1", "which group command: status, add, promote, remove or transfer?");
-    check("grow", "there is no group command \"grow\"; the commands are status, add, promote, remove and transfer");
+    check("-b a:1", "which group command? There are status, add, promote, remove, transfer and spread");
+    check(
+        "grow",
+        "there is no group command \"grow\"; the commands are status, add, promote, remove, transfer and spread",
+    );
+    let spread = "spread looks at the groups that name servers know: -n host:port";
+    check("spread -b a:1", spread);
+    check("spread -n a:1 --brokerName b", spread);
+    check("status -b a:1 --dry-run", "--cluster and --dry-run are for spread");
     check("status", "which group? Name a broker of it: -b host:port");
     check("status -n a:1", "-n and --brokerName find a broker together");
     check("status -b a:1 -n a:1", "name a broker with -b, or find one with -n and --brokerName, not both");
@@ -45,7 +59,7 @@ fn what_is_wrong_with_a_group_command_is_said() {
 async fn a_broker_that_is_not_there_is_told_with_what_to_look_at() {
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let args = GroupArgs { act: Act::Status { json: false }, at: At::Broker(free.clone()) };
+    let args = GroupArgs::One { act: Act::Status { json: false }, at: At::Broker(free.clone()) };
     let err = act(args).await.unwrap_err().to_string();
     assert!(err.starts_with(&format!("connect to {free}: ")), "{err}");
     assert!(err.ends_with(&format!("is {free} the address for clients (listenPort)?")), "{err}");

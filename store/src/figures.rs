@@ -8,6 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use remoting::types::{PhysicalOffset, Timestamp};
 
+use crate::commit_log::Flushes;
+
 /// Figures of the store for RUNTIME INFO. Java: `StoreStatsService`, `DefaultMessageStore.getRuntimeInfo`.
 #[derive(Clone, Debug)]
 pub struct Figures {
@@ -15,6 +17,7 @@ pub struct Figures {
     pub min_physical_offset: PhysicalOffset,
     pub max_physical_offset: PhysicalOffset,
     pub flushed_offset: PhysicalOffset,
+    pub flushes: Flushes,
     /// Bytes written but not yet in the queues.
     pub dispatch_behind_bytes: u64,
     /// Most bytes that were waiting for the dispatch, sampled once a second.
@@ -176,6 +179,7 @@ impl Stats {
             min_physical_offset: PhysicalOffset(0),
             max_physical_offset: PhysicalOffset(0),
             flushed_offset: PhysicalOffset(0),
+            flushes: Flushes::default(),
             dispatch_behind_bytes: 0,
             dispatch_behind_bytes_max: self.dispatch_behind_max.load(Ordering::Relaxed),
             put_messages: self.put_messages.load(Ordering::Relaxed),

@@ -47,6 +47,7 @@ mod watermark;
 
 pub use arrivals::Arrivals;
 pub use batch::{AppendBatch, Appended, Position};
+pub use commit_log::{FLUSH_TIME_ENDS, Flushes};
 pub use config::{FlushMode, IndexConfig, StoreConfig, TransferLimits};
 pub use consume_queue::{Boundary, Entry};
 pub use error::{AppendError, IllegalMessage, StoreError};

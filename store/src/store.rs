@@ -495,6 +495,7 @@ impl Store {
             min_physical_offset: self.min_physical_offset(),
             max_physical_offset: self.max_physical_offset(),
             flushed_offset: PhysicalOffset(shared.log.flushed()),
+            flushes: shared.log.flushes(shared.is_poisoned()),
             dispatch_behind_bytes: shared.dispatch_behind(),
             commit_log_disk_ratio: shared.disk.used_share(shared.log.dir()),
             consume_queue_disk_ratio: shared.disk.used_share(shared.queues.dir()),

@@ -1,4 +1,5 @@
-//! For crash tests of this crate and of those that build on it: a disk that stops at a chosen change, as a `kill -9` stops it.
+//! For tests of this crate and of those that build on it: a disk that stops at a chosen change, as a `kill -9` stops it, and
+//! one that takes its time.
 //!
 //! A killed process leaves what it had written, in the system's memory, and writes nothing more. A test lets a feature live
 //! on a store whose [`MortalDisk`] dies after n changes, for every n of that life; ends it with [`MortalDisk::kill`]; opens
@@ -21,7 +22,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use remoting::types::Clock;
 
 use crate::config::StoreConfig;
@@ -95,6 +98,57 @@ impl MortalDisk {
         // Where nothing was left to write, it closes cleanly; a process that was killed has not.
         let _ = store.close();
         fs::write(abort, "killed").expect("the folder of the store");
+    }
+}
+
+/// The machine's disk, which can be told to take long for a flush: a minute at the most, so that a test that failed ends. Its
+/// clones are the same disk.
+#[derive(Clone, Debug, Default)]
+pub struct SlowDisk(Arc<Slowness>);
+
+const HANG_MAX: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+struct Slowness {
+    /// Flushes wait until this is false.
+    hangs: Mutex<bool>,
+    goes_on: Condvar,
+}
+
+impl SlowDisk {
+    /// Opens a store that is a Raft log on this disk.
+    ///
+    /// # Errors
+    /// As [`Store::open_raft`].
+    pub fn open_raft(
+        &self,
+        config: StoreConfig,
+        clock: Clock,
+    ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
+        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _)
+    }
+
+    /// Has flushes from now on, and the one that is under way, wait; or lets them go on.
+    pub fn hang(&self, hangs: bool) {
+        *self.0.hangs.lock() = hangs;
+        self.0.goes_on.notify_all();
+    }
+}
+
+impl Files for Slowness {
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        RealFiles.write_at(file, bytes, offset)
+    }
+
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        let mut hangs = self.hangs.lock();
+        self.goes_on.wait_while_for(&mut hangs, |hangs| *hangs, HANG_MAX);
+        drop(hangs);
+        RealFiles.sync_data(file)
+    }
+
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+        RealFiles.sync_file_system(dir)
     }
 }
 

@@ -107,6 +107,7 @@ pub(super) const INERT: &[Inert] = &[
             "putMsgIndexHightWater",
             "sampleCountThreshold",
             "sampleSteps",
+            "sharedByteBufferNum",
             "spinLockCollisionRetreatOptimalDegree",
             "topicQueueLockNum",
             "transferMsgByHeap",
@@ -123,6 +124,7 @@ pub(super) const INERT: &[Inert] = &[
     Inert {
         reason: "dispatch and recovery work differently",
         keys: &[
+            "commitLogRecoverMaxNum",
             "correctLogicMinOffsetForceInterval",
             "correctLogicMinOffsetSleepInterval",
             "diskFallRecorded",
@@ -272,7 +274,26 @@ pub(super) const INERT: &[Inert] = &[
             "mappedFileSizeConsumeQueueExt",
         ],
     },
-    Inert { reason: "metrics are not there yet", keys: METRICS },
+    Inert {
+        reason: "metrics are shown to who asks for them, and pushed to nobody",
+        keys: &[
+            "metricGrpcExporterIntervalInMills",
+            "metricGrpcExporterTimeOutInMills",
+            "metricLoggingExporterIntervalInMills",
+            "metricsExportBatchMaxDataPoints",
+            "metricsGrpcExporterHeader",
+            "metricsGrpcExporterTarget",
+            "metricsInDelta",
+        ],
+    },
+    Inert {
+        reason: "metrics are read from counters that are there anyway: there are as many as topics and groups",
+        keys: &["metricsOtelCardinalityLimit"],
+    },
+    Inert {
+        reason: "metrics of requests, pops and transactions are not there yet",
+        keys: &["enablePopMetrics", "enableRemotingMetrics", "enableTransactionMetrics"],
+    },
     Inert { reason: "there is no RocksDB inside", keys: ROCKSDB },
     Inert { reason: "lite topics are not there yet, and refused", keys: LITE },
     Inert { reason: "access control is not there yet", keys: AUTH },
@@ -328,7 +349,6 @@ const REPLICATION: &[&str] = &[
     "maxHaTransferByteInSecond",
     "maxSlaveResendLength",
     "offsetCheckInSlave",
-    "preferredLeaderId",
     "sendHeartbeatTimeoutMillis",
     "skipPreOnline",
     "slaveTimeout",
@@ -357,28 +377,6 @@ const TIMER: &[&str] = &[
     "timerSkipUnknownError",
     "timerStopDequeue",
     "timerWarmEnable",
-];
-
-const METRICS: &[&str] = &[
-    "enableConnectionMetrics",
-    "enableLagAndDlqMetrics",
-    "enableMessageStoreMetrics",
-    "enablePopMetrics",
-    "enableRemotingMetrics",
-    "enableRequestMetrics",
-    "enableStatsMetrics",
-    "enableTransactionMetrics",
-    "metricGrpcExporterIntervalInMills",
-    "metricGrpcExporterTimeOutInMills",
-    "metricLoggingExporterIntervalInMills",
-    "metricsExporterType",
-    "metricsGrpcExporterHeader",
-    "metricsGrpcExporterTarget",
-    "metricsInDelta",
-    "metricsLabel",
-    "metricsOtelCardinalityLimit",
-    "metricsPromExporterHost",
-    "metricsPromExporterPort",
 ];
 
 const ROCKSDB: &[&str] = &[

@@ -16,7 +16,7 @@ use remoting::types::{BrokerId, Host};
 use store::timer::WINDOW_SLOTS;
 
 pub(crate) use peers::Peers;
-pub use settings::{BrokerConfig, BrokerRole, DefaultRequestMode, FlushDiskType};
+pub use settings::{BrokerConfig, BrokerRole, DefaultRequestMode, FlushDiskType, MetricsExporterType};
 
 impl BrokerConfig {
     /// The defaults, with the facts of this machine and its environment.
@@ -61,6 +61,24 @@ impl BrokerConfig {
         let list = self.namesrv_addr.as_deref().unwrap_or_default();
         let addresses = list.split([';', ',']).map(str::trim).filter(|address| !address.is_empty());
         addresses.map(str::to_owned).collect()
+    }
+
+    /// Labels that all metrics get. Java: `BrokerMetricsManager.init`, which leaves out what it does not understand.
+    ///
+    /// # Errors
+    /// [`Unfit`] if `metricsLabel` holds something else.
+    pub(crate) fn metrics_labels(&self) -> Result<Vec<(String, String)>, Unfit> {
+        let is_name = |name: &str| {
+            let legal = |first: bool, c: char| c == '_' || c.is_ascii_alphabetic() || (!first && c.is_ascii_digit());
+            !name.is_empty() && name.chars().enumerate().all(|(at, c)| legal(at == 0, c))
+        };
+        let pairs = self.metrics_label.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let labels = pairs.map(|pair| pair.split_once(':').filter(|(name, _)| is_name(name)));
+        let labels = labels.map(|label| label.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let unfit = || {
+            Unfit::new("metricsLabel", "is not of the form name:value,name:value, with names of letters, digits and _")
+        };
+        labels.collect::<Option<_>>().ok_or_else(unfit)
     }
 
     /// Time that a slot of the timer stands for. Java: `MessageStoreConfig.setTimerPrecisionMs`.
@@ -129,6 +147,13 @@ impl Config for BrokerConfig {
             "is not between 1 and 1000000",
         )?;
         self.peers()?;
+        self.preferred_leaders()?;
+        require(
+            !matches!(self.metrics_exporter_type, MetricsExporterType::OtlpGrpc | MetricsExporterType::Log),
+            "metricsExporterType",
+            "is not there yet: PROM shows metrics to Prometheus, DISABLE to nobody",
+        )?;
+        self.metrics_labels()?;
         require(self.timer_max_delay_sec > 0, "timerMaxDelaySec", "is not above 0")?;
         self.check_store()
     }

@@ -68,6 +68,34 @@ impl BrokerConfig {
     }
 }
 
+impl BrokerConfig {
+    /// The numbers of those that are preferred as leaders.
+    ///
+    /// # Errors
+    /// [`Unfit`] if they are no names of members.
+    pub(crate) fn preferred_leaders(&self) -> Result<Vec<u64>, Unfit> {
+        let read = |text: &Option<String>, key| {
+            let names = text.as_deref().unwrap_or_default().split(';').map(str::trim).filter(|name| !name.is_empty());
+            let numbers = names.map(|name| {
+                number(name).ok_or_else(|| Unfit::new(key, "is not of the form n0;n1, members as in dLegerSelfId"))
+            });
+            numbers.collect::<Result<Vec<_>, _>>()
+        };
+        let ids = read(&self.preferred_leader_ids, "preferredLeaderIds")?;
+        let id = read(&self.preferred_leader_id, "preferredLeaderId")?;
+        if ids.is_empty() {
+            return Ok(id);
+        }
+        if !id.is_empty() && id != ids {
+            return Err(Unfit::new(
+                "preferredLeaderId",
+                "is another name for preferredLeaderIds, which says otherwise",
+            ));
+        }
+        Ok(ids)
+    }
+}
+
 const FORM: &str = "of the form n0-host:port;n1-host:port;n2-host:port";
 
 fn number(id: &str) -> Option<u64> {
@@ -109,6 +137,25 @@ mod tests {
         let clients = "dLegerPeers gives this broker a port that clients use: it needs one of its own";
         check("n0-a:10911", "n0", Err(clients));
         check("n0-a:10909", "n0", Err(clients));
+    }
+
+    #[test]
+    fn preferred_leaders_are_named_by_either_setting() {
+        let preferred = |ids: Option<&str>, id: Option<&str>| {
+            let config = BrokerConfig {
+                preferred_leader_ids: ids.map(str::to_owned),
+                preferred_leader_id: id.map(str::to_owned),
+                ..BrokerConfig::default()
+            };
+            config.preferred_leaders().map_err(|unfit| unfit.key)
+        };
+        assert_eq!(preferred(None, None), Ok(vec![]));
+        assert_eq!(preferred(Some(" n1; n0;"), None), Ok(vec![2, 1]));
+        assert_eq!(preferred(Some(""), Some("n2;n0")), Ok(vec![3, 1]));
+        assert_eq!(preferred(Some("n0"), Some("n0")), Ok(vec![1]));
+        assert_eq!(preferred(Some("n0"), Some("n1")), Err("preferredLeaderId"));
+        assert_eq!(preferred(Some("n0,n1"), None), Err("preferredLeaderIds"));
+        assert_eq!(preferred(None, Some("1")), Err("preferredLeaderId"));
     }
 
     #[test]

@@ -26,6 +26,16 @@ remoting::choice! {
 }
 
 remoting::choice! {
+    /// Who gets metrics. Java: `MetricsExporterType`, which may be given as a number.
+    pub enum MetricsExporterType {
+        Disable = "DISABLE" | "0",
+        OtlpGrpc = "OTLP_GRPC" | "1",
+        Prom = "PROM" | "2",
+        Log = "LOG" | "3",
+    }
+}
+
+remoting::choice! {
     /// How a group consumes. Java: `MessageRequestMode`.
     pub enum DefaultRequestMode {
         Pull = "PULL",
@@ -68,6 +78,14 @@ remoting::config! {
         dleger_peers: Option<String> = None, "dLegerPeers", important, restart;
         /// Which of them this is, such as `n0`; a follower has the number behind the letter, plus one, as its broker id.
         dleger_self_id: Option<String> = None, "dLegerSelfId", important, restart;
+        /// Members that lead rather than others, such as `n0;n1`, the same for all members: one of them gets the lead once it has
+        /// been well and level with the log for 10 s.
+        preferred_leader_ids: Option<String> = None, "preferredLeaderIds";
+        /// Java's name for `preferredLeaderIds`, which takes several, too.
+        preferred_leader_id: Option<String> = None, "preferredLeaderId";
+        /// A member whose disk keeps a flush or a write waiting for longer than this gives the lead away, and takes none until
+        /// the disk has been quick for 15 times as long. 0: never.
+        slow_disk_millis: Millis = Millis::new(2000), "slowDiskMillis";
         /// Show each member to producers as the master of a set of its own, `<brokerName>-n<number>`, on its fast port, that can
         /// be written to only: it passes messages on to the leader. Producers then go on at once when the leader dies,
         /// without waiting for the next route.
@@ -290,11 +308,33 @@ remoting::config! {
         timer_stop_enqueue: bool = false, "timerStopEnqueue";
         /// Let producers take back timed messages.
         recall_message_enable: bool = false, "recallMessageEnable";
+        /// A message that takes another one back names its topic, too, so that none of another topic with the same key goes
+        /// with it. Either kind is understood, here and, by Java, the one of its own setting.
+        append_topic_for_timer_delete_key: bool = false, "appendTopicForTimerDeleteKey";
         /// Let them also while `brokerPermission` forbids writing.
         allow_recall_when_broker_not_writeable: bool = true, "allowRecallWhenBrokerNotWriteable";
 
         // Figures.
 
+        /// `PROM` shows metrics to Prometheus by HTTP, and whether this broker is ready (`docs/metrics.md`); `DISABLE` shows
+        /// none. Java's `OTLP_GRPC` and `LOG` are not there yet.
+        metrics_exporter_type: MetricsExporterType = MetricsExporterType::Disable, "metricsExporterType", restart;
+        /// Port of that.
+        metrics_prom_exporter_port: u16 = 5557, "metricsPromExporterPort", restart;
+        /// Address or name to listen on for that. If empty, `brokerIP1`.
+        metrics_prom_exporter_host: String = String::new(), "metricsPromExporterHost", restart;
+        /// Labels of all metrics besides those that they have, `name:value,name:value`.
+        metrics_label: String = String::new(), "metricsLabel", restart;
+        /// Show the permission, topics and consumer groups.
+        enable_stats_metrics: bool = true, "enableStatsMetrics", restart;
+        /// Show what consumers get.
+        enable_request_metrics: bool = true, "enableRequestMetrics", restart;
+        /// Show which clients are connected.
+        enable_connection_metrics: bool = true, "enableConnectionMetrics", restart;
+        /// Show how many messages became dead letters.
+        enable_lag_and_dlq_metrics: bool = true, "enableLagAndDlqMetrics", restart;
+        /// Show the store.
+        enable_message_store_metrics: bool = true, "enableMessageStoreMetrics", restart;
         /// Count per queue, not only per topic and group.
         enable_detail_stat: bool = true, "enableDetailStat";
 

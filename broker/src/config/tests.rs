@@ -71,6 +71,18 @@ fn what_is_not_there_yet_is_refused() {
 }
 
 #[test]
+fn metrics_are_for_prometheus_with_labels_as_wanted() {
+    let config = load("metricsExporterType=2\nmetricsLabel=zone:a1, rack_2:b:c,").unwrap();
+    assert_eq!(config.metrics_exporter_type, MetricsExporterType::Prom);
+    let labels = [("zone", "a1"), ("rack_2", "b:c")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(config.metrics_labels().unwrap(), labels);
+    assert!(load("metricsExporterType=OTLP_GRPC").unwrap_err().contains("not there yet"));
+    for wrong in ["zone", "2a:b", "a-b:c", ":c"] {
+        assert!(load(&format!("metricsLabel={wrong}")).unwrap_err().contains("metricsLabel"), "{wrong}");
+    }
+}
+
+#[test]
 fn delay_levels_are_durations() {
     let levels = load("messageDelayLevel=1s  2m 3h 1d").unwrap().delay_levels().unwrap();
     assert_eq!(levels, [1, 120, 3 * 3600, 24 * 3600].map(Duration::from_secs));

@@ -99,6 +99,11 @@ impl GroupTable {
         Some(config)
     }
 
+    /// How many groups there are.
+    pub(crate) fn count(&self) -> usize {
+        self.groups.len()
+    }
+
     /// All groups with the data version they make up.
     pub(crate) fn snapshot(&self) -> SubscriptionGroupWrapper {
         let version = self.version.lock();

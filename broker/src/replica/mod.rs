@@ -18,6 +18,7 @@
 mod forward;
 mod operate;
 mod patch;
+mod ready;
 mod state;
 
 use std::io;
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dledger::{Group, Network, Timing};
+use dledger::{Group, Network, Timing, Wishes};
 use remoting::protocol::RequestCode;
 use remoting::types::BrokerId;
 use serde_json::json;
@@ -43,12 +44,14 @@ use self::forward::Forwarder;
 pub(crate) use self::operate::OperateError;
 use self::operate::Operator;
 pub(crate) use self::patch::Patch;
+use self::ready::Readiness;
 pub(crate) use self::state::{GroupState, NotLeading};
 use crate::assemble::StartError;
 use crate::config::{BrokerConfig, Peers};
 use crate::context::{Identity, Role};
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
+use crate::metrics::{Site, tell_group};
 use crate::persist::Home;
 
 /// Time between two writes of the tables to their files; what is younger is read from the log by a start.
@@ -98,7 +101,6 @@ pub enum Ended {
 
 /// A broker's membership.
 pub(crate) struct Member {
-    number: u64,
     group: Arc<Group>,
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
@@ -108,6 +110,7 @@ pub(crate) struct Member {
     serving: JoinHandle<()>,
     exporting: JoinHandle<()>,
     pacing: JoinHandle<()>,
+    wishing: JoinHandle<()>,
     following: JoinHandle<Features>,
     runtime: Runtime,
 }
@@ -130,6 +133,7 @@ impl Member {
         log: RaftLog,
         root: &Path,
         listeners: Listeners,
+        site: Arc<Site>,
     ) -> Result<Joined, StartError> {
         let state = Arc::new(GroupState::open(root, log.clone()).map_err(GroupError::State)?);
         let runtime =
@@ -147,12 +151,20 @@ impl Member {
         let group = Arc::new(group);
         let exporting = tokio::spawn(export(Arc::clone(&state), stopping.clone()));
         let pacing = tokio::spawn(pace(Arc::clone(&group), ground.settings.clone(), stopping.clone()));
+        let wishing = tokio::spawn(follow_wishes(Arc::clone(&group), ground.settings.clone(), stopping.clone()));
 
         let (serves, leader) = watch::channel(None);
+        let readiness = Readiness { group: Arc::clone(&group), leader: leader.clone() };
         let forwarder = Forwarder::new(leader);
         let own = Serving { number: peers.own, address: identity.addr() };
-        let operator =
-            Operator { group: Arc::clone(&group), name: peers.group, own: own.clone(), state: Arc::clone(&state) };
+        let operator = Operator {
+            group: Arc::clone(&group),
+            name: peers.group,
+            own: own.clone(),
+            state: Arc::clone(&state),
+            settings: ground.settings.clone(),
+            readiness: readiness.clone(),
+        };
         let desk = Desk {
             ground,
             identity,
@@ -160,6 +172,7 @@ impl Member {
             state: Arc::clone(&state),
             forwarder: Arc::clone(&forwarder),
             operator: Arc::new(operator),
+            site: Arc::clone(&site),
         };
         let features = desk.follower()?;
         let router = desk.follower_router(&features);
@@ -167,6 +180,11 @@ impl Member {
         let front = listeners.serve(&features, router);
         features.start();
         desk.observe(&features);
+        desk.show(&features);
+        site.ask(Box::new(move || {
+            let readiness = readiness.clone();
+            Box::pin(async move { readiness.look().await })
+        }));
         tracing::info!(role = ?Serves::Follower, "serves in its role");
         let role = group.role();
         let failed = CancellationToken::new();
@@ -181,19 +199,8 @@ impl Member {
                 features
             })
         };
-        let member = Self {
-            number: peers.own,
-            group,
-            state,
-            forwarder,
-            stopping,
-            failed,
-            serving,
-            exporting,
-            pacing,
-            following,
-            runtime,
-        };
+        let member =
+            Self { group, state, forwarder, stopping, failed, serving, exporting, pacing, wishing, following, runtime };
         Ok(Joined { member, front, answered })
     }
 
@@ -206,24 +213,25 @@ impl Member {
         }
     }
 
-    /// Gives the lead to the member that has most of the log, so that a planned stop is hardly felt.
+    /// Gives the lead to the member that is best given it, so that a planned stop is hardly felt.
     pub(crate) async fn give_lead_away(&self) {
         if !matches!(*self.group.role().borrow(), dledger::Role::Leader { .. }) {
             return;
         }
-        let others = self.group.members().into_iter().filter(|member| member.is_voter && member.number != self.number);
-        let Some(next) = others.max_by_key(|member| member.entries) else { return };
-        match self.group.transfer(next.number).await {
-            Ok(()) => tracing::info!(to = next.number, "the lead of the group is given away"),
-            Err(err) => {
-                tracing::warn!(to = next.number, %err, "the lead is not taken; the others miss this broker and elect")
-            }
+        let Some(to) = self.group.heir().await else {
+            tracing::warn!("no other member is well enough for the lead; the others miss this broker and elect");
+            return;
+        };
+        match self.group.transfer(to).await {
+            Ok(()) => tracing::info!(to, "the lead of the group is given away"),
+            Err(err) => tracing::warn!(to, %err, "the lead is not taken; the others miss this broker and elect"),
         }
     }
 
     /// Leaves the others alone. The features that served last are given back, to be taken out of the routes.
     pub(crate) async fn stop(self) -> Features {
-        let Self { group, state, forwarder, stopping, serving, exporting, pacing, following, runtime, .. } = self;
+        let Self { group, state, forwarder, stopping, serving, exporting, pacing, wishing, following, runtime, .. } =
+            self;
         stopping.cancel();
         let features = following.await.expect("following the role does not panic");
         features.stop().await;
@@ -233,8 +241,7 @@ impl Member {
             serving.await
         });
         let _ = ended.await.expect("leaving a group does not panic");
-        let _ = exporting.await;
-        let _ = pacing.await;
+        let _ = tokio::join!(exporting, pacing, wishing);
         let last = tokio::task::spawn_blocking(move || state.export()).await.expect("saving does not panic");
         if let Err(err) = last {
             tracing::error!(%err, "the tables of the group are not saved; the next start reads them from the log");
@@ -270,6 +277,28 @@ fn found(peers: &Peers, group: &Group) -> impl Future<Output = ()> + Send + 'sta
             tracing::debug!(%err, "this member does not make the group");
         }
     }
+}
+
+/// Has the group know what the settings want of its leader.
+async fn follow_wishes(
+    group: Arc<Group>,
+    mut settings: watch::Receiver<Arc<BrokerConfig>>,
+    stopping: CancellationToken,
+) {
+    loop {
+        let now = Arc::clone(&settings.borrow_and_update());
+        let slow_disk = Some(*now.slow_disk_millis).filter(|limit| !limit.is_zero());
+        group.set_wishes(Wishes { preferred: preferred(&now), slow_disk });
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            changed = settings.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// A change whose values do not fit is refused before it comes here.
+fn preferred(settings: &BrokerConfig) -> Vec<u64> {
+    settings.preferred_leaders().unwrap_or_default()
 }
 
 async fn export(state: Arc<GroupState>, stopping: CancellationToken) {
@@ -336,6 +365,7 @@ struct Desk {
     state: Arc<GroupState>,
     forwarder: Arc<Forwarder>,
     operator: Arc<Operator>,
+    site: Arc<Site>,
 }
 
 impl Desk {
@@ -362,6 +392,14 @@ impl Desk {
         self.operator.routes(&mut router);
         self.operator.routes_of_leader(&mut router);
         router
+    }
+
+    /// Has metrics be those of these features, and of the group.
+    fn show(&self, features: &Features) {
+        let mut registry = features.rooms().registry();
+        let group = Arc::clone(&self.operator.group);
+        registry.add(move |page| tell_group(&group, page));
+        self.site.show(registry);
     }
 
     /// A follower's tables follow the group's.
@@ -480,6 +518,7 @@ impl Desk {
             self.observe(&new);
         }
         new.start();
+        self.show(&new);
         tracing::info!(?role, took = ?began.elapsed(), "serves in its role");
         Ok(new)
     }

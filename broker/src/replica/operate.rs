@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use dledger::Group;
-use remoting::body::{RaftFill, RaftGroupMember, RaftGroupStatus, RaftRole, fastjson};
+use dledger::{Group, Health, Standing};
+use remoting::body::{RaftFill, RaftGroupMember, RaftGroupStatus, RaftHealth, RaftRole, fastjson};
 use remoting::header::NoHeader;
 use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange};
 use remoting::router::{Call, Handle, Reply, Router};
 use remoting::types::MemberNumber;
 use thiserror::Error;
+use tokio::sync::watch;
 
+use super::ready::Readiness;
 use super::state::GroupState;
-use super::{Serving, serves_at};
-use crate::config::is_host_and_port;
+use super::{Serving, preferred, serves_at};
+use crate::config::{BrokerConfig, is_host_and_port};
 
 #[derive(Debug, Error)]
 pub(crate) enum OperateError {
@@ -29,6 +31,8 @@ pub(super) struct Operator {
     pub(super) name: String,
     pub(super) own: Serving,
     pub(super) state: Arc<GroupState>,
+    pub(super) settings: watch::Receiver<Arc<BrokerConfig>>,
+    pub(super) readiness: Readiness,
 }
 
 impl Operator {
@@ -42,22 +46,29 @@ impl Operator {
         router.on::<ChangeGroup>(self);
     }
 
-    fn status(&self) -> RaftGroupStatus {
-        let (members, figures) = (self.group.members(), self.group.figures());
-        let own = members.iter().find(|member| member.number == self.own.number);
+    async fn status(&self) -> RaftGroupStatus {
+        let (members, ready) = tokio::join!(self.group.healths(), self.readiness.look());
+        let figures = self.group.figures();
+        let own = members.iter().map(|(member, _)| member).find(|member| member.number == self.own.number);
         let (role, leader) = match (*self.group.role().borrow(), own.map(|own| own.is_voter)) {
             (dledger::Role::Leader { .. }, _) => (RaftRole::Leader, Some(self.own.number)),
             (dledger::Role::Follower { leader }, Some(true)) => (RaftRole::Follower, leader),
             (dledger::Role::Follower { leader }, Some(false)) => (RaftRole::Learner, leader),
             (dledger::Role::Follower { leader }, None) => (RaftRole::Outsider, leader),
         };
-        let member = |member: dledger::Standing| RaftGroupMember {
+        let member = |(member, health): (Standing, Health)| RaftGroupMember {
             serves: serves_at(&self.state, &self.own, member.number),
             number: MemberNumber(member.number),
             address: member.address,
             is_voter: member.is_voter,
             entries: member.entries,
             fill: member.fill.map(fill),
+            health: Some(match health {
+                Health::Well => RaftHealth::Well,
+                Health::SlowDisk => RaftHealth::SlowDisk,
+                Health::Quarantined => RaftHealth::Quarantined,
+                Health::Silent => RaftHealth::Silent,
+            }),
         };
         RaftGroupStatus {
             group: self.name.clone(),
@@ -71,6 +82,8 @@ impl Operator {
             elections: figures.elections,
             changing: self.group.is_changing(),
             fill: self.group.filled_by().map(|(_, progress)| fill(progress)),
+            unready: ready.err(),
+            preferred: preferred(&self.settings.borrow()).into_iter().map(MemberNumber).collect(),
             members: members.into_iter().map(member).collect(),
         }
     }
@@ -84,7 +97,7 @@ impl Handle<GetGroupStatus> for Operator {
     type Error = OperateError;
 
     async fn handle(&self, _: Call<GetGroupStatus>) -> Result<Reply<NoHeader>, OperateError> {
-        Ok(Reply::done().body(fastjson::write(&self.status())))
+        Ok(Reply::done().body(fastjson::write(&self.status().await)))
     }
 }
 

@@ -34,6 +34,24 @@ pub(crate) struct Stats {
     daily: daily::Daily,
 }
 
+/// What came into a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) topic: TopicName,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What a group got of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) topic: TopicName,
+    pub(crate) group: GroupName,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) dead_letters: u64,
+}
+
 #[derive(Debug, Default)]
 struct BrokerCounters {
     put: Counter,
@@ -142,6 +160,32 @@ impl Stats {
     /// A heartbeat made a client a member of a producer group, or kept it one; that took so long.
     pub(crate) fn producer_joined(&self, millis: u64) {
         self.broker.producers_joined.add(millis, 1);
+    }
+
+    /// What came into each topic since the start.
+    pub(crate) fn stored(&self) -> Vec<Stored> {
+        let stored = self.topics.iter().filter(|stats| !stats.put.nums.is_untouched());
+        let of = |topic: &TopicName, put: &Flow| Stored {
+            topic: topic.clone(),
+            messages: put.nums.value(),
+            bytes: put.size.value(),
+        };
+        stored.map(|stats| of(stats.key(), &stats.put)).collect()
+    }
+
+    /// What each group got of each topic since the start.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        let all: Vec<_> = self.topics.iter().map(|stats| (stats.key().clone(), Arc::clone(stats.value()))).collect();
+        let of_groups = all.iter().flat_map(|(topic, stats)| {
+            stats.groups.all().into_iter().map(|(group, stats)| Given {
+                topic: topic.clone(),
+                group,
+                messages: stats.get.nums.value(),
+                bytes: stats.get.size.value(),
+                dead_letters: stats.dead_letters.value(),
+            })
+        });
+        of_groups.collect()
     }
 
     /// Messages per second into a topic over the last minute.

@@ -89,6 +89,11 @@ impl TopicTable {
         self.system.names()
     }
 
+    /// How many topics there are.
+    pub(crate) fn count(&self) -> usize {
+        self.topics.len()
+    }
+
     /// All topics with the data version they make up.
     pub(crate) fn snapshot(&self) -> TopicConfigWrapper {
         self.snapshot_with_step().1

@@ -1,7 +1,7 @@
 //! Taking the place of a leader that is missed.
 //!
 //! Those who are left tell each other how far they are, and the one that is furthest asks for votes as if the leader had
-//! handed over to it. The vote is an ordinary one, so nothing depends on that the leader is gone; it only need not wait until
+//! handed over to it; those with a slow disk come last. The vote is an ordinary one, so nothing depends on that the leader is gone; it only need not wait until
 //! its lease is over on all the others. If it fails, the next one asks, and if all do, they miss the leader's signs of life as
 //! ever.
 
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::raft::TransferLeaderRequest;
 use tokio::time::{sleep, timeout};
 use tracing::info;
 
@@ -73,10 +72,7 @@ impl Candidate {
         let turn = turn((own, self.guard.stand().await?), &stands);
         info!(leader = instead_of.number, turn, "asks to be elected in the leader's place");
         sleep(TURN * turn).await;
-        // Ignored if another one has asked meanwhile.
-        let request = TransferLeaderRequest::new(instead_of.vote, own, None);
-        let _ = self.guard.handle_transfer_leader(request).await?;
-        Ok(())
+        self.guard.succeed(instead_of.vote).await
     }
 
     /// What the other voters answer, of those who do.
@@ -94,9 +90,10 @@ impl Candidate {
     }
 }
 
-/// How many of the others ask first: those whose log is longer, and of equal ones those with a lower number.
+/// How many of the others ask first: those with a quick disk, then those whose log is longer, and of equal ones those with a
+/// lower number.
 fn turn(own: (u64, Stand), others: &[(u64, Stand)]) -> u32 {
-    let rank = |(number, stand): &(u64, Stand)| (Reverse(stand.last), *number);
+    let rank = |(number, stand): &(u64, Stand)| (stand.is_slow, Reverse(stand.last), *number);
     others.iter().filter(|other| rank(other) < rank(&own)).count() as u32
 }
 
@@ -112,11 +109,15 @@ mod tests {
             agreed: None,
             last: Some(Id { leader_id: Leader { term, node_id: 1 }, index }),
             is_quarantined: false,
+            is_slow: false,
         };
-        let nothing = Stand { vote: Vote::new(0, 0), agreed: None, last: None, is_quarantined: false };
+        let nothing = Stand { vote: Vote::new(0, 0), agreed: None, last: None, is_quarantined: false, is_slow: false };
         assert_eq!(turn((2, stand(3, 7)), &[]), 0);
         assert_eq!(turn((2, stand(3, 7)), &[(1, stand(3, 6)), (3, stand(3, 7)), (4, nothing)]), 0);
         assert_eq!(turn((2, stand(3, 7)), &[(1, stand(3, 7)), (3, stand(3, 8)), (4, stand(4, 1))]), 3);
         assert_eq!(turn((2, nothing), &[(1, nothing), (3, nothing)]), 1);
+        let slow = Stand { is_slow: true, ..stand(3, 8) };
+        assert_eq!(turn((2, stand(3, 7)), &[(1, slow)]), 0);
+        assert_eq!(turn((1, slow), &[(2, stand(3, 7)), (3, Stand { is_slow: true, ..stand(3, 9) })]), 2);
     }
 }

@@ -21,6 +21,10 @@ use crate::types::{Body, Entry, Id, Leader, Types, Vote};
 const MAGIC: &[u8; 8] = b"FERMQRFT";
 /// Members of different versions do not understand each other.
 const VERSION: u16 = 1;
+
+/// Bits of a [`Stand`].
+const QUARANTINED: u8 = 1;
+const SLOW: u8 = 2;
 /// Bytes before the name in a hello.
 pub(crate) const HELLO_BYTES: usize = 8 + 2 + 1 + 8 + 8 + 2;
 
@@ -228,7 +232,8 @@ impl Answer {
                 put_vote(&mut out, &stand.vote);
                 put_id(&mut out, stand.agreed.as_ref());
                 put_id(&mut out, stand.last.as_ref());
-                out.put_u8(stand.is_quarantined.into());
+                let quarantined = if stand.is_quarantined { QUARANTINED } else { 0 };
+                out.put_u8(quarantined | if stand.is_slow { SLOW } else { 0 });
             }
             Self::Silence(heard) => {
                 out.put_u8(11);
@@ -265,7 +270,9 @@ impl Answer {
             9 => Self::Transfer(Some(reader.vote()?)),
             10 => {
                 let (vote, agreed, last) = (reader.vote()?, reader.id()?, reader.id()?);
-                Self::Stand(Stand { vote, agreed, last, is_quarantined: reader.byte()? != 0 })
+                let bits = reader.byte()?;
+                let (is_quarantined, is_slow) = (bits & QUARANTINED != 0, bits & SLOW != 0);
+                Self::Stand(Stand { vote, agreed, last, is_quarantined, is_slow })
             }
             11 => match reader.byte()? {
                 0 => Self::Silence(None),
@@ -398,6 +405,14 @@ mod tests {
                 agreed: Some(id(3, 2)),
                 last: Some(id(3, 4)),
                 is_quarantined: true,
+                is_slow: false,
+            }),
+            Answer::Stand(Stand {
+                vote: Vote::new(1, 1),
+                agreed: None,
+                last: None,
+                is_quarantined: false,
+                is_slow: true,
             }),
             Answer::Silence(None),
             Answer::Silence(Some((Vote::new_committed(3, 3), Duration::from_millis(601)))),

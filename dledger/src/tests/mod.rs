@@ -2,6 +2,7 @@
 
 mod crashed;
 mod filled;
+mod lead;
 mod wiped;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use remoting::types::{Clock, Host, PhysicalOffset, QueueId, QueueOffset, TopicName};
 use serde::{Deserialize, Serialize};
 use store::message::{Message, StoredMessage};
+use store::testing::SlowDisk;
 use store::{AppendError, Confirmation, Everything, FlushMode, RaftLog, ReadRequest, Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -216,6 +218,8 @@ struct Three {
     wires: Wires,
     network: Network,
     folders: BTreeMap<u64, TempDir>,
+    /// Where one is to be slow.
+    disks: BTreeMap<u64, SlowDisk>,
     /// What members that do not run have kept of the state.
     states: BTreeMap<u64, Arc<Map>>,
     running: BTreeMap<u64, Running>,
@@ -249,13 +253,14 @@ impl Three {
     /// None of them runs yet.
     fn new(flush: FlushMode, timing: Timing, wires: Wires) -> Self {
         let folders = (1..=3).map(|number| (number, tempfile::tempdir().unwrap())).collect();
-        let network = Network::default();
-        Self { flush, timing, wires, network, folders, states: BTreeMap::new(), running: BTreeMap::new() }
+        let (network, disks) = (Network::default(), BTreeMap::new());
+        Self { flush, timing, wires, network, folders, disks, states: BTreeMap::new(), running: BTreeMap::new() }
     }
 
     async fn start(&mut self, number: u64) {
         let root = self.folders[&number].path();
-        let (store, log, _) = Store::open_raft(config(root, self.flush), Clock::system()).unwrap();
+        let disk = self.disks.get(&number).cloned().unwrap_or_default();
+        let (store, log, _) = disk.open_raft(config(root, self.flush), Clock::system()).unwrap();
         let timing = self.timing;
         let dir = root.join("raft");
         let state = self.states.remove(&number).unwrap_or_else(|| Arc::new(Map::open(root)));

@@ -46,7 +46,7 @@ pub use offset::{
 pub use pop::{BatchAck, BatchAckBody, BitSet};
 pub use producer::{ProducerConnection, ProducerInfo, ProducerTableInfo};
 pub use queue::{MessageQueue, QueueMap};
-pub use raft::{RaftFill, RaftGroupMember, RaftGroupStatus, RaftRole};
+pub use raft::{RaftFill, RaftGroupMember, RaftGroupStatus, RaftHealth, RaftRole};
 pub use register::{RegisterBodyError, RegisterBrokerBody};
 pub use route::{BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInfo, QueueData, TopicRouteData};
 pub use stats::{

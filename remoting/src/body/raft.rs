@@ -32,6 +32,12 @@ pub struct RaftGroupStatus {
     /// While this member gets files from the leader, as what it lacks is gone from the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill: Option<RaftFill>,
+    /// Why the member that tells this had better not be counted on, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unready: Option<String>,
+    /// Those that lead rather than others, by the settings of the member that tells this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferred: Vec<MemberNumber>,
     /// By number.
     pub members: Vec<RaftGroupMember>,
 }
@@ -53,6 +59,9 @@ pub struct RaftGroupMember {
     /// While the leader sends it files; only the leader knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill: Option<RaftFill>,
+    /// As far as it told within a moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<RaftHealth>,
 }
 
 /// How far a member has got the files that it is sent, in bytes.
@@ -65,6 +74,30 @@ pub struct RaftFill {
 impl RaftGroupStatus {
     pub fn member(&self, number: MemberNumber) -> Option<&RaftGroupMember> {
         self.members.iter().find(|member| member.number == number)
+    }
+}
+
+/// Whether a member can lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RaftHealth {
+    Well,
+    /// Its disk keeps flushes or writes waiting.
+    SlowDisk,
+    /// It lost its files, and may not have all again.
+    Quarantined,
+    /// It does not answer.
+    Silent,
+}
+
+impl fmt::Display for RaftHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Well => "well",
+            Self::SlowDisk => "slow disk",
+            Self::Quarantined => "quarantine",
+            Self::Silent => "silent",
+        })
     }
 }
 
@@ -108,6 +141,8 @@ mod tests {
             elections: 1,
             changing: false,
             fill: None,
+            unready: Some("why".into()),
+            preferred: vec![MemberNumber(1)],
             members: vec![RaftGroupMember {
                 number: MemberNumber(2),
                 address: "a:1".into(),
@@ -115,9 +150,10 @@ mod tests {
                 entries: None,
                 serves: Some("a:10911".into()),
                 fill: Some(RaftFill { done: 1, total: 2 }),
+                health: Some(RaftHealth::SlowDisk),
             }],
         };
-        let text = r#"{"group":"g","number":2,"role":"follower","term":3,"entries":7,"agreed":6,"applied":6,"elections":1,"changing":false,"members":[{"number":2,"address":"a:1","isVoter":true,"serves":"a:10911","fill":{"done":1,"total":2}}]}"#;
+        let text = r#"{"group":"g","number":2,"role":"follower","term":3,"entries":7,"agreed":6,"applied":6,"elections":1,"changing":false,"unready":"why","preferred":[1],"members":[{"number":2,"address":"a:1","isVoter":true,"serves":"a:10911","fill":{"done":1,"total":2},"health":"slowDisk"}]}"#;
         assert_eq!(serde_json::to_string(&status).unwrap(), text);
         assert_eq!(serde_json::from_str::<RaftGroupStatus>(text).unwrap(), status);
     }

@@ -183,7 +183,7 @@ impl<T: Value> Value for Option<T> {
 macro_rules! choice {
     (
         $(#[$doc:meta])*
-        $vis:vis enum $name:ident { $( $(#[$variant_doc:meta])* $variant:ident = $word:literal ),+ $(,)? }
+        $vis:vis enum $name:ident { $( $(#[$variant_doc:meta])* $variant:ident = $word:literal $( | $alias:literal )* ),+ $(,)? }
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +199,7 @@ macro_rules! choice {
             const EXPECTED: &'static str = concat!("one of", $( " ", $word, )+);
 
             fn parse(text: &str) -> Option<Self> {
-                match text { $( $word => Some(Self::$variant), )+ _ => None }
+                match text { $( $word $( | $alias )* => Some(Self::$variant), )+ _ => None }
             }
 
             fn print(&self) -> Option<String> {

@@ -24,6 +24,8 @@ use crate::mmap::{MappedFile, Writer};
 use crate::watermark::Watermark;
 use allocate::Allocator;
 pub(crate) use append::{Refused, code_of};
+use flush::FlushTimes;
+pub use flush::{FLUSH_TIME_ENDS, Flushes};
 pub(crate) use read::Snapshot;
 pub(crate) use replica::Stamped;
 
@@ -45,6 +47,7 @@ pub(crate) struct CommitLog {
     flushed_timestamp: AtomicI64,
     /// One sync at a time. Who waited to flush finds the work done.
     syncing: Mutex<Syncs>,
+    flush_times: FlushTimes,
     pub(crate) allocator: Allocator,
 }
 
@@ -104,6 +107,7 @@ impl CommitLog {
             on_disk: Watermark::new(end, sync_timeout),
             flushed_timestamp: AtomicI64::new(found.timestamp.0),
             syncing: Mutex::default(),
+            flush_times: FlushTimes::new(),
         }
     }
 
@@ -137,6 +141,11 @@ impl CommitLog {
     /// Stops appends while held.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock()
+    }
+
+    /// Whether somebody writes at this moment.
+    pub(crate) fn is_being_written(&self) -> bool {
+        self.tail.is_locked()
     }
 
     /// Lets go of the pages that reads have mapped into the process.

@@ -39,7 +39,7 @@ pub(crate) use self::places::{Place, Places};
 pub(crate) use self::recover::EntryWalk;
 pub use self::state::Expendable;
 pub(crate) use self::state::{RaftState, Sealing};
-use crate::commit_log::Stamped;
+use crate::commit_log::{Flushes, Stamped};
 use crate::config::FlushMode;
 use crate::dispatch::QueueEntry;
 use crate::error::AppendError;
@@ -339,6 +339,16 @@ impl RaftLog {
     /// [`Self::when_agreed`] for those who wait.
     pub fn agreed(&self, end: PhysicalOffset) -> impl Future<Output = Confirmation> + Send + use<> {
         self.shared.watermark.confirmation(end.0)
+    }
+
+    /// How long it takes to bring the log to disk.
+    pub fn flushes(&self) -> Flushes {
+        self.shared.log.flushes(self.shared.is_poisoned())
+    }
+
+    /// Whether somebody writes to the log at this moment.
+    pub fn is_being_written(&self) -> bool {
+        self.shared.log.is_being_written()
     }
 
     /// Whether entries count only once they are on disk.

@@ -112,10 +112,14 @@ impl Handle<RecallMessage> for Recalls {
         if ahead <= 0 || ahead >= self.ctx.settings().timer_max_delay_sec.saturating_mul(1000) {
             return Err(RecallError::Time);
         }
+        let key = match self.ctx.settings().append_topic_for_timer_delete_key {
+            true => format!("{topic}+{}", handle.unique_key),
+            false => handle.unique_key.clone(),
+        };
         let mut properties = Builder::new();
         properties
             .push(name::TAGS, RECALL_TAG)
-            .push(timing::CANCEL_KEY, &handle.unique_key)
+            .push(timing::CANCEL_KEY, &key)
             .push(name::UNIQ_KEY, &handle.unique_key)
             .push(timing::DELIVER_MS, &handle.time.to_string())
             .push(BORN_TIMESTAMP, &now.to_string());

@@ -327,6 +327,23 @@ async fn a_producer_recalls_a_message_by_its_handle() {
     running.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_recall_names_the_topic_too_where_the_settings_say_so() {
+    let fixture = Fixture::with(
+        |settings| (settings.recall_message_enable, settings.append_topic_for_timer_delete_key) = (true, true),
+        |_| {},
+    );
+    let running = Running::new(fixture);
+    let answer = running.fixture.send(after("T", "x", 1500));
+    let handle = answer.ext.get("recallHandle").unwrap();
+    assert_eq!(recall(&running.fixture, "T", handle).await, Ok("kx".to_owned()));
+    let cancel = running.fixture.queue("rmq_sys_wheel_timer", 0).pop().unwrap();
+    assert!(cancel.properties().contains(";TIMER_DEL_UNIQKEY=T+kx;UNIQ_KEY=kx;"), "{}", cancel.properties());
+    running.fixture.pass(2100).await;
+    assert_eq!(running.fixture.bodies("T", 0), [""; 0]);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn recalls_are_refused_in_javas_words() {
     let off = Fixture::new();
