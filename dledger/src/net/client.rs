@@ -446,7 +446,10 @@ mod tests {
                 let input = Box::pin(stream::once(async { request }));
                 let mut answers = way.stream_append(input, RPCOption::new(CONNECT_PATIENCE)).await.unwrap();
                 match answers.next().await.unwrap() {
-                    Ok(_) => sent += 1,
+                    Ok(_) => {
+                        assert!(answers.next().await.is_none());
+                        sent += 1;
+                    }
                     Err(RPCError::Unreachable(why)) if why.to_string().contains("filled with files") => {
                         turned_away += 1
                     }
