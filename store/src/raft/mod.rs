@@ -192,6 +192,10 @@ impl RaftLog {
     /// Ends the reign: appends are refused from now on. Whoever waits for a confirmation hears that there is none; what
     /// they wrote may be agreed on all the same.
     pub fn follow(&self) {
+        #[cfg(any(test, feature = "testing"))]
+        if crate::testing::Bug::EndsReignSilently.is_in() {
+            return self.state().follow(i64::MAX);
+        }
         {
             let _appends = self.shared.log.lock();
             self.state().follow(self.shared.watermark.confirmed().0);
