@@ -15,7 +15,7 @@ use remoting::types::MemberNumber;
 use store::RaftLog;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::error;
 
@@ -24,6 +24,7 @@ use crate::guard::Guard;
 use crate::machine::Machine;
 use crate::quarantine::{Inquiry, Quarantine};
 use crate::reign;
+use crate::runtime;
 use crate::state::State;
 use crate::storage::Storage;
 use crate::types::{Member, Raft, Types};
@@ -145,7 +146,7 @@ impl Group {
                 let quarantine = Quarantine::open(Arc::clone(&files), log.clone(), timing.election_min / 2)?;
                 Ok((Storage::new(log.clone(), Arc::clone(&files)), Machine::open(log, files, state)?, quarantine))
             };
-            spawn_blocking(open).await.map_err(io::Error::from)??
+            runtime::blocking(open).await??
         };
         let config = Arc::new(Config { enable_elect: quarantine.is_over(), ..config }.validate()?);
         let known = storage.clone();
@@ -155,12 +156,12 @@ impl Group {
         let (tell, role) = watch::channel(Role::Follower { leader: None });
         let mut tasks = JoinSet::new();
         let (yields, to_leader) = watch::channel(false);
-        tasks.spawn(reign::propose(raft.clone(), log.clone(), known, timing, from_store));
-        tasks.spawn(reign::follow_role(raft.clone(), log, node, timing, written, to_leader, tell));
+        runtime::spawn(&mut tasks, reign::propose(raft.clone(), log.clone(), known, timing, from_store));
+        runtime::spawn(&mut tasks, reign::follow_role(raft.clone(), log, node, timing, written, to_leader, tell));
         let elections = Arc::new(AtomicU64::new(0));
-        tasks.spawn(count_leaders(raft.clone(), Arc::clone(&elections)));
+        runtime::spawn(&mut tasks, count_leaders(raft.clone(), Arc::clone(&elections)));
         let quarantine = Arc::new(quarantine);
-        let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
+        let asking = runtime::spawn(&mut tasks, Arc::clone(&quarantine).sit_out(raft.clone(), network));
         let guard = Guard::new(raft.clone(), Arc::clone(&quarantine));
         let (yields, tasks) = (Mutex::new(Some(yields)), Mutex::new(tasks));
         Ok(Self { raft, role, timing, yields, elections, quarantine, guard, tasks, asking })
@@ -190,6 +191,7 @@ impl Group {
         quarantine.tell_founders(&members);
         async move {
             tokio::select! {
+                biased;
                 () = quarantine.over() => {}
                 taken_in = taken_in(&raft) => return taken_in,
             }

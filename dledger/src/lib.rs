@@ -27,6 +27,7 @@ mod membership;
 mod net;
 mod quarantine;
 mod reign;
+mod runtime;
 mod state;
 mod storage;
 mod types;
@@ -40,5 +41,7 @@ pub use quarantine::{Inquiry, Stand};
 pub use state::State;
 pub use types::{Entry, Member, Types};
 
+#[cfg(test)]
+mod sim;
 #[cfg(test)]
 mod tests;

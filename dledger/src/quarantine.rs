@@ -31,18 +31,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use openraft::raft::AppendEntriesRequest;
+use parking_lot::Mutex;
 use store::{Confirmation, RaftLog};
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::files::Files;
+use crate::runtime;
+#[cfg(test)]
+use crate::sim::Bug;
 use crate::types::{Id, Member, Raft, Types, Vote, entry_id, log_id};
 
 /// Longest wait for an answer of another member.
@@ -109,7 +113,8 @@ enum Proof {
 pub(crate) struct Quarantine {
     files: Arc<Files>,
     log: RaftLog,
-    stage: watch::Sender<Stage>,
+    stage: Mutex<Stage>,
+    ended: Notify,
     /// Who is to make the group, while the log does not say who belongs to it.
     founders: watch::Sender<BTreeMap<u64, Member>>,
     /// Longest wait for its end before a vote is refused.
@@ -133,17 +138,24 @@ impl Quarantine {
             files.begin_quarantine()?;
         }
         let stage = if files.is_quarantined()? { Stage::Forgetful } else { Stage::Over };
-        Ok(Self { files, log, stage: watch::Sender::new(stage), founders: watch::Sender::default(), soon })
+        #[cfg(test)]
+        let stage = if Bug::NoQuarantine.is_in() { Stage::Over } else { stage };
+        let (stage, founders) = (Mutex::new(stage), watch::Sender::default());
+        Ok(Self { files, log, stage, ended: Notify::new(), founders, soon })
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        *self.stage.borrow() == Stage::Over
+        *self.stage.lock() == Stage::Over
     }
 
     /// Returns once it is.
     pub(crate) async fn over(&self) {
-        // This holds the other end.
-        let _ = self.stage.subscribe().wait_for(|stage| *stage == Stage::Over).await;
+        let mut ended = pin!(self.ended.notified());
+        // Before it is looked at: its end is not missed.
+        ended.as_mut().enable();
+        if !self.is_over() {
+            ended.await;
+        }
     }
 
     /// Whether it is over, or about to be: who founds a group asks for votes at once, and only once.
@@ -163,7 +175,7 @@ impl Quarantine {
 
     /// Leaves of a request what may be taken; whether that is all.
     pub(crate) async fn admit(&self, request: &mut AppendEntriesRequest<Types>) -> bool {
-        if *self.stage.borrow() != Stage::Forgetful {
+        if *self.stage.lock() != Stage::Forgetful {
             return true;
         }
         let end = request.leader_commit.map_or(0, |agreed| agreed.index + 1);
@@ -189,7 +201,8 @@ impl Quarantine {
             return;
         }
         raft.runtime_config().elect(true);
-        self.stage.send_replace(Stage::Over);
+        *self.stage.lock() = Stage::Over;
+        self.ended.notify_waiters();
         info!("this member has everything that it may have had: it votes from now on");
     }
 
@@ -219,7 +232,7 @@ impl Quarantine {
             let pause = match proof {
                 Some((_, Proof::New)) => break,
                 Some((_, Proof::UpTo { last, .. })) if has_agreed => {
-                    self.stage.send_replace(Stage::Filling);
+                    *self.stage.lock() = Stage::Filling;
                     if self.has(&last) && self.is_on_disk().await {
                         break;
                     }
@@ -229,13 +242,14 @@ impl Quarantine {
                 None => TURN,
             };
             tokio::select! {
+                biased;
                 () = sleep(pause) => {}
                 // This holds the other end.
                 _ = founders.changed() => {}
             }
         }
         let files = Arc::clone(&self.files);
-        spawn_blocking(move || files.end_quarantine()).await.map_err(io::Error::from)?
+        runtime::blocking(move || files.end_quarantine()).await?
     }
 
     /// Who belongs to the group, as far as is known here.

@@ -77,6 +77,14 @@ pub(crate) async fn propose(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let done = tokio::select! {
+            // The ticks first, which are few.
+            biased;
+            _ = ticks.tick() => match last {
+                Some(entry) if entry.index >= storage.known_end() => {
+                    settle(&raft, last, leader_of(&entry), timing).await.map(|_| ())
+                }
+                _ => Ok(()),
+            },
             told = from_store.recv() => match told {
                 Some(Told::Written(entry)) => {
                     last = Some(entry);
@@ -91,12 +99,6 @@ pub(crate) async fn propose(
                     })
                 }
                 None => return,
-            },
-            _ = ticks.tick() => match last {
-                Some(entry) if entry.index >= storage.known_end() => {
-                    settle(&raft, last, leader_of(&entry), timing).await.map(|_| ())
-                }
-                _ => Ok(()),
             },
         };
         if done.is_err() {
@@ -178,6 +180,7 @@ pub(crate) async fn follow_role(
         };
         tell.send_if_modified(|told| std::mem::replace(told, role) != role);
         tokio::select! {
+            biased;
             changed = metrics.changed() => if changed.is_err() {
                 break;
             },

@@ -7,7 +7,9 @@
 mod client;
 mod lost;
 mod server;
-mod wire;
+pub(crate) mod wire;
 
 pub use client::Network;
+#[cfg(test)]
+pub(crate) use server::answer;
 pub use server::serve;

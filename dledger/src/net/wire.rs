@@ -42,7 +42,7 @@ pub(super) struct Hello {
 }
 
 #[derive(Debug)]
-pub(super) enum Request {
+pub(crate) enum Request {
     Append(AppendEntriesRequest<Types>),
     Vote(VoteRequest<Types>),
     PreVote(VoteRequest<Types>),
@@ -52,7 +52,7 @@ pub(super) enum Request {
 }
 
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Append(AppendEntriesResponse<Types>),
     /// The last entry that is there, or why there is none more.
     Entries(Result<Option<Id>, StreamAppendError<Types>>),
@@ -103,7 +103,7 @@ impl Hello {
 
 impl Request {
     /// The frame without its length, in parts: entries are not copied.
-    pub(super) fn encode(&self) -> Vec<Bytes> {
+    pub(crate) fn encode(&self) -> Vec<Bytes> {
         let mut out = BytesMut::new();
         match self {
             Self::Append(append) => {
@@ -143,7 +143,7 @@ impl Request {
 
     /// # Errors
     /// The bytes are no request.
-    pub(super) fn decode(frame: Bytes) -> io::Result<Self> {
+    pub(crate) fn decode(frame: Bytes) -> io::Result<Self> {
         let mut reader = Reader(frame);
         let request = match reader.byte()? {
             0 => {
@@ -176,7 +176,7 @@ impl Request {
 
 impl Answer {
     /// The frame without its length.
-    pub(super) fn encode(&self) -> Bytes {
+    pub(crate) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
             Self::Append(AppendEntriesResponse::Success) => out.put_u8(0),
@@ -225,7 +225,7 @@ impl Answer {
 
     /// # Errors
     /// The bytes are no answer.
-    pub(super) fn decode(frame: Bytes) -> io::Result<Self> {
+    pub(crate) fn decode(frame: Bytes) -> io::Result<Self> {
         let mut reader = Reader(frame);
         let answer = match reader.byte()? {
             0 => Self::Append(AppendEntriesResponse::Success),
