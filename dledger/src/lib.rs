@@ -42,6 +42,8 @@ pub use state::State;
 pub use types::{Entry, Member, Types};
 
 #[cfg(test)]
+mod openraft_suite;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;
