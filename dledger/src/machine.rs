@@ -10,6 +10,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use store::{EntryKind, RaftLog};
 
 use crate::files::{Files, nobody};
+use crate::runtime;
 #[cfg(test)]
 use crate::sim::Bug;
 use crate::state::State;
@@ -98,6 +99,12 @@ impl RaftStateMachine<Types> for Machine {
                 }
             }
             if let Some(members) = entry.get_membership() {
+                // The others may have agreed on it before it is on disk here. What is noted beside the log must not know of
+                // entries that a power cut takes away: the member would miss them at its next start.
+                let (log, index) = (self.log.clone(), id.index);
+                #[cfg(test)]
+                let index = if Bug::NotesMembersBeforeLog.is_in() { 0 } else { index };
+                runtime::blocking(move || log.sync(index)).await??;
                 self.files.save_members(id, &members)?;
                 self.members = StoredMembers::new(Some(*id), members);
             }

@@ -287,6 +287,19 @@ impl RaftLog {
         }
     }
 
+    /// Brings the log to disk as far as entry `index`, if it is there. Blocks.
+    ///
+    /// # Errors
+    /// The disk failed: the store takes no more writes.
+    pub fn sync(&self, index: u64) -> io::Result<()> {
+        let Some(end) = self.end_of(index) else { return Ok(()) };
+        let log = &self.shared.log;
+        if log.flushed() < end.0 {
+            self.shared.flush();
+        }
+        if log.flushed() < end.0 { Err(io::Error::other("the log could not be flushed")) } else { Ok(()) }
+    }
+
     /// Calls `then` once the log is on disk up to `end`, or will not be: from the thread that settles it, or at once.
     pub fn when_on_disk(&self, end: PhysicalOffset, then: Box<dyn FnOnce(Confirmation) + Send>) {
         self.shared.log.on_disk().when_confirmed(end.0, then);
