@@ -9,7 +9,7 @@ use openraft::errors::Fatal;
 use openraft::metrics::RaftMetrics;
 use store::{EntryId, RaftLog};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::group::{Role, Timing};
@@ -145,6 +145,8 @@ pub(crate) async fn follow_role(
 ) {
     let mut metrics = raft.metrics();
     let mut reign = None;
+    // When to look again whether a reign may begin. Each look may change the metrics, which is no reason for the next one.
+    let mut next_look = Instant::now();
     loop {
         let (running, state, vote, leader, applied, lease) = {
             let now = metrics.borrow_and_update();
@@ -170,9 +172,13 @@ pub(crate) async fn follow_role(
         // The first entry of a reign is its own, so all before it is agreed on, too.
         let own = Leader { term, node_id: node.into() };
         let may_begin = leads && reign.is_none() && applied.is_some_and(|id| id.leader_id == own);
-        if may_begin && is_settled(&written, own).await && begin(&log, term, node, &written) {
-            info!(term, "leads the group");
-            reign = Some(term);
+        if may_begin && next_look <= Instant::now() {
+            if is_settled(&written, own).await && begin(&log, term, node, &written) {
+                info!(term, "leads the group");
+                reign = Some(term);
+            } else {
+                next_look = Instant::now() + SETTLING;
+            }
         }
         let role = match reign {
             Some(term) => Role::Leader { term },
@@ -188,7 +194,7 @@ pub(crate) async fn follow_role(
                 break;
             },
             () = lease.end(), if reign.is_some() => {}
-            () = sleep(SETTLING), if may_begin && reign.is_none() => {}
+            () = sleep_until(next_look), if may_begin && reign.is_none() => {}
         }
     }
     log.follow();
