@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test unit crash compat prepared prepare check fix codes golden bench fuzz
+.PHONY: help run test unit crash simulate compat prepared prepare check fix codes golden bench fuzz
 
 # Tests of single packages are run with --workspace, too: else their dependencies are compiled again, with fewer features.
 
@@ -31,6 +31,10 @@ crash: ## Power cuts and kill -9, the long way: SEEDS (200000) lives of the stor
 	CRASH_SEEDS=0..$${SEEDS:-200000} cargo test --release --package store --lib crash_model
 	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_nine
 	KILL_ROUNDS=$${ROUNDS:-200} cargo test --package ferromq --test kill_kinds
+
+# The same test is part of `make unit`, with fewer lives.
+simulate: ## Raft groups on simulated networks, disks and clocks, the long way: SEEDS (10000) lives
+	SIM_SEEDS=0..$${SEEDS:-10000} cargo test --release --package dledger --lib sim::lives::a_group -- --nocapture
 
 compat: prepared ## Run stock Java and Go clients and mqadmin against Java's brokers and ours; writes docs/compatibility.md
 	@# With the tests, so that what they are made of is not built twice.

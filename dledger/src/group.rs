@@ -16,7 +16,7 @@ use remoting::types::MemberNumber;
 use store::RaftLog;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -30,6 +30,7 @@ use crate::machine::Machine;
 use crate::purge::purge;
 use crate::quarantine::{Inquiry, Quarantine};
 use crate::reign::{self, Following};
+use crate::runtime;
 use crate::state::State;
 use crate::storage::Storage;
 use crate::types::{Member, Raft, Types};
@@ -159,7 +160,7 @@ impl Group {
                 let supply = Supply { log, files, state, fills: Arc::default() };
                 Ok((storage, Machine::open(supply.clone())?, quarantine, supply))
             };
-            spawn_blocking(open).await.map_err(io::Error::from)??
+            runtime::blocking(open).await??
         };
         let config = Arc::new(Config { enable_elect: quarantine.is_over(), ..config }.validate()?);
         let known = storage.clone();
@@ -170,18 +171,18 @@ impl Group {
         let mut tasks = JoinSet::new();
         let (yields, to_leader) = watch::channel(false);
         let disk = Arc::new(Disk::new(log.clone()));
-        tasks.spawn(reign::propose(raft.clone(), log.clone(), known, timing, from_store));
+        runtime::spawn(&mut tasks, reign::propose(raft.clone(), log.clone(), known, timing, from_store));
         let ending = CancellationToken::new();
         let following = Following { raft: raft.clone(), log: log.clone(), node, timing, ending: ending.clone() };
-        tasks.spawn(following.follow_role(written, to_leader, tell));
+        runtime::spawn(&mut tasks, following.follow_role(written, to_leader, tell));
         let seen = Arc::new(Seen::default());
-        tasks.spawn(count_leaders(raft.clone(), Arc::clone(&seen)));
+        runtime::spawn(&mut tasks, count_leaders(raft.clone(), Arc::clone(&seen)));
         let quarantine = Arc::new(quarantine);
-        let purging = tasks.spawn(purge(raft.clone(), supply.clone(), network.clone()));
-        let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network.clone()));
+        let purging = runtime::spawn(&mut tasks, purge(raft.clone(), supply.clone(), network.clone()));
+        let asking = runtime::spawn(&mut tasks, Arc::clone(&quarantine).sit_out(raft.clone(), network.clone()));
         let lead =
             Lead::new(raft.clone(), role.clone(), timing, yields, network, Arc::clone(&disk), Arc::clone(&quarantine));
-        let minding = tasks.spawn(Arc::clone(&lead).mind());
+        let minding = runtime::spawn(&mut tasks, Arc::clone(&lead).mind());
         let Supply { files, fills, .. } = supply;
         let tasks = Arc::new(Mutex::new(tasks));
         let (of_fills, of_tasks) = (Arc::clone(&fills), Arc::clone(&tasks));
@@ -217,6 +218,7 @@ impl Group {
         quarantine.tell_founders(&members);
         async move {
             tokio::select! {
+                biased;
                 () = quarantine.over() => {}
                 taken_in = taken_in(&raft) => return taken_in,
             }

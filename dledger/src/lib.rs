@@ -36,6 +36,7 @@ mod purge;
 mod quarantine;
 mod ready;
 mod reign;
+mod runtime;
 mod state;
 mod storage;
 mod types;
@@ -52,5 +53,9 @@ pub use ready::Unready;
 pub use state::State;
 pub use types::{Entry, Member, Types};
 
+#[cfg(test)]
+mod openraft_suite;
+#[cfg(test)]
+mod sim;
 #[cfg(test)]
 mod tests;

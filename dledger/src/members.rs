@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::fill::{Progress, Side};
 use crate::group::{Group, GroupError};
 use crate::lead::Health;
+use crate::runtime;
 use crate::types::{Member, Raft, Types};
 
 /// A learner may lack so many entries when it becomes a voter.
@@ -173,7 +174,7 @@ impl Group {
             // Those of earlier changes.
             while tasks.try_join_next().is_some() {}
             // It is made in two steps: the second must follow the first, whoever still waits for it.
-            tasks.spawn(changing);
+            runtime::spawn(&mut tasks, changing);
         }
         let changed = timeout(AGREEMENT_PATIENCE, told).await.map_err(|_| GroupError::NotAgreed)?;
         match changed.map_err(|_| GroupError::NotAgreed)? {

@@ -15,12 +15,12 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::metrics::RaftMetrics;
 use store::Expendable;
-use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::fill::Supply;
 use crate::quarantine::Inquiry;
+use crate::runtime;
 use crate::types::{Id, Raft, Types};
 
 /// Longest wait for openraft, which may wait for other members.
@@ -57,7 +57,7 @@ async fn tidy(raft: &Raft, supply: &Supply) {
         return;
     }
     let supply = supply.clone();
-    match spawn_blocking(move || supply.tidy_staging()).await {
+    match runtime::blocking(move || supply.tidy_staging()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(%error, "drop what came of a fill"),
         Err(error) => warn!(%error, "drop what came of a fill"),
@@ -76,7 +76,7 @@ async fn forget(raft: &Raft, supply: &Supply, network: &impl Inquiry, offer: Exp
         return Ok(());
     }
     let state = Arc::clone(&supply.state);
-    spawn_blocking(move || state.keep(first_kept)).await??;
+    runtime::blocking(move || state.keep(first_kept)).await??;
     raft.trigger().snapshot().await.map_err(io::Error::other)?;
     if !until(raft, |now| covers(now.snapshot, last_gone)).await {
         return Ok(());

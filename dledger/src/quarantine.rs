@@ -40,18 +40,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use openraft::raft::AppendEntriesRequest;
+use parking_lot::Mutex;
 use store::{Confirmation, RaftLog};
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::files::{Files, Life, Loss};
+use crate::runtime;
+#[cfg(test)]
+use crate::sim::Bug;
 use crate::types::{Id, Member, Raft, Types, Vote, entry_id, log_id};
 
 /// Longest wait for an answer of another member.
@@ -134,7 +138,8 @@ pub(crate) struct Quarantine {
     log: RaftLog,
     /// Why there is one, if there is.
     loss: Option<Loss>,
-    stage: watch::Sender<Stage>,
+    stage: Mutex<Stage>,
+    ended: Notify,
     /// Who is to make the group, while the log does not say who belongs to it.
     founders: watch::Sender<BTreeMap<u64, Member>>,
     /// Longest wait for its end before a vote is refused.
@@ -170,22 +175,29 @@ impl Quarantine {
             Some(Loss::Tail) => Stage::Filling,
             Some(Loss::Log) => Stage::Forgetful,
         };
-        Ok(Self { files, log, loss, stage: watch::Sender::new(stage), founders: watch::Sender::default(), soon })
+        #[cfg(test)]
+        let stage = if Bug::NoQuarantine.is_in() { Stage::Over } else { stage };
+        let (stage, founders) = (Mutex::new(stage), watch::Sender::default());
+        Ok(Self { files, log, loss, stage, ended: Notify::new(), founders, soon })
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        *self.stage.borrow() == Stage::Over
+        *self.stage.lock() == Stage::Over
     }
 
     /// Whether it takes all that it is sent, and waits until that is enough.
     pub(crate) fn is_filling(&self) -> bool {
-        *self.stage.borrow() == Stage::Filling
+        *self.stage.lock() == Stage::Filling
     }
 
     /// Returns once it is.
     pub(crate) async fn over(&self) {
-        // This holds the other end.
-        let _ = self.stage.subscribe().wait_for(|stage| *stage == Stage::Over).await;
+        let mut ended = pin!(self.ended.notified());
+        // Before it is looked at: its end is not missed.
+        ended.as_mut().enable();
+        if !self.is_over() {
+            ended.await;
+        }
     }
 
     /// Whether it is over, or about to be: who founds a group asks for votes at once, and only once.
@@ -205,7 +217,7 @@ impl Quarantine {
 
     /// Leaves of a request what may be taken; whether that is all.
     pub(crate) async fn admit(&self, request: &mut AppendEntriesRequest<Types>) -> bool {
-        if *self.stage.borrow() != Stage::Forgetful {
+        if *self.stage.lock() != Stage::Forgetful {
             return true;
         }
         let end = request.leader_commit.map_or(0, |agreed| agreed.index + 1);
@@ -244,7 +256,8 @@ impl Quarantine {
         if behind == 0 {
             raft.runtime_config().elect(true);
         }
-        self.stage.send_replace(Stage::Over);
+        *self.stage.lock() = Stage::Over;
+        self.ended.notify_waiters();
         info!("this member has everything that it may have had: it votes from now on");
         if behind > 0 {
             // Whoever has more goes first.
@@ -288,7 +301,7 @@ impl Quarantine {
                     return Ok(behind);
                 }
                 Some((_, Proof::UpTo { last, .. })) if has_agreed => {
-                    self.stage.send_replace(Stage::Filling);
+                    *self.stage.lock() = Stage::Filling;
                     if self.has(&last) && self.is_on_disk().await {
                         break;
                     }
@@ -298,6 +311,7 @@ impl Quarantine {
                 None => TURN,
             };
             tokio::select! {
+                biased;
                 () = sleep(pause) => {}
                 // This holds the other end.
                 _ = founders.changed() => {}
@@ -309,7 +323,7 @@ impl Quarantine {
 
     async fn end_mark(&self) -> io::Result<()> {
         let files = Arc::clone(&self.files);
-        spawn_blocking(move || files.end_quarantine()).await.map_err(io::Error::from)?
+        runtime::blocking(move || files.end_quarantine()).await?
     }
 
     /// Who belongs to the group, as far as is known here.

@@ -9,7 +9,7 @@ use openraft::errors::Fatal;
 use openraft::metrics::RaftMetrics;
 use store::{EntryId, RaftLog};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -78,6 +78,14 @@ pub(crate) async fn propose(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let done = tokio::select! {
+            // The ticks first, which are few.
+            biased;
+            _ = ticks.tick() => match last {
+                Some(entry) if entry.index >= storage.known_end() => {
+                    settle(&raft, last, leader_of(&entry), timing).await.map(|_| ())
+                }
+                _ => Ok(()),
+            },
             told = from_store.recv() => match told {
                 Some(Told::Written(entry)) => {
                     last = Some(entry);
@@ -92,12 +100,6 @@ pub(crate) async fn propose(
                     })
                 }
                 None => return,
-            },
-            _ = ticks.tick() => match last {
-                Some(entry) if entry.index >= storage.known_end() => {
-                    settle(&raft, last, leader_of(&entry), timing).await.map(|_| ())
-                }
-                _ => Ok(()),
             },
         };
         if done.is_err() {
@@ -153,6 +155,8 @@ impl Following {
         let Self { raft, log, node, timing, ending } = self;
         let mut metrics = raft.metrics();
         let mut reign = None;
+        // When to look again whether a reign may begin. Each look may change the metrics, which is no reason for the next one.
+        let mut next_look = Instant::now();
         loop {
             let (running, state, vote, leader, applied, lease) = {
                 let now = metrics.borrow_and_update();
@@ -180,9 +184,13 @@ impl Following {
             // The first entry of a reign is its own, so all before it is agreed on, too.
             let own = Leader { term, node_id: node.into() };
             let may_begin = leads && reign.is_none() && applied.is_some_and(|id| id.leader_id == own);
-            if may_begin && is_settled(&written, own).await && begin(&log, term, node, &written) {
-                info!(term, "leads the group");
-                reign = Some(term);
+            if may_begin && next_look <= Instant::now() {
+                if is_settled(&written, own).await && begin(&log, term, node, &written) {
+                    info!(term, "leads the group");
+                    reign = Some(term);
+                } else {
+                    next_look = Instant::now() + SETTLING;
+                }
             }
             let role = match reign {
                 Some(term) => Role::Leader { term },
@@ -190,6 +198,7 @@ impl Following {
             };
             tell.send_if_modified(|told| std::mem::replace(told, role) != role);
             tokio::select! {
+                biased;
                 changed = metrics.changed() => if changed.is_err() {
                     break;
                 },
@@ -197,7 +206,7 @@ impl Following {
                     break;
                 },
                 () = lease.end(), if reign.is_some() => {}
-                () = sleep(SETTLING), if may_begin && reign.is_none() => {}
+                () = sleep_until(next_look), if may_begin && reign.is_none() => {}
             }
         }
         log.follow();

@@ -12,6 +12,8 @@ use store::{Confirmation, EntryId, EntryKind, RaftLog};
 
 use crate::files::Files;
 use crate::membership;
+#[cfg(test)]
+use crate::sim::Bug;
 use crate::types::{Body, Entry, Id, Types, Vote, entry_id, log_id};
 
 /// Bytes of entries in one answer to replication, but one entry at least.
@@ -158,7 +160,10 @@ impl RaftLogStorage<Types> for Storage {
 
     /// The vote says that all entries before it are as safe as they ought to be: so they are first.
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        if self.log.is_synchronous() {
+        let waits = self.log.is_synchronous();
+        #[cfg(test)]
+        let waits = waits && !Bug::VotesBeforeEntries.is_in();
+        if waits {
             on_disk(self.log.on_disk(self.log.end()).await)?;
         }
         self.files.save_vote(vote)
@@ -170,7 +175,10 @@ impl RaftLogStorage<Types> for Storage {
         I::IntoIter: OptionalSend,
     {
         self.append_all(entries)?;
-        if self.log.is_synchronous() {
+        let waits = self.log.is_synchronous();
+        #[cfg(test)]
+        let waits = waits && !Bug::AcknowledgesBeforeDisk.is_in();
+        if waits {
             let told = move |what| callback.io_completed(on_disk(what));
             self.log.when_on_disk(self.log.end(), Box::new(told));
         } else {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::{EntryId, EntryKind};
 
 use crate::membership;
+use crate::runtime::Runtime;
 
 openraft::declare_raft_types!(
     /// The types of a group.
@@ -19,6 +20,7 @@ openraft::declare_raft_types!(
         Node = Member,
         Payload = Body,
         Entry = Entry,
+        AsyncRuntime = Runtime,
 );
 
 pub(crate) type Leader = LeaderId<u64, u64>;

@@ -13,12 +13,27 @@ use crate::shared::Shared;
 
 const PAGE_BYTES: u64 = 4096;
 
-/// Running threads; they end once [`Shared::stopping`] is set and their signals are raised.
+/// Who does the work.
 #[derive(Debug)]
-pub(crate) struct Background {
-    threads: Vec<JoinHandle<()>>,
-    keeper: JoinHandle<Keeper>,
-    indexer: Option<JoinHandle<Indexer>>,
+pub(crate) enum Background {
+    /// Running threads; they end once [`Shared::stopping`] is set and their signals are raised.
+    Threads { threads: Vec<JoinHandle<()>>, keeper: JoinHandle<Keeper>, indexer: Option<JoinHandle<Indexer>> },
+    /// A test, on its own thread.
+    #[cfg(any(test, feature = "testing"))]
+    Hand(Box<Hand>),
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) struct Hand {
+    keeper: Keeper,
+    indexer: Option<Indexer>,
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl std::fmt::Debug for Hand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hand").finish_non_exhaustive()
+    }
 }
 
 impl Background {
@@ -38,16 +53,35 @@ impl Background {
         let keeper = thread::Builder::new().name("store-keeper".into()).spawn(move || keeper.run())?;
         let index = |indexer: Indexer| thread::Builder::new().name("store-index".into()).spawn(move || indexer.run());
         let indexer = indexer.map(index).transpose()?;
-        Ok(Self { threads, keeper, indexer })
+        Ok(Self::Threads { threads, keeper, indexer })
+    }
+
+    /// No threads: whoever wants work to be done does it.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn by_hand(keeper: Keeper, indexer: Option<Indexer>) -> Self {
+        Self::Hand(Box::new(Hand { keeper, indexer }))
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn turn_keeper(&mut self) {
+        if let Self::Hand(hand) = self {
+            hand.keeper.turn();
+        }
     }
 
     /// Waits for all threads to end; gives back the keeper and the indexer unless they panicked.
     pub(crate) fn join(self) -> (Option<Keeper>, Option<Indexer>) {
-        for thread in self.threads {
-            // A panic was printed by its thread; there is nothing to add.
-            let _ = thread.join();
+        match self {
+            Self::Threads { threads, keeper, indexer } => {
+                for thread in threads {
+                    // A panic was printed by its thread; there is nothing to add.
+                    let _ = thread.join();
+                }
+                (keeper.join().ok(), indexer.and_then(|indexer| indexer.join().ok()))
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Self::Hand(hand) => (Some(hand.keeper), hand.indexer),
         }
-        (self.keeper.join().ok(), self.indexer.and_then(|indexer| indexer.join().ok()))
     }
 }
 

@@ -70,7 +70,7 @@ impl Keeper {
         self
     }
 
-    fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         if self.shared.residency.take() {
             self.shared.log.release_pages();
         }

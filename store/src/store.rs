@@ -54,6 +54,14 @@ struct Running {
     presence: Presence,
 }
 
+/// Who does the work that no append and no reader waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turns {
+    OfThreads,
+    #[cfg(any(test, feature = "testing"))]
+    ByHand,
+}
+
 impl Store {
     /// Opens the store in `config.root`, or makes one, and recovers it by Java's rules.
     ///
@@ -71,17 +79,18 @@ impl Store {
     /// # Errors
     /// As [`Self::open`]; also if another broker has written to it as to an ordinary store.
     pub fn open_raft(config: StoreConfig, clock: Clock) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
-        Self::open_raft_on(config, clock, Arc::new(RealFiles))
+        Self::open_raft_on(config, clock, Arc::new(RealFiles), Turns::OfThreads)
     }
 
     pub(crate) fn open_raft_on(
         config: StoreConfig,
         clock: Clock,
         disk: Arc<dyn Files>,
+        turns: Turns,
     ) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
         // Members that copy records know nothing of light queues. Java's DLedger leaves them out, too.
         let config = StoreConfig { light_queues: false, ..config };
-        let (store, report) = Self::open_as(Kind::Raft, config, clock, disk)?;
+        let (store, report) = Self::open_as(Kind::Raft, config, clock, disk, turns)?;
         let log = RaftLog::new(Arc::clone(&store.shared));
         Ok((store, log, report))
     }
@@ -91,7 +100,7 @@ impl Store {
         clock: Clock,
         disk: Arc<dyn Files>,
     ) -> Result<(Arc<Self>, RecoveryReport), StoreError> {
-        Self::open_as(Kind::Alone, config, clock, disk)
+        Self::open_as(Kind::Alone, config, clock, disk, Turns::OfThreads)
     }
 
     fn open_as(
@@ -99,6 +108,7 @@ impl Store {
         config: StoreConfig,
         clock: Clock,
         disk: Arc<dyn Files>,
+        turns: Turns,
     ) -> Result<(Arc<Self>, RecoveryReport), StoreError> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let config = config.checked()?;
@@ -170,8 +180,12 @@ impl Store {
         if let Some(indexer) = indexer.as_mut().filter(|_| shared.config.index.complete_at_open) {
             indexer.complete();
         }
-        let background = Background::start(&shared, keeper, indexer);
-        let background = background.map_err(StoreError::io("start threads for", &shared.config.root))?;
+        let background = match turns {
+            Turns::OfThreads => Background::start(&shared, keeper, indexer)
+                .map_err(StoreError::io("start threads for", &shared.config.root))?,
+            #[cfg(any(test, feature = "testing"))]
+            Turns::ByHand => Background::by_hand(keeper, indexer),
+        };
         let running = Mutex::new(Some(Running { background, presence }));
         Ok((Arc::new(Self { shared, running }), opened.report))
     }
@@ -214,6 +228,21 @@ impl Store {
             warn!("the store was not closed cleanly: the next start recovers it");
             Ok(())
         }
+    }
+
+    /// Has the keeper do what it does from time to time.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn turn_keeper(&self) {
+        if let Some(running) = &mut *self.running.lock() {
+            running.background.turn_keeper();
+        }
+    }
+
+    /// Leaves everything as it is, instead of [closing](Self::close).
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn abandon(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.running.lock().take();
     }
 
     /// An empty batch with this store's limits.

@@ -1,5 +1,8 @@
-//! For tests of this crate and of those that build on it: a disk that stops at a chosen change, as a `kill -9` stops it, and
-//! one that takes its time.
+//! For tests of this crate and of those that build on it: disks that die, forget and fail; a store without threads; and bugs
+//! that are put back in.
+//!
+//! [`MortalDisk`] stops at a chosen change, as a `kill -9` stops a process; [`LossyDisk`] forgets what was not synced, as a
+//! power cut does; [`SlowDisk`] takes its time.
 //!
 //! A killed process leaves what it had written, in the system's memory, and writes nothing more. A test lets a feature live
 //! on a store whose [`MortalDisk`] dies after n changes, for every n of that life; ends it with [`MortalDisk::kill`]; opens
@@ -17,6 +20,10 @@
 //! }
 //! ```
 
+mod bugs;
+mod by_hand;
+mod lossy_disk;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -32,7 +39,11 @@ use crate::error::StoreError;
 use crate::io::{Files, RealFiles};
 use crate::raft::RaftLog;
 use crate::recovery::RecoveryReport;
-use crate::store::Store;
+use crate::store::{Store, Turns};
+
+pub use self::bugs::Bug;
+pub use self::by_hand::ByHand;
+pub use self::lossy_disk::{Fault, Lie, LossyDisk};
 
 /// A disk that lets so many changes through and fails all later ones. Nothing is ever synced: a kill loses nothing that was
 /// written. Its clones are the same disk.
@@ -74,7 +85,7 @@ impl MortalDisk {
         config: StoreConfig,
         clock: Clock,
     ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
-        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _)
+        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _, Turns::OfThreads)
     }
 
     /// Whether all changes that it lets through were made.
@@ -125,7 +136,7 @@ impl SlowDisk {
         config: StoreConfig,
         clock: Clock,
     ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
-        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _)
+        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _, Turns::OfThreads)
     }
 
     /// Has flushes from now on, and the one that is under way, wait; or lets them go on.

@@ -208,7 +208,10 @@ impl GroupState {
         };
         // The log first: after a crash of the machine it must have what the tables say. The position last: what stands before
         // it is in the files.
-        let flushed = self.log.flush().map_err(|cause| SaveError { path: self.position.clone(), cause });
+        let agreed = position.next.checked_sub(1);
+        let flushed = agreed
+            .map_or(Ok(()), |last| self.log.sync(last))
+            .map_err(|cause| SaveError { path: self.position.clone(), cause });
         let written =
             flushed.and_then(|()| texts.iter().try_for_each(|(text, file)| save_text(&self.folder.join(file), text)));
         let written = written.and_then(|()| {

@@ -13,7 +13,7 @@ use store::{RaftLog, Staging};
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use super::wire::{Reply, Say};
 use super::{CHUNK_BYTES, Fills, PATIENCE, Side, Track};
 use crate::files::Files;
 use crate::membership;
+use crate::runtime;
 use crate::types::{Id, Raft, Vote, entry_id};
 
 pub(crate) type Tasks = Arc<Mutex<JoinSet<()>>>;
@@ -163,7 +164,7 @@ impl Receiver {
                 let gathered = starts.iter().map(|start| staging.gathered(*start)).sum::<io::Result<u64>>()?;
                 Ok((gathered, staging.room()))
             };
-            spawn_blocking(begin).await??
+            runtime::blocking(begin).await??
         };
         let wanted = list.bytes().saturating_sub(gathered);
         if wanted > room {
@@ -212,7 +213,7 @@ impl Receiver {
             let start = list.starts().next().ok_or_else(out_of_place)?;
             staging.complete(PhysicalOffset(start), PhysicalOffset(list.last_at))
         };
-        spawn_blocking(mark).await??;
+        runtime::blocking(mark).await??;
         track.tell("is complete: it starts anew with what it was sent");
         Ok(())
     }
@@ -238,7 +239,7 @@ impl Gathering {
             let bytes = staging.gathered(start)?.min(bytes);
             Ok(Reply::Has { bytes, crc: staging.checksum(start, bytes)? })
         };
-        spawn_blocking(look).await?
+        runtime::blocking(look).await?
     }
 
     /// The piece comes from `at` on.
@@ -253,7 +254,7 @@ impl Gathering {
             What::Table { path } => staging.create_table(&path),
             What::Segment { start, .. } => staging.open_segment(PhysicalOffset(start), at),
         };
-        let file = Arc::new(spawn_blocking(open).await??);
+        let file = Arc::new(runtime::blocking(open).await??);
         self.open = Some(Open { file, at });
         self.track.add(at);
         Ok(())
@@ -269,7 +270,7 @@ impl Gathering {
         if crc32fast::hash(&bytes) != crc {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a part came with a wrong checksum"));
         }
-        spawn_blocking(move || file.write_all_at(&bytes, at)).await??;
+        runtime::blocking(move || file.write_all_at(&bytes, at)).await??;
         open.at += len;
         self.track.add(len);
         Ok(())
@@ -287,7 +288,7 @@ impl Gathering {
             What::Segment { written_ms, .. } => staging.seal_segment(&file, written_ms),
             What::Queues | What::Table { .. } => file.sync_all(),
         };
-        spawn_blocking(keep).await??;
+        runtime::blocking(keep).await??;
         self.kept += 1;
         Ok(())
     }

@@ -9,7 +9,6 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::storage::SnapshotMeta;
 use remoting::types::{MemberNumber, PhysicalOffset};
 use store::Pinned;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -20,6 +19,7 @@ use crate::files::{IdText, VoteText};
 use crate::membership;
 use crate::net::{Answer, Hello, Link, Request, Use, ask};
 use crate::quarantine::Stand;
+use crate::runtime;
 use crate::types::{Entry, Id, Leader, Member, Types, Vote};
 
 /// Where a member is to be brought.
@@ -114,7 +114,7 @@ impl Sender {
         while before < last {
             let (log, next) = (self.supply.log.clone(), before.index + 1);
             let read = move || log.read(next, last.index + 1, READ_BYTES_MAX);
-            let entries: Vec<_> = spawn_blocking(read).await?.into_iter().map(Entry::stored).collect();
+            let entries: Vec<_> = runtime::blocking(read).await?.into_iter().map(Entry::stored).collect();
             let sent = entries.last().map(|entry| entry.id);
             let sent = sent.ok_or_else(|| io::Error::other(format!("entry {next} is gone from the log")))?;
             let request =
@@ -135,7 +135,7 @@ impl Sender {
     /// Sends files until the member says that it starts anew with them; what it needs next is pinned by what is given back.
     async fn fill(&self, vote: Vote, goal: Goal) -> io::Result<Cargo> {
         let supply = self.supply.clone();
-        let cargo = spawn_blocking(move || Cargo::load(&supply, &vote, &goal)).await??;
+        let cargo = runtime::blocking(move || Cargo::load(&supply, &vote, &goal)).await??;
         let link = timeout(SHORT_PATIENCE, Link::open(&self.address, &self.hello_for(Use::Fill))).await??;
         let mut talk = Talk(link);
         talk.expect(Say::List(Box::new(cargo.list.clone())), &Reply::Go).await?;
@@ -256,7 +256,7 @@ impl Cargo {
         };
         let pinned = Arc::clone(&self.pinned);
         let read = move || pinned.read(PhysicalOffset(start + at as i64), bytes);
-        spawn_blocking(read).await?.map(Bytes::from)
+        runtime::blocking(read).await?.map(Bytes::from)
     }
 }
 

@@ -10,9 +10,11 @@ mod client;
 mod lost;
 mod server;
 mod silent;
-mod wire;
+pub(crate) mod wire;
 
 pub use client::Network;
 pub(crate) use client::{Link, ask};
+#[cfg(test)]
+pub(crate) use server::answer;
 pub use server::serve;
 pub(crate) use wire::{Answer, Hello, Request, Use};

@@ -105,20 +105,8 @@ impl Host {
         mut write: BufWriter<OwnedWriteHalf>,
     ) -> io::Result<()> {
         while let Some(frame) = read.next().await {
-            let guard = &self.guard;
-            let answer = match Request::decode(BytesMut::freeze(frame?))? {
-                Request::Append(request) => Answer::Append(guard.append_entries(request).await?),
-                Request::Vote(request) => Answer::Vote(guard.vote(request).await?),
-                Request::PreVote(request) => Answer::Vote(guard.pre_vote(request).await?),
-                Request::Stand => Answer::Stand(guard.stand().await?),
-                Request::Silence => Answer::Silence(guard.heard().map(|(leader, at)| (leader, at.elapsed()))),
-                Request::Transfer(request) => match guard.handle_transfer_leader(request).await? {
-                    Ok(()) => Answer::Transfer(None),
-                    Err(TransferLeaderError::VoteChanged { actual, .. }) => Answer::Transfer(Some(actual)),
-                    Err(error @ TransferLeaderError::LogNotFlushed { .. }) => return Err(io::Error::other(error)),
-                },
-            };
-            send(&mut write, &answer).await?;
+            let request = Request::decode(BytesMut::freeze(frame?))?;
+            send(&mut write, &answer(&self.guard, request).await?).await?;
         }
         Ok(())
     }
@@ -149,6 +137,25 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// What this member says to a request.
+///
+/// # Errors
+/// It stops.
+pub(crate) async fn answer(guard: &Guard, request: Request) -> io::Result<Answer> {
+    Ok(match request {
+        Request::Append(request) => Answer::Append(guard.append_entries(request).await?),
+        Request::Vote(request) => Answer::Vote(guard.vote(request).await?),
+        Request::PreVote(request) => Answer::Vote(guard.pre_vote(request).await?),
+        Request::Stand => Answer::Stand(guard.stand().await?),
+        Request::Silence => Answer::Silence(guard.heard().map(|(leader, at)| (leader, at.elapsed()))),
+        Request::Transfer(request) => match guard.handle_transfer_leader(request).await? {
+            Ok(()) => Answer::Transfer(None),
+            Err(TransferLeaderError::VoteChanged { actual, .. }) => Answer::Transfer(Some(actual)),
+            Err(error @ TransferLeaderError::LogNotFlushed { .. }) => return Err(io::Error::other(error)),
+        },
+    })
 }
 
 async fn hello(socket: &mut TcpStream) -> io::Result<Hello> {

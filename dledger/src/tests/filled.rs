@@ -1,9 +1,12 @@
 //! Logs whose beginning is gone, and members that are filled as they lack it.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 
+use remoting::types::TopicName;
 use store::Retention;
 
+use super::three::Running;
 use super::*;
 
 const QUIET: &str = "quiet";

@@ -1,5 +1,7 @@
 //! Who leads, if it is not all the same.
 
+use store::testing::SlowDisk;
+
 use super::*;
 
 /// A flush that takes longer is slow.

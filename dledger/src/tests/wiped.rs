@@ -1,5 +1,10 @@
 //! Members that lost their files.
 
+use std::path::Path;
+
+use remoting::types::Clock;
+
+use super::three::{Ways, config, seen};
 use super::*;
 
 impl Three {

@@ -118,7 +118,10 @@ impl CommitLog {
         let mut tail = self.tail.lock();
         let mut syncs = self.syncing.lock();
         let end = tail.writer.end();
-        for (queue, next) in self.next_offsets_at(at, queues) {
+        let nexts = self.next_offsets_at(at, queues);
+        #[cfg(any(test, feature = "testing"))]
+        let nexts = if crate::testing::Bug::KeepsQueueOffsets.is_in() { Vec::new() } else { nexts };
+        for (queue, next) in nexts {
             queue.next.store(next, Ordering::Relaxed);
         }
         dispatch.cut(at);

@@ -3,8 +3,6 @@
 //! A seed decides everything but the timing of the store's own threads. After every power cut the store opens, holds a
 //! prefix of what was written, and all that was flushed; its queues have no gap and no entry twice.
 
-mod disk;
-
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,9 +13,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use remoting::types::{Clock, Host, QueueId, QueueOffset, Timestamp, TopicName};
 
-use self::disk::{Fault, Lie, LossyDisk};
 use crate::message::{Message, StoredMessage};
 use crate::read::Everything;
+use crate::testing::{Fault, Lie, LossyDisk};
 use crate::{FlushMode, ReadRequest, ReadStatus, RecoveryReport, Store, StoreConfig};
 
 const QUEUES: i32 = 3;

@@ -163,18 +163,6 @@ impl RaftLog {
         self.state().committed_at_open()
     }
 
-    /// Brings the log to disk. Blocks.
-    ///
-    /// # Errors
-    /// It cannot be: the store takes no more writes.
-    pub fn flush(&self) -> io::Result<()> {
-        self.shared.flush();
-        match self.shared.is_poisoned() {
-            true => Err(io::Error::other("the log cannot be brought to disk")),
-            false => Ok(()),
-        }
-    }
-
     /// Whether the store was closed before it was opened now: all that it took was on disk then.
     pub fn was_closed(&self) -> bool {
         self.state().was_closed()
@@ -223,6 +211,10 @@ impl RaftLog {
     /// Ends the reign: appends are refused from now on. Whoever waits for a confirmation hears that there is none; what
     /// they wrote may be agreed on all the same.
     pub fn follow(&self) {
+        #[cfg(any(test, feature = "testing"))]
+        if crate::testing::Bug::EndsReignSilently.is_in() {
+            return self.state().follow(i64::MAX);
+        }
         {
             let _appends = self.shared.log.lock();
             self.state().follow(self.shared.watermark.confirmed().0);
@@ -319,6 +311,19 @@ impl RaftLog {
             self.state().release(place.at);
             self.shared.cleaning.signal.raise();
         }
+    }
+
+    /// Brings the log to disk as far as entry `index`, if it is there. Blocks.
+    ///
+    /// # Errors
+    /// The disk failed: the store takes no more writes.
+    pub fn sync(&self, index: u64) -> io::Result<()> {
+        let Some(end) = self.end_of(index) else { return Ok(()) };
+        let log = &self.shared.log;
+        if log.flushed() < end.0 {
+            self.shared.flush();
+        }
+        if log.flushed() < end.0 { Err(io::Error::other("the log could not be flushed")) } else { Ok(()) }
     }
 
     /// Calls `then` once the log is on disk up to `end`, or will not be: from the thread that settles it, or at once.

@@ -13,7 +13,7 @@ use crate::config::StoreConfig;
 use crate::message::Message;
 use crate::read::{Everything, ReadRequest};
 use crate::store::Store;
-use crate::testing::MortalDisk;
+use crate::testing::{ByHand, Lie, LossyDisk, MortalDisk};
 
 const TOPICS: [&str; 2] = ["T", "U"];
 const FILE_BYTES: u64 = 4096;
@@ -404,5 +404,34 @@ fn a_kill_at_any_change_leaves_whole_entries() {
     for new in [MortalDisk::after, MortalDisk::amid] {
         let deaths = (0..10_000).take_while(|changes| life(&new(*changes))).count();
         assert!((20..10_000).contains(&deaths), "{deaths} places to die at");
+    }
+}
+
+#[test]
+fn what_was_synced_outlives_a_power_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+    let clock = Clock::fixed(Timestamp(1000));
+    let id = |index| EntryId { index, term: 1, node: 1 };
+    // Long enough for chance to lose something if it may.
+    for seed in 0..20 {
+        let disk = Arc::new(LossyDisk::new(&before, Lie::None, seed));
+        let (store, log, _) = disk.open_raft(config(&before), clock.clone()).unwrap();
+        let hand = ByHand::new(&store);
+        for index in 0..5 {
+            log.append_alone(id(index), EntryKind::Blank, &[]).unwrap();
+        }
+        assert!(hand.has_unflushed());
+        log.sync(4).unwrap();
+        assert!(!hand.has_unflushed());
+        log.sync(9).unwrap();
+        log.append_alone(id(5), EntryKind::Blank, &[]).unwrap();
+        hand.abandon();
+        disk.crash(&after);
+        let disk = Arc::new(LossyDisk::new(&after, Lie::None, seed));
+        let (store, log, _) = disk.open_raft(config(&after), clock.clone()).unwrap();
+        assert!(log.last() >= Some(id(4)), "{:?}", log.last());
+        store.close().unwrap();
+        [&before, &after].into_iter().for_each(|root| std::fs::remove_dir_all(root).unwrap());
     }
 }

@@ -13,18 +13,25 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fastrand::Rng;
 use parking_lot::Mutex;
+use remoting::types::Clock;
 
+use crate::config::StoreConfig;
 use crate::consume_queue::roster;
+use crate::error::StoreError;
 use crate::io::{Files, RealFiles, Stamp};
+use crate::raft::RaftLog;
+use crate::recovery::RecoveryReport;
+use crate::store::{Store, Turns};
 
 const SECTOR: usize = 512;
 
 /// What the disk does wrong on purpose, beside forgetting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Lie {
+pub enum Lie {
     #[default]
     None,
     /// Syncs of files return at once and keep nothing.
@@ -37,7 +44,7 @@ pub(super) enum Lie {
 
 /// An operation that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// Writing and making files, for want of space; a part of the bytes arrives.
     Full,
     /// Writing; a part of the bytes arrives.
@@ -47,7 +54,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Debug)]
-pub(super) struct LossyDisk {
+pub struct LossyDisk {
     root: PathBuf,
     lie: Lie,
     state: Mutex<State>,
@@ -100,7 +107,7 @@ impl Change {
 
 impl LossyDisk {
     /// Takes what lies below `root` as kept.
-    pub(super) fn new(root: &Path, lie: Lie, seed: u64) -> Self {
+    pub fn new(root: &Path, lie: Lie, seed: u64) -> Self {
         let (mut inodes, mut found) = (HashMap::new(), BTreeMap::new());
         walk(root, &mut |path| {
             // The marks of a running store are not written through this disk.
@@ -117,13 +124,25 @@ impl LossyDisk {
         Self { root: root.to_owned(), lie, state: Mutex::new(state) }
     }
 
+    /// Opens a store that is a Raft log on this disk, whose background work is done [by hand](super::ByHand).
+    ///
+    /// # Errors
+    /// As [`Store::open_raft`]; also if the disk fails meanwhile.
+    pub fn open_raft(
+        self: &Arc<Self>,
+        config: StoreConfig,
+        clock: Clock,
+    ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
+        Store::open_raft_on(config, clock, Arc::clone(self) as _, Turns::ByHand)
+    }
+
     /// From the `after`-th operation of that kind on, all of them fail, until told otherwise.
-    pub(super) fn fail(&self, fault: Option<(Fault, usize)>) {
+    pub fn fail(&self, fault: Option<(Fault, usize)>) {
         self.state.lock().fault = fault;
     }
 
     /// Makes in `to` what a power cut at this moment might leave.
-    pub(super) fn crash(&self, to: &Path) {
+    pub fn crash(&self, to: &Path) {
         let state = &mut *self.state.lock();
         let survive = state.rng.usize(state.kept_changes..=state.changes.len());
         let mut files = state.found.clone();
@@ -304,6 +323,11 @@ impl Files for LossyDisk {
 
     fn moment_after_all(&self, _: &File) -> io::Result<i64> {
         Ok(1)
+    }
+
+    /// Never full but by a fault, whatever else lies on the machine's disk.
+    fn used_share(&self, _: &Path) -> f64 {
+        0.0
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
