@@ -134,6 +134,7 @@ impl Receiver {
                     drop(filled);
                     return answered;
                 }
+                Say::Wait => {}
                 Say::Finish | Say::List(_) => return Err(out_of_place()),
             }
         }

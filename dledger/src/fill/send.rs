@@ -167,7 +167,7 @@ impl Sender {
             Reply::Refused(why) => return Err(refused(&why)),
             other => return Err(unexpected(&other)),
         };
-        let is_same = has > 0 && has <= piece.bytes && self.checksum(cargo, number, has).await? == crc;
+        let is_same = has > 0 && has <= piece.bytes && self.checksum(talk, cargo, number, has).await? == crc;
         let mut at = if is_same { has } else { 0 };
         track.add(at);
         talk.say(Say::From(at)).await?;
@@ -192,13 +192,18 @@ impl Sender {
     }
 
     /// CRC-32 of the beginning of a piece.
-    async fn checksum(&self, cargo: &Cargo, number: usize, end: u64) -> io::Result<u32> {
+    async fn checksum(&self, talk: &mut Talk, cargo: &Cargo, number: usize, end: u64) -> io::Result<u32> {
         let (mut at, mut hasher) = (0, crc32fast::Hasher::new());
+        let mut said = Instant::now();
         while at < end {
             let bytes = CHUNK_BYTES.min(usize::try_from(end - at).unwrap_or(CHUNK_BYTES));
             self.supply.fills.pace(bytes as u64).await;
             hasher.update(&cargo.read(number, at, bytes).await?);
             at += bytes as u64;
+            if said.elapsed() > SHORT_PATIENCE {
+                said = Instant::now();
+                talk.say(Say::Wait).await?;
+            }
         }
         Ok(hasher.finalize())
     }

@@ -1,7 +1,7 @@
 //! What the two sides of a fill say, as bytes.
 //!
 //! ```text
-//! leader: 0 list, as JSON │ 1 piece u32 │ 2 from u64 │ 3 crc u32, chunk │ 4 end │ 5 finish
+//! leader: 0 list, as JSON │ 1 piece u32 │ 2 from u64 │ 3 crc u32, chunk │ 4 end │ 5 finish │ 6 wait
 //! member: 0 go │ 1 refused, why │ 2 has u64, crc u32 │ 3 kept │ 4 filled
 //! ```
 //! Each is a frame behind its length; numbers are big-endian.
@@ -27,6 +27,8 @@ pub(super) enum Say {
     End,
     /// That was the last piece.
     Finish,
+    /// What is there is being compared.
+    Wait,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +71,7 @@ impl Say {
             }
             Self::End => out.put_u8(4),
             Self::Finish => out.put_u8(5),
+            Self::Wait => out.put_u8(6),
         }
         vec![out.freeze()]
     }
@@ -83,6 +86,7 @@ impl Say {
             3 => return Ok(Self::Chunk { crc: frame.try_get_u32()?, bytes: frame }),
             4 => Self::End,
             5 => Self::Finish,
+            6 => Self::Wait,
             other => return Err(bad(&format!("{other} is nothing that who fills a member says"))),
         };
         end(&frame).map(|()| say)
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_said_comes_back_as_it_was() {
-        let says = [Say::Piece(7), Say::From(1 << 40), Say::End, Say::Finish];
+        let says = [Say::Piece(7), Say::From(1 << 40), Say::End, Say::Finish, Say::Wait];
         for say in says {
             let told = format!("{say:?}");
             let bytes: Bytes = say.encode().concat().into();

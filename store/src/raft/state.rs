@@ -240,9 +240,11 @@ impl RaftState {
         self.pins.lock().from.remove(&pin);
     }
 
-    /// Tells the group that files which end by `before`, where a file begins, would go.
-    pub(crate) fn offer(&self, log: &Snapshot, before: i64, at_once: bool) {
+    /// Tells the group that files which end by `before`, where a file begins, would go. The log is on disk up to `flushed`.
+    pub(crate) fn offer(&self, log: &Snapshot, before: i64, flushed: i64, at_once: bool) {
         match Place::at(log, before) {
+            // A crash of the machine must leave an entry, or nobody could tell where the log goes on.
+            Some(first) if first.end() > flushed => {}
             Some(first) if self.first_index().is_some_and(|index| index < first.id.index) => {
                 self.expendable.send_replace(Some(Expendable { first_kept: first.id.index, at_once }));
             }

@@ -97,7 +97,8 @@ impl<'a> Cleaner<'a> {
     fn offer_log_files(&self, raft: &RaftState, settings: &Retention, written_before: Option<i64>) -> usize {
         let shared = self.shared;
         // Nobody could tell any more which offset a queue goes on at, if its entries went with a crash.
-        let settled = shared.log.flushed().min(shared.queues_on_disk()).min(raft.pinned_from());
+        let flushed = shared.log.flushed();
+        let settled = flushed.min(shared.queues_on_disk()).min(raft.pinned_from());
         let log = shared.log.snapshot();
         let may_go = |file: &&Arc<MappedFile>| {
             let is_settled = file.start() + file.len() as i64 <= settled;
@@ -106,7 +107,7 @@ impl<'a> Cleaner<'a> {
         let files = log.all_but_last().iter().take(settings.files_per_pass_max).take_while(may_go);
         let (count, end) = files.fold((0, 0), |(count, _), file| (count + 1, file.start() + file.len() as i64));
         if count > 0 {
-            raft.offer(&log, end, written_before.is_none());
+            raft.offer(&log, end, flushed, written_before.is_none());
         }
         count
     }
