@@ -257,9 +257,9 @@ impl Group {
         Some(u64::try_from(self.log.end().0 - at).unwrap_or(0))
     }
 
-    /// Whether this member is in quarantine and knows how far it has to be filled.
+    /// Whether this member is filled: with files, or as it is in quarantine and knows how far that has to go.
     pub fn is_filling(&self) -> bool {
-        self.quarantine.is_filling()
+        self.quarantine.is_filling() || self.filled_by().is_some()
     }
 
     /// Whether this member lost its log and may not vote yet.

@@ -174,6 +174,7 @@ impl Guard {
 
     /// Asks to be elected in the place of the leader that has this vote, and is gone.
     pub(crate) async fn succeed(&self, leader: Vote) -> io::Result<()> {
+        self.check()?;
         if self.quarantine.is_over() {
             let request = TransferLeaderRequest::new(leader, self.number(), None);
             // Refused if another one has asked meanwhile.

@@ -160,10 +160,7 @@ impl RaftLogStorage<Types> for Storage {
 
     /// The vote says that all entries before it are as safe as they ought to be: so they are first.
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let waits = self.log.is_synchronous();
-        #[cfg(test)]
-        let waits = waits && !Bug::VotesBeforeEntries.is_in();
-        if waits {
+        if self.log.is_synchronous() {
             on_disk(self.log.on_disk(self.log.end()).await)?;
         }
         self.files.save_vote(vote)

@@ -5,8 +5,6 @@ use std::cell::Cell;
 /// What members do wrong on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// A vote is saved before the entries that came before it are on disk.
-    VotesBeforeEntries,
     /// Entries are acknowledged to the leader before they are on disk.
     AcknowledgesBeforeDisk,
     /// A member that lost its files votes at once.

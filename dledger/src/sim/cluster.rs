@@ -257,10 +257,11 @@ impl Cluster {
         running.is_stopping.store(true, Ordering::Release);
         self.net.leave(member);
         let stopped = timeout(STOPPING, running.life.hold(running.group.stop())).await;
-        if stopped.is_ok() && !running.life.is_dead() {
-            if let Err(error) = running.store.close() {
-                self.world.wrong(format!("member {member} does not close its store: {error}"));
-            }
+        if stopped.is_ok()
+            && !running.life.is_dead()
+            && let Err(error) = running.store.close()
+        {
+            self.world.wrong(format!("member {member} does not close its store: {error}"));
         }
         self.end(member, Death::Kill);
     }

@@ -13,8 +13,10 @@
 //! went wrong can be looked at again:
 //!
 //! ```text
-//! SIM_SEEDS=17..18 cargo test --package dledger --lib sim::lives -- --nocapture
+//! SIM_SEEDS=17..18 cargo test --package dledger --lib sim::lives::a_group -- --nocapture
 //! ```
+//!
+//! With `SIM_TELL=1` the history is printed as it is made, for lives that do not end.
 //!
 //! What is not simulated: TCP itself (the bytes of requests are the real ones), the small files beside the log, which are on disk when the
 //! call returns, and the features of a broker; its role and what its store takes and confirms are.

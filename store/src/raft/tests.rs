@@ -432,6 +432,8 @@ fn what_was_synced_outlives_a_power_cut() {
         let (store, log, _) = disk.open_raft(config(&after), clock.clone()).unwrap();
         assert!(log.last() >= Some(id(4)), "{:?}", log.last());
         store.close().unwrap();
-        [&before, &after].into_iter().for_each(|root| std::fs::remove_dir_all(root).unwrap());
+        for root in [&before, &after] {
+            std::fs::remove_dir_all(root).unwrap();
+        }
     }
 }
