@@ -113,8 +113,6 @@ impl RaftStateMachine<Types> for Machine {
                 // The others may have agreed on it before it is on disk here. What is noted beside the log must not know of
                 // entries that a power cut takes away: the member would miss them at its next start.
                 let (log, index) = (self.log.clone(), id.index);
-                #[cfg(test)]
-                let index = if Bug::NotesMembersBeforeLog.is_in() { 0 } else { index };
                 runtime::blocking(move || log.sync(index)).await??;
                 self.files.save_members(id, &members)?;
                 self.members = StoredMembers::new(Some(*id), members);

@@ -11,8 +11,6 @@ pub(crate) enum Bug {
     NoQuarantine,
     /// Readers see all that is written, once something is agreed on.
     ShowsMoreThanAgreed,
-    /// Who belongs to the group is noted before the entry that says so is on disk. The simulation has found this one itself.
-    NotesMembersBeforeLog,
     Store(store::testing::Bug),
 }
 

@@ -298,11 +298,6 @@ fn showing_more_than_was_agreed_on_is_found() {
 }
 
 #[test]
-fn noting_members_before_the_log_is_found() {
-    is_found(Bug::NotesMembersBeforeLog, 300);
-}
-
-#[test]
 fn a_torn_entry_that_stays_is_found() {
     is_found(Bug::Store(testing::Bug::KeepsTornEntry), 300);
 }
