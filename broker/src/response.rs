@@ -257,7 +257,9 @@ impl IntoResponse for OperateError {
             Self::Group(err) => match err {
                 // A follower that has passed it on asks the next leader.
                 GroupError::NotLeader { .. } => ResponseCode::SERVICE_NOT_AVAILABLE,
-                GroupError::Behind { .. } | GroupError::Unfit { .. } => ResponseCode::SYSTEM_BUSY,
+                GroupError::Behind { .. } | GroupError::Quarantined { .. } | GroupError::Unfit { .. } => {
+                    ResponseCode::SYSTEM_BUSY
+                }
                 GroupError::Number(_)
                 | GroupError::Unknown { .. }
                 | GroupError::OtherAddress { .. }

@@ -84,6 +84,8 @@ pub enum GroupError {
     OtherAddress { number: u64, address: String },
     #[error("member {} lacks {entries} entries: let it catch up first", MemberNumber(*number))]
     Behind { number: u64, entries: u64 },
+    #[error("member {} is in quarantine, as it lost what it may have had: let it be filled first", MemberNumber(*number))]
+    Quarantined { number: u64 },
     #[error("member {} leads the group: give the lead to another one first", MemberNumber(*number))]
     Leads { number: u64 },
     #[error("member {} cannot lead at the moment, as it {health}: choose another one, or try again later", MemberNumber(*number))]

@@ -107,7 +107,7 @@ impl Group {
     /// Lets a learner count from now on; returns once the group has agreed on that.
     ///
     /// # Errors
-    /// [`GroupError::NotLeader`], or it is none, or lacks too much of the log.
+    /// [`GroupError::NotLeader`], or it is none, or lacks too much of the log, or somebody is in quarantine.
     pub async fn promote(&self, number: u64) -> Result<(), GroupError> {
         let standing = self.member(number)?;
         if standing.is_voter && !self.is_changing() {
@@ -119,24 +119,37 @@ impl Group {
         if has == 0 || entries > BEHIND_MAX {
             return Err(GroupError::Behind { number, entries });
         }
+        self.all_vote(|member| member.is_voter || member.number == number).await?;
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([number]))).await
     }
 
     /// Lets another member go; returns once the group has agreed on that.
     ///
     /// # Errors
-    /// [`GroupError::NotLeader`], or there is no such member, or it is this one.
+    /// [`GroupError::NotLeader`], or there is no such member, or it is this one, or somebody who stays is in quarantine.
     pub async fn remove(&self, number: u64) -> Result<(), GroupError> {
         let standing = self.member(number)?;
         if number == *self.raft.node_id() {
             return Err(GroupError::Leads { number });
         }
+        self.all_vote(|member| member.is_voter && member.number != number).await?;
         let numbers = BTreeSet::from([number]);
         let change = match standing.is_voter {
             true => ChangeMembers::RemoveVoters(numbers),
             false => ChangeMembers::RemoveNodes(numbers),
         };
         self.change(change).await
+    }
+
+    /// Those who are to elect leaders must not be in quarantine: it ends once others are there who are not, and a change may leave
+    /// too few of them.
+    async fn all_vote(&self, are_to: impl Fn(&Standing) -> bool) -> Result<(), GroupError> {
+        let members = self.members().into_iter().filter(are_to).collect();
+        let healths = self.lead.healths(members).await;
+        match healths.into_iter().find(|(_, health)| *health == Health::Quarantined) {
+            Some((Standing { number, .. }, _)) => Err(GroupError::Quarantined { number }),
+            None => Ok(()),
+        }
     }
 
     /// Gives the lead to another voter, for which the store takes no messages until that has happened; returns then.

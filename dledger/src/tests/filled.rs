@@ -186,7 +186,10 @@ async fn a_member_that_has_nothing_is_filled_and_votes_once_it_may() {
     three.until_it_votes(4).await;
     let deadline = Instant::now() + PATIENCE;
     while let Err(error) = three.running[&leader].group.promote(4).await {
-        assert!(matches!(error, GroupError::Behind { .. }) && Instant::now() < deadline, "{error}");
+        assert!(
+            matches!(error, GroupError::Behind { .. } | GroupError::Quarantined { .. }) && Instant::now() < deadline,
+            "{error}"
+        );
         sleep(Duration::from_millis(10)).await;
     }
     three.send_files(leader, "four", 1).await;
