@@ -70,17 +70,30 @@ impl Store {
     /// # Errors
     /// As [`Self::open`]; also if another broker has written to it as to an ordinary store.
     pub fn open_raft(config: StoreConfig, clock: Clock) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
-        Self::open_raft_on(config, clock, Arc::new(RealFiles))
+        Self::open_raft_on(config, clock, false, Arc::new(RealFiles))
+    }
+
+    /// As [`Self::open_raft`], for one that is in no group, or has left the one it was in. If it was written to as an ordinary
+    /// store since, all that is in it is from before a group that is still to be made.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_raft_anew(
+        config: StoreConfig,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
+        Self::open_raft_on(config, clock, true, Arc::new(RealFiles))
     }
 
     pub(crate) fn open_raft_on(
         config: StoreConfig,
         clock: Clock,
+        has_left: bool,
         disk: Arc<dyn Files>,
     ) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
         // Members that copy records know nothing of light queues. Java's DLedger leaves them out, too.
         let config = StoreConfig { light_queues: false, ..config };
-        let (store, report) = Self::open_as(Kind::Raft, config, clock, disk)?;
+        let (store, report) = Self::open_as(Kind::Raft { has_left }, config, clock, disk)?;
         let log = RaftLog::new(Arc::clone(&store.shared));
         Ok((store, log, report))
     }
