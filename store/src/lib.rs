@@ -21,6 +21,7 @@ mod dispatch;
 mod error;
 mod figures;
 mod hot;
+pub mod import;
 mod index;
 pub mod inspect;
 mod io;
