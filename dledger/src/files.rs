@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::membership;
 use crate::types::{Id, Leader, Members, StoredMembers, Vote};
 
+const VOTE: &str = "vote.json";
 /// The mark of a member in quarantine.
 const MARK: &str = "quarantine";
 /// For whoever finds it.
@@ -41,12 +42,20 @@ struct MembersText {
     members: serde_json::Value,
 }
 
+/// Whether these are the files of one who belongs to a group, as far as he knows: who has never voted has agreed to nothing.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn is_of_member(dir: &Path) -> io::Result<bool> {
+    dir.join(VOTE).try_exists()
+}
+
 impl Files {
     /// # Errors
     /// The folder cannot be made, or a file cannot be read or says nothing that was ever written to it.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let vote = read::<VoteText>(&dir.join("vote.json"))?.map(|text| match text.committed {
+        let vote = read::<VoteText>(&dir.join(VOTE))?.map(|text| match text.committed {
             true => Vote::new_committed(text.term, text.node),
             false => Vote::new(text.term, text.node),
         });
@@ -64,7 +73,7 @@ impl Files {
     pub(crate) fn save_vote(&self, vote: &Vote) -> io::Result<()> {
         let leader = vote.leader_id();
         let text = VoteText { term: leader.term, node: leader.node_id, committed: vote.is_committed() };
-        self.write("vote.json", &serde_json::to_vec(&text)?)?;
+        self.write(VOTE, &serde_json::to_vec(&text)?)?;
         *self.vote.lock() = Some(*vote);
         Ok(())
     }

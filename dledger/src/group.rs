@@ -79,6 +79,11 @@ pub enum GroupError {
     Behind { number: u64, entries: u64 },
     #[error("member {} leads the group: give the lead to another one first", MemberNumber(*number))]
     Leads { number: u64 },
+    #[error(
+        "the log begins with {bytes} bytes of messages from before the group, which a new member does not get yet: this group \
+         stays one of a single member"
+    )]
+    Older { bytes: i64 },
     #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
     #[error("most of the members have not agreed in time, and may do so later: are they there?")]
@@ -90,6 +95,7 @@ pub enum GroupError {
 /// A running member.
 pub struct Group {
     pub(crate) raft: Raft,
+    pub(crate) log: RaftLog,
     role: watch::Receiver<Role>,
     pub(crate) timing: Timing,
     /// Whether the store takes no messages though this member leads, as it gives that up. `None` once it has stopped.
@@ -148,7 +154,7 @@ impl Group {
             spawn_blocking(open).await.map_err(io::Error::from)??
         };
         let config = Arc::new(Config { enable_elect: quarantine.is_over(), ..config }.validate()?);
-        let known = storage.clone();
+        let (known, kept) = (storage.clone(), log.clone());
         let raft = Raft::new(number, config, network.clone(), storage, machine).await;
         let raft = raft.map_err(|fatal| GroupError::Raft(fatal.to_string()))?;
         let (written, from_store) = mpsc::unbounded_channel();
@@ -163,7 +169,7 @@ impl Group {
         let asking = tasks.spawn(Arc::clone(&quarantine).sit_out(raft.clone(), network));
         let guard = Guard::new(raft.clone(), Arc::clone(&quarantine));
         let (yields, tasks) = (Mutex::new(Some(yields)), Mutex::new(tasks));
-        Ok(Self { raft, role, timing, yields, elections, quarantine, guard, tasks, asking })
+        Ok(Self { raft, log: kept, role, timing, yields, elections, quarantine, guard, tasks, asking })
     }
 
     /// Makes these the members of a new group, once all of them are there and have no log either. Asked of one of them, and

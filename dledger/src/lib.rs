@@ -31,6 +31,7 @@ mod state;
 mod storage;
 mod types;
 
+pub use files::is_of_member;
 pub use group::{Group, GroupError, Role, Timing};
 pub use guard::Guard;
 pub use machine::Machine;

@@ -150,7 +150,9 @@ pub(crate) async fn follow_role(
             (now.running_state.clone(), now.state, now.vote, now.current_leader, now.last_applied, lease)
         };
         if let Err(fatal) = running {
-            error!(%fatal, "the member takes no more part in its group");
+            if !matches!(fatal, Fatal::Stopped) {
+                error!(%fatal, "the member takes no more part in its group");
+            }
             break;
         }
         let term = vote.leader_id().term;
