@@ -87,6 +87,11 @@ pub enum GroupError {
     Leads { number: u64 },
     #[error("member {} cannot lead at the moment, as it {health}: choose another one, or try again later", MemberNumber(*number))]
     Unfit { number: u64, health: Health },
+    #[error(
+        "the log begins with {bytes} bytes of messages from before the group, which a new member does not get yet: this group \
+         stays one of a single member"
+    )]
+    Older { bytes: i64 },
     #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
     #[error("most of the members have not agreed in time, and may do so later: are they there?")]
@@ -98,10 +103,10 @@ pub enum GroupError {
 /// A running member.
 pub struct Group {
     pub(crate) raft: Raft,
+    pub(crate) log: RaftLog,
     role: watch::Receiver<Role>,
     pub(crate) lead: Arc<Lead>,
     pub(crate) seen: Arc<Seen>,
-    log: RaftLog,
     quarantine: Arc<Quarantine>,
     guard: Guard,
     pub(crate) fills: Arc<Fills>,

@@ -89,7 +89,7 @@ impl Group {
     /// used once; a member that lost its files keeps its own, and is filled again without this.
     ///
     /// # Errors
-    /// [`GroupError::NotLeader`], or the number is taken.
+    /// [`GroupError::NotLeader`], or the number is taken, or the log has messages from before the group.
     pub async fn add_learner(&self, number: u64, address: &str) -> Result<(), GroupError> {
         if u32::try_from(number).is_err() {
             return Err(GroupError::Number(number));
@@ -98,6 +98,11 @@ impl Group {
             Some(member) if member.address == address => return Ok(()),
             Some(Standing { address, .. }) => return Err(GroupError::OtherAddress { number, address }),
             None => {}
+        }
+        // Members are filled with entries, and what is from before the group is in none. Once they are filled with that first,
+        // this is the one place to let them in.
+        if let Some(begin) = self.log.begin().filter(|begin| begin.0 > 0) {
+            return Err(GroupError::Older { bytes: begin.0 });
         }
         let member = Member { address: address.into() };
         self.change(ChangeMembers::AddNodes(BTreeMap::from([(number, member)]))).await

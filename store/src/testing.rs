@@ -74,7 +74,7 @@ impl MortalDisk {
         config: StoreConfig,
         clock: Clock,
     ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
-        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _)
+        Store::open_raft_on(config, clock, false, Arc::clone(&self.0) as _)
     }
 
     /// Whether all changes that it lets through were made.
@@ -125,7 +125,7 @@ impl SlowDisk {
         config: StoreConfig,
         clock: Clock,
     ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
-        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _)
+        Store::open_raft_on(config, clock, false, Arc::clone(&self.0) as _)
     }
 
     /// Has flushes from now on, and the one that is under way, wait; or lets them go on.
