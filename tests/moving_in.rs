@@ -1,5 +1,6 @@
 //! A broker of its own becomes the first member of a Raft group on the files that it has, goes back, and becomes one again: its
-//! messages stay at their offsets, consumers where they are, and what waits is delivered once.
+//! messages stay at their offsets, consumers where they are, and what waits is delivered once. Others that it takes in get all that
+//! it has, also what is from before the group.
 
 mod common;
 
@@ -28,6 +29,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// One broker, on files that stay.
 struct House {
+    /// As a member.
+    own: usize,
+    /// Those whom its settings name besides it, if they do.
+    others: Vec<String>,
     folder: tempfile::TempDir,
     port: u16,
     raft_port: u16,
@@ -45,12 +50,14 @@ struct House {
 enum Kind {
     Alone,
     GroupOfOne,
-    GroupOfThree,
+    GroupOfMany,
 }
 
 impl House {
-    fn new() -> Self {
+    fn new(own: usize) -> Self {
         Self {
+            own,
+            others: Vec::new(),
             folder: tempfile::tempdir().expect("a folder"),
             port: free_port(),
             raft_port: free_port(),
@@ -66,15 +73,27 @@ impl House {
         self.folder.path().join("store")
     }
 
+    fn peer_addr(&self) -> String {
+        format!("127.0.0.1:{}", self.raft_port)
+    }
+
+    /// As `dLegerPeers` has it.
+    fn peer(&self) -> String {
+        format!("n{}-{}", self.own, self.peer_addr())
+    }
+
     fn start(&mut self, kind: Kind) {
-        let own = format!("n0-127.0.0.1:{}", self.raft_port);
-        let group = |peers: &str| {
-            format!("enableDLegerCommitLog=true\ndLegerGroup=house\ndLegerPeers={peers}\ndLegerSelfId=n0\n")
+        let group = |peers: String| {
+            format!(
+                "enableDLegerCommitLog=true\ndLegerGroup=house\ndLegerPeers={peers}\ndLegerSelfId=n{}\n\
+                 slaveReadEnable=true\n",
+                self.own
+            )
         };
         let group = match kind {
             Kind::Alone => String::new(),
-            Kind::GroupOfOne => group(&own),
-            Kind::GroupOfThree => group(&format!("{own};n1-127.0.0.1:1;n2-127.0.0.1:2")),
+            Kind::GroupOfOne => group(self.peer()),
+            Kind::GroupOfMany => group([&[self.peer()], &self.others[..]].concat().join(";")),
         };
         let settings = format!(
             "brokerName=house\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\nmessageDelayLevel=1s 6s\n\
@@ -179,10 +198,7 @@ impl House {
                 let pull = pull_message(TOPIC, GROUP, queue, QueueOffset(next), 0);
                 let answer =
                     self.client.call(&format!("127.0.0.1:{}", self.port), &pull, Bytes::new(), ANSWER_MAX).await;
-                let answer = answer.expect("an answer");
-                if answer.code() != ResponseCode::SUCCESS {
-                    break;
-                }
+                let Some(answer) = answer.ok().filter(|answer| answer.code() == ResponseCode::SUCCESS) else { break };
                 let mut bytes = &answer.0.body[..];
                 while !bytes.is_empty() {
                     let message = StoredMessage::parse(bytes).expect("a record");
@@ -219,6 +235,31 @@ impl House {
         }
     }
 
+    /// Returns once it has what another one has: the same files of the log, and everything of them at its place.
+    async fn until_it_has_all_of(&self, other: &Self) {
+        let since = Instant::now();
+        loop {
+            let (files, wanted) = (self.log_files(), other.log_files());
+            let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+            if files == wanted && self.messages().await == other.sent {
+                return;
+            }
+            let names = (names(&files), names(&wanted));
+            assert!(since.elapsed() < PATIENCE, "{names:?}\n{}\n--- the other\n{}", self.log(), other.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What is in the files of the log.
+    fn log_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let Ok(entries) = fs::read_dir(self.store().join("commitlog")) else { return BTreeMap::new() };
+        let file = |entry: std::io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().into_string().ok()?, fs::read(entry.path()).ok()?))
+        };
+        entries.filter_map(file).collect()
+    }
+
     /// `ferromq group` with these words: what it says, and whether all went well.
     fn group(&self, words: &[&str]) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
@@ -231,7 +272,8 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_becomes_the_first_member_in_place_and_goes_back_and_again() {
-    let mut house = House::new();
+    let mut house = House::new(0);
+    house.others = vec!["n1-127.0.0.1:1".to_owned(), "n2-127.0.0.1:2".to_owned()];
     house.start(Kind::Alone);
     house.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
     house.send(600).await;
@@ -240,7 +282,7 @@ async fn a_broker_becomes_the_first_member_in_place_and_goes_back_and_again() {
     house.stop();
 
     // Others would lack what is there, so it is not made a group with them.
-    house.start(Kind::GroupOfThree);
+    house.start(Kind::GroupOfMany);
     assert_eq!(house.end().code(), Some(253), "{}", house.log());
     let advice = "make the group of this broker alone, dLegerPeers=n0-";
     assert!(house.log().contains(advice), "{}", house.log());
@@ -252,8 +294,6 @@ async fn a_broker_becomes_the_first_member_in_place_and_goes_back_and_again() {
         house.check().await;
         let (well, said) = house.group(&["status"]);
         assert!(well && said.contains("group house: n0 leads"), "{said}");
-        let (well, said) = house.group(&["add", "n1", "127.0.0.1:1", "--learner"]);
-        assert!(!well && said.contains("messages from before the group"), "{said}");
         house.send_waiting().await;
         // Also after a crash.
         house.running.take().expect("it runs").kill();
@@ -281,4 +321,51 @@ async fn a_broker_becomes_the_first_member_in_place_and_goes_back_and_again() {
     let log = house.log();
     let errors: Vec<_> = log.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked")).collect();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_gets_the_messages_from_before_the_group() {
+    let mut first = House::new(0);
+    first.start(Kind::Alone);
+    first.ask(&update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    first.send(1200).await;
+    first.commit(123).await;
+    first.send_waiting().await;
+    first.stop();
+    let from_before = first.log_files().len();
+    assert!(from_before > 2, "several files");
+
+    first.start(Kind::GroupOfOne);
+    first.send(300).await;
+    let mut others = [House::new(1), House::new(2)];
+    for place in 0..others.len() {
+        let members = others[..place].iter().map(House::peer).chain([first.peer()]).collect();
+        let (name, address) = (format!("n{}", others[place].own), others[place].peer_addr());
+        others[place].others = members;
+        others[place].start(Kind::GroupOfMany);
+        let (well, said) = first.group(&["add", &name, &address]);
+        assert!(well && said.contains("has a vote now"), "{said}\n{}\n{}", first.log(), others[place].log());
+        first.send(50).await;
+    }
+    first.check().await;
+    for other in &others {
+        other.until_it_has_all_of(&first).await;
+        assert_eq!(other.committed().await, 123, "{}", other.log());
+    }
+
+    // One of them leads, and fills the first, which has lost everything.
+    first.running.take().expect("it runs").kill();
+    fs::remove_dir_all(first.store()).expect("its files");
+    first.others = others.iter().map(House::peer).collect();
+    first.start(Kind::GroupOfMany);
+    first.send(50).await;
+    others[0].until_it_has_all_of(&first).await;
+    first.until_it_has_all_of(&first).await;
+    assert_eq!(first.committed().await, 123, "{}", first.log());
+    for house in [&first, &others[0], &others[1]] {
+        assert!(house.log_files().len() > from_before, "{}", house.log());
+        let log = house.log();
+        let errors: Vec<_> = log.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked")).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
 }

@@ -261,7 +261,7 @@ impl IntoResponse for OperateError {
                 GroupError::Number(_)
                 | GroupError::Unknown { .. }
                 | GroupError::OtherAddress { .. }
-                | GroupError::Older { .. }
+                | GroupError::Older
                 | GroupError::Leads { .. } => ResponseCode::INVALID_PARAMETER,
                 GroupError::NotTaken { .. }
                 | GroupError::NotAgreed

@@ -87,11 +87,8 @@ pub enum GroupError {
     Leads { number: u64 },
     #[error("member {} cannot lead at the moment, as it {health}: choose another one, or try again later", MemberNumber(*number))]
     Unfit { number: u64, health: Health },
-    #[error(
-        "the log begins with {bytes} bytes of messages from before the group, which a new member does not get yet: this group \
-         stays one of a single member"
-    )]
-    Older { bytes: i64 },
+    #[error("this member is not ready yet to hand over the messages from before the group: try again in a moment")]
+    Older,
     #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
     #[error("most of the members have not agreed in time, and may do so later: are they there?")]

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::fill::{Progress, Side};
 use crate::group::{Group, GroupError};
 use crate::lead::Health;
+use crate::purge::{has_older, until};
 use crate::types::{Member, Raft, Types};
 
 /// A learner may lack so many entries when it becomes a voter.
@@ -89,7 +90,7 @@ impl Group {
     /// used once; a member that lost its files keeps its own, and is filled again without this.
     ///
     /// # Errors
-    /// [`GroupError::NotLeader`], or the number is taken, or the log has messages from before the group.
+    /// [`GroupError::NotLeader`], or the number is taken, or the group has only just been made of a broker with messages.
     pub async fn add_learner(&self, number: u64, address: &str) -> Result<(), GroupError> {
         if u32::try_from(number).is_err() {
             return Err(GroupError::Number(number));
@@ -99,10 +100,9 @@ impl Group {
             Some(Standing { address, .. }) => return Err(GroupError::OtherAddress { number, address }),
             None => {}
         }
-        // Members are filled with entries, and what is from before the group is in none. Once they are filled with that first,
-        // this is the one place to let them in.
-        if let Some(begin) = self.log.begin().filter(|begin| begin.0 > 0) {
-            return Err(GroupError::Older { bytes: begin.0 });
+        // Entries alone would not do: what is from before the group is in none.
+        if has_older(&self.log) && !until(&self.raft, |now| now.purged.is_some()).await {
+            return Err(GroupError::Older);
         }
         let member = Member { address: address.into() };
         self.change(ChangeMembers::AddNodes(BTreeMap::from([(number, member)]))).await

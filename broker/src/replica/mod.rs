@@ -88,8 +88,8 @@ pub enum GroupError {
     #[error("start threads: {0}")]
     Runtime(io::Error),
     #[error(
-        "the store has messages from before the group, up to {begin}, which other members would lack: make the group of this \
-         broker alone, dLegerPeers={own}. Others cannot be taken in behind such messages yet"
+        "the store has messages from before the group, up to {begin}, which other members would lack: first make the group of \
+         this broker alone, dLegerPeers={own}, and then have each other one taken in, by `ferromq group add`"
     )]
     Older { begin: PhysicalOffset, own: String },
     #[error("listen for other members on {addr}: {cause}")]

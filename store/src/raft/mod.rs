@@ -329,9 +329,11 @@ impl RaftLog {
         self.state().expendable()
     }
 
-    /// The group needs no entry before `index` any more: the files of the log before it are deleted, whatever else is kept.
+    /// The group needs no entry before `index` any more: the files of the log before it are deleted, whatever else is kept. What is
+    /// from before the group goes with the first file of entries, or before it as retention has it go.
     pub fn release(&self, index: u64) {
-        if let Some(place) = self.place(index) {
+        let Some(place) = self.place(index) else { return };
+        if !self.state().is_in_first_file(&self.shared.log.snapshot(), &place) {
             self.state().release(place.at);
             self.shared.cleaning.signal.raise();
         }

@@ -122,6 +122,12 @@ impl RaftState {
         }
     }
 
+    /// Whether no file lies before this entry that holds entries.
+    pub(crate) fn is_in_first_file(&self, log: &Snapshot, place: &Place) -> bool {
+        let begin = self.places.read().begin();
+        begin.and_then(|begin| log.end_of_file(begin)).is_some_and(|end| place.at < end)
+    }
+
     /// The entry behind this one.
     pub(crate) fn place_after(&self, log: &Snapshot, place: &Place) -> Option<Place> {
         match self.places.read().find(place.id.index + 1) {
@@ -242,12 +248,12 @@ impl RaftState {
 
     /// Tells the group that files which end by `before`, where a file begins, would go.
     pub(crate) fn offer(&self, log: &Snapshot, before: i64, at_once: bool) {
-        match Place::at(log, before) {
-            Some(first) if self.first_index().is_some_and(|index| index < first.id.index) => {
-                self.expendable.send_replace(Some(Expendable { first_kept: first.id.index, at_once }));
-            }
-            // What lies before is older than the group, which knows nothing of it.
-            _ => self.release(before),
+        let begin = self.places.read().begin();
+        if begin.is_none_or(|begin| before <= begin) {
+            // It is older than the group, which knows nothing of it.
+            self.release(before);
+        } else if let Some(first) = Place::at(log, before) {
+            self.expendable.send_replace(Some(Expendable { first_kept: first.id.index, at_once }));
         }
     }
 
