@@ -235,17 +235,25 @@ impl House {
         }
     }
 
-    /// Returns once it has what another one has: the same files of the log, and everything of them at its place.
+    /// Returns once it has what another one has: the same files of the log, and everything that was sent at its place.
+    /// What was asked for again, as nobody answered, may be there twice.
     async fn until_it_has_all_of(&self, other: &Self) {
         let since = Instant::now();
         loop {
-            let (files, wanted) = (self.log_files(), other.log_files());
-            let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-            if files == wanted && self.messages().await == other.sent {
+            let (found, theirs) = (self.messages().await, other.messages().await);
+            let lacks: Vec<_> =
+                other.sent.iter().filter(|(place, number)| found.get(*place) != Some(*number)).collect();
+            let differs = differs_at(&self.log_files(), &other.log_files());
+            if lacks.is_empty() && found == theirs && differs.is_none() {
                 return;
             }
-            let names = (names(&files), names(&wanted));
-            assert!(since.elapsed() < PATIENCE, "{names:?}\n{}\n--- the other\n{}", self.log(), other.log());
+            let counts = (found.len(), theirs.len(), other.sent.len());
+            assert!(
+                since.elapsed() < PATIENCE,
+                "{counts:?}, lacks {lacks:?}, differs at {differs:?}\n{}\n--- the other\n{}",
+                self.log(),
+                other.log()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -268,6 +276,20 @@ impl House {
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(said).expect("text"))
     }
+}
+
+/// The first file and byte that are not the same. Behind the end of the last file may be what was taken back.
+fn differs_at(ours: &BTreeMap<String, Vec<u8>>, theirs: &BTreeMap<String, Vec<u8>>) -> Option<(String, usize)> {
+    let last = ours.keys().last();
+    for (name, bytes) in ours {
+        let Some(others) = theirs.get(name) else { return Some((name.clone(), 0)) };
+        let end = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let end = if Some(name) == last { end(bytes).min(end(others)) } else { bytes.len() };
+        if let Some(at) = (0..end).find(|at| bytes.get(*at) != others.get(*at)) {
+            return Some((name.clone(), at));
+        }
+    }
+    theirs.keys().find(|name| !ours.contains_key(*name)).map(|name| (name.clone(), 0))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -333,7 +355,7 @@ async fn who_joins_gets_the_messages_from_before_the_group() {
     first.send_waiting().await;
     first.stop();
     let from_before = first.log_files().len();
-    assert!(from_before > 2, "several files");
+    assert!(from_before > 1, "several files");
 
     first.start(Kind::GroupOfOne);
     first.send(300).await;
