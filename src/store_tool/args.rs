@@ -95,7 +95,9 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<StoreArgs>, String> {
             Act::Import(Import { to, data, config_file, committed_only, dry_run })
         }
         _ => {
-            return Err(format!("there is no store command {act:?}; the commands are inspect, verify, dump and import"));
+            return Err(format!(
+                "there is no store command {act:?}; the commands are inspect, verify, dump and import"
+            ));
         }
     };
     let folder = folder.ok_or("which folder? It is the broker's storePathRootDir")?;
