@@ -35,8 +35,8 @@ impl Cluster {
         if self.target.broker() == Server::Java {
             return Ok(());
         }
+        tokio::try_join!(self.kill_member(0), self.kill_member(1), self.kill_member(2))?;
         for number in 0..MEMBERS {
-            self.stop_member(number).await?;
             self.wipe_member(number).await?;
         }
         let start = async |number| self.start_member_of(number, Server::Java).await;

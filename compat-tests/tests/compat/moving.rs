@@ -10,8 +10,8 @@ use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::{BROKER, CLUSTER, Server, Target};
 
-use crate::check;
 use crate::hand_over::{Topics, count};
+use crate::{check, transactions};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     // Java does not do it; the files are its own.
@@ -26,9 +26,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .allowing(&LEFT),
 ];
 
-const LEFT: [(&str, &str); 3] = [
+const LEFT: [(&str, &str); 4] = [
     logs::GROUP[0],
     logs::GROUP[1],
+    transactions::NOBODY,
     ("lost a broker's connection", "members of Java's group are stopped, which hang up"),
 ];
 
