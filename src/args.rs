@@ -53,6 +53,7 @@ ferromq: an Apache RocketMQ name server and broker
 
 Usage: ferromq [standalone|namesrv|broker] [options]
        ferromq store inspect|verify|dump <folder> [options]
+       ferromq store import <folder> <new folder> [options]
        ferromq group status|add|promote|remove|transfer [member] [address] -b <addr> [options]
        ferromq group spread -n <addr;addr> [options]
        ferromq ready -b <addr>
@@ -61,7 +62,8 @@ Usage: ferromq [standalone|namesrv|broker] [options]
   namesrv     a name server; also when called mqnamesrv
   broker      a broker; also when called mqbroker
   store       reads a store's files, Java's or ours, and changes nothing: inspect prints what is in them, verify checks
-              every checksum and reference and ends with 1 if something is wrong, dump prints messages, one a line
+              every checksum and reference and ends with 1 if something is wrong, dump prints messages, one a line; import
+              makes a store of the files of a Java DLedger member that is stopped
   group       asks a broker of a Raft group: status prints its members, add n3 10.0.0.4:40911 takes one in and waits until
               it has the log, promote n3 gives a learner its vote, remove n3 lets one go, transfer n1 has another one lead;
               spread gives leads away until each machine leads about as many groups as the others
@@ -69,7 +71,7 @@ Usage: ferromq [standalone|namesrv|broker] [options]
 
 Options:
   -n, --namesrvAddr <addr;addr>  name servers to register with, such as 192.168.0.1:9876;192.168.0.2:9876
-  -c, --configFile <file>        settings, in RocketMQ's .properties form and with its names
+  -c, --configFile <file>        settings, in RocketMQ's .properties form and with its names; store import: those of the broker
   -p, --printConfigItem          print all settings and end
   -m, --printImportantConfig     print the important settings and end
   -h, --help                     print this and end
@@ -80,6 +82,9 @@ Options:
       --queue <id>               store dump: messages of this queue only
       --from <offset>            store dump: queue offset to begin with; without --topic and --queue, place in the log
       --max <count>              store dump: how many to print
+      --data <folder>            store import: where the member's entries are, if not in the store's folder
+      --committed                store import: only what the member had noted as agreed on
+      --dry-run                  store import: read and check everything, and write nothing
   -b, --brokerAddr <addr>        group: any broker of the group, such as 192.168.0.1:10911; ready: the broker
       --brokerName <name>        group: the broker set to look for at the name servers of -n, in place of -b
       --learner                  group add: do not wait, and give no vote

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use broker::config::BrokerConfig;
 use namesrv::NamesrvConfig;
-use remoting::config::{Config, ConfigError, Loader, Notice, Settings};
+use remoting::config::{Config, ConfigError, Loader, Notice, Settings, Unfit, WrongValue};
+use store::StoreConfig;
 
 use crate::args::{Args, Command, Extent};
 
@@ -82,6 +83,20 @@ fn broker(loader: &mut Loader, args: &Args, base: BrokerConfig) -> Result<Broker
     }
     config.broker_config_path.clone_from(&args.config_file);
     Ok(config)
+}
+
+/// What a broker's file says of its store.
+///
+/// # Errors
+/// [`ConfigError`] with key, line and reason.
+pub(crate) fn store_of(file: &Path) -> Result<StoreConfig, ConfigError> {
+    let mut loader = Loader::from_file(file)?;
+    let config = loader.apply(BrokerConfig::of_this_machine())?;
+    loader.check(&config)?;
+    config.store().map_err(|Unfit { key, reason }| ConfigError::Wrong {
+        source_name: file.display().to_string(),
+        wrong: WrongValue { key: key.to_owned(), value: String::new(), line: None, reason },
+    })
 }
 
 /// The file's `listenPort` is the broker's; the rest of the keys that both know, such as `bindAddress`, are for both.

@@ -23,7 +23,7 @@ use crate::metrics::{Exporter, Site};
 use crate::offset::OffsetError;
 use crate::persist::{Home, LoadError};
 pub use crate::replica::Ended;
-use crate::replica::{self, Member};
+use crate::replica::{self, Member, Membership};
 use crate::topic::TopicError;
 
 /// A running broker.
@@ -93,10 +93,15 @@ impl Broker {
         let peers = config.peers().map_err(StartError::Config)?;
         let root = config.store_path_root_dir.clone();
         let opening = {
-            let (clock, in_group) = (clock.clone(), peers.is_some());
-            tokio::task::spawn_blocking(move || match in_group {
-                true => Store::open_raft(store_config, clock).map(|(store, log, report)| (store, Some(log), report)),
-                false => Store::open(store_config, clock).map(|(store, report)| (store, None, report)),
+            let clock = clock.clone();
+            let membership = peers.as_ref().map(|peers| replica::membership(peers, &root)).transpose()?;
+            tokio::task::spawn_blocking(move || {
+                let in_group = |(store, log, report)| (store, Some(log), report);
+                match membership {
+                    Some(Membership::Kept) => Store::open_raft(store_config, clock).map(in_group),
+                    Some(Membership::ToBeMade) => Store::open_raft_anew(store_config, clock).map(in_group),
+                    None => Store::open(store_config, clock).map(|(store, report)| (store, None, report)),
+                }
             })
         };
         let (store, log, recovery) = opening.await.expect("opening a store does not panic")?;

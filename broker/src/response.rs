@@ -263,6 +263,7 @@ impl IntoResponse for OperateError {
                 GroupError::Number(_)
                 | GroupError::Unknown { .. }
                 | GroupError::OtherAddress { .. }
+                | GroupError::Older
                 | GroupError::Leads { .. } => ResponseCode::INVALID_PARAMETER,
                 GroupError::NotTaken { .. }
                 | GroupError::NotAgreed

@@ -21,7 +21,7 @@ use crate::wire;
 /// Name server port in a container of its own.
 const NAME_SERVER_PORT: u16 = 9876;
 /// Broker port in a container of its own.
-const BROKER_PORT: u16 = 10911;
+pub(crate) const BROKER_PORT: u16 = 10911;
 
 /// What all clusters of one run have in common.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl Stage {
     }
 
     /// A port with free neighbours: a broker also listens two below and two above.
-    fn free_port(&self) -> Result<u16> {
+    pub(crate) fn free_port(&self) -> Result<u16> {
         for _ in 0..1000 {
             let port = self.next_port.fetch_add(10, Ordering::Relaxed);
             if (port - 2..=port + 2).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {

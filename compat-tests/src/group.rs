@@ -31,7 +31,11 @@ impl Cluster {
     /// # Errors
     /// If it does not listen in time.
     pub async fn start_member(&self, number: usize) -> Result<()> {
-        let (node, server) = (self.member(number)?, self.target.broker());
+        self.start_member_of(number, self.target.broker()).await
+    }
+
+    pub(crate) async fn start_member_of(&self, number: usize, server: Server) -> Result<()> {
+        let node = self.member(number)?;
         let addresses = (0..MEMBERS).map(|number| {
             let node = self.member(number)?;
             Ok(format!("{}:{}", node.machine.ip(), node.port + TO_PEER_PORT))

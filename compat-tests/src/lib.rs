@@ -12,6 +12,7 @@
 //! | [`target`] | how name server and broker are started: Java's or ours |
 //! | [`cluster`] | name servers, broker and client machine of one test network |
 //! | [`group`] | a broker group of such a network, and what can be done to its members |
+//! | [`moving`] | from Java's groups to ours |
 //! | [`clients`] | stock Java and Go clients and mqadmin as typed handles |
 //! | [`wire`] | the few questions the harness itself asks a server |
 //! | [`logs`] | lines a healthy server does not write; keeping logs of failures |
@@ -34,6 +35,7 @@ pub mod group;
 pub mod logs;
 pub mod machine;
 pub mod matrix;
+pub mod moving;
 mod plan;
 pub mod process;
 pub mod scenario;

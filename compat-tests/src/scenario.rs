@@ -189,6 +189,15 @@ impl Run {
         self.together("start a broker", async || self.cluster.start_broker_of(server).await).await
     }
 
+    /// Starts a broker of this make on the same files and under the same name, once for all clients; ours as the only member of a
+    /// group.
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub async fn start_first_member(&self, server: Server) -> Result<()> {
+        self.together("start a member", async || self.cluster.start_first_member(server).await).await
+    }
+
     /// Has the cluster, which was just started, go on with a broker of this make, once for all clients.
     ///
     /// # Errors

@@ -134,6 +134,18 @@ pub async fn until_registered(name_server: &str, broker_address: &str, wanted: b
     .await
 }
 
+/// Waits until a name server lists `address` as broker 0 of the set `name`.
+///
+/// # Errors
+/// If it does not in time.
+pub async fn until_master(name_server: &str, name: &str, address: &str) -> Result<()> {
+    eventually(&format!("{address} as the master of {name} at {name_server}"), async || {
+        let listed = brokers_of(name_server, name).await?;
+        Ok((listed.get(&0).is_some_and(|master| master == address)).then_some(()))
+    })
+    .await
+}
+
 /// Address of each broker of this name, by id, as a name server lists them.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::membership;
 use crate::types::{Id, Leader, Members, StoredMembers, Vote};
 
+const VOTE: &str = "vote.json";
 /// The mark of a member in quarantine.
 const MARK: &str = "quarantine";
 /// For whoever finds it. The first line tells the kind.
@@ -111,12 +112,20 @@ impl Life {
     }
 }
 
+/// Whether these are the files of one who belongs to a group, as far as he knows: who has never voted has agreed to nothing.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn is_of_member(dir: &Path) -> io::Result<bool> {
+    dir.join(VOTE).try_exists()
+}
+
 impl Files {
     /// # Errors
     /// The folder cannot be made, or a file cannot be read or says nothing that was ever written to it.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let vote = read::<VoteText>(&dir.join("vote.json"))?.map(|text| Vote::from(&text));
+        let vote = read::<VoteText>(&dir.join(VOTE))?.map(|text| Vote::from(&text));
         let purged = read::<IdText>(&dir.join("purged.json"))?.map(|text| Id::from(&text));
         Ok(Self { dir: dir.to_owned(), vote: Mutex::new(vote), purged: Mutex::new(purged) })
     }
@@ -157,7 +166,7 @@ impl Files {
     /// # Errors
     /// Failing I/O.
     pub(crate) fn save_vote(&self, vote: &Vote) -> io::Result<()> {
-        self.write("vote.json", &serde_json::to_vec(&VoteText::from(vote))?)?;
+        self.write(VOTE, &serde_json::to_vec(&VoteText::from(vote))?)?;
         *self.vote.lock() = Some(*vote);
         Ok(())
     }

@@ -90,6 +90,8 @@ pub enum GroupError {
     Leads { number: u64 },
     #[error("member {} cannot lead at the moment, as it {health}: choose another one, or try again later", MemberNumber(*number))]
     Unfit { number: u64, health: Health },
+    #[error("this member is not ready yet to hand over the messages from before the group: try again in a moment")]
+    Older,
     #[error("member {} did not take the lead in time", MemberNumber(*number))]
     NotTaken { number: u64 },
     #[error("most of the members have not agreed in time, and may do so later: are they there?")]
@@ -101,10 +103,10 @@ pub enum GroupError {
 /// A running member.
 pub struct Group {
     pub(crate) raft: Raft,
+    pub(crate) log: RaftLog,
     role: watch::Receiver<Role>,
     pub(crate) lead: Arc<Lead>,
     pub(crate) seen: Arc<Seen>,
-    log: RaftLog,
     quarantine: Arc<Quarantine>,
     guard: Guard,
     pub(crate) fills: Arc<Fills>,

@@ -41,6 +41,7 @@ mod state;
 mod storage;
 mod types;
 
+pub use files::is_of_member;
 pub use fill::{Progress, Supply};
 pub use group::{Group, GroupError, Role, Timing};
 pub use guard::Guard;

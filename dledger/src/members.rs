@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::fill::{Progress, Side};
 use crate::group::{Group, GroupError};
 use crate::lead::Health;
+use crate::purge::{has_older, until};
 use crate::runtime;
 use crate::types::{Member, Raft, Types};
 
@@ -90,7 +91,7 @@ impl Group {
     /// used once; a member that lost its files keeps its own, and is filled again without this.
     ///
     /// # Errors
-    /// [`GroupError::NotLeader`], or the number is taken.
+    /// [`GroupError::NotLeader`], or the number is taken, or the group has only just been made of a broker with messages.
     pub async fn add_learner(&self, number: u64, address: &str) -> Result<(), GroupError> {
         if u32::try_from(number).is_err() {
             return Err(GroupError::Number(number));
@@ -99,6 +100,10 @@ impl Group {
             Some(member) if member.address == address => return Ok(()),
             Some(Standing { address, .. }) => return Err(GroupError::OtherAddress { number, address }),
             None => {}
+        }
+        // Entries alone would not do: what is from before the group is in none.
+        if has_older(&self.log) && !until(&self.raft, |now| now.purged.is_some()).await {
+            return Err(GroupError::Older);
         }
         let member = Member { address: address.into() };
         self.change(ChangeMembers::AddNodes(BTreeMap::from([(number, member)]))).await

@@ -164,7 +164,7 @@ impl Following {
                 (now.running_state.clone(), now.state, now.vote, now.current_leader, now.last_applied, lease)
             };
             if let Err(fatal) = running {
-                if !ending.is_cancelled() {
+                if !ending.is_cancelled() && !matches!(fatal, Fatal::Stopped) {
                     error!(%fatal, "the member takes no more part in its group");
                 }
                 break;

@@ -1,14 +1,18 @@
-//! `ferromq store`: what is in a store's files, whether they agree, and the messages in them. Changes nothing.
+//! `ferromq store`: what is in a store's files, whether they agree, and the messages in them. Changes nothing; only `import` makes
+//! a store of another kind of one.
 
 mod args;
 mod config_files;
 mod dump;
+mod import;
 mod text;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
+use remoting::config::ConfigError;
 use serde_json::{Value, json};
+use store::import::ImportError;
 use store::inspect::{InspectError, InspectOptions, Inspection, Problem, Verified, inspect};
 
 use crate::progress::Bar;
@@ -21,6 +25,10 @@ const WRONG: u8 = 1;
 enum ToolError {
     #[error(transparent)]
     Inspect(#[from] InspectError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
     #[error("write what was found: {0}")]
     Output(#[from] io::Error),
 }
@@ -39,6 +47,9 @@ pub(crate) fn run(args: &StoreArgs) -> ExitCode {
 
 /// Returns whether all is well with the store.
 fn act(args: &StoreArgs, out: &mut dyn Write) -> Result<bool, ToolError> {
+    if let Act::Import(wanted) = &args.act {
+        return import::run(args, wanted, out).map(|()| true);
+    }
     let options =
         InspectOptions { root: args.folder.clone(), commit_log_dir: args.commit_log.clone(), running: args.running };
     let store = inspect(&options)?;
@@ -67,6 +78,7 @@ fn act(args: &StoreArgs, out: &mut dyn Write) -> Result<bool, ToolError> {
             Ok(verified.problem_count == 0)
         }
         Act::Dump(wanted) => dump::dump(&store, wanted, args.json, out),
+        Act::Import(_) => unreachable!("it needs no look at the store"),
     }
 }
 

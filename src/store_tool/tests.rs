@@ -240,3 +240,70 @@ fn what_the_last_stop_noted_of_the_queues_is_told_and_checked() {
     let (_, text) = tool("verify", &root).unwrap();
     assert!(text.contains("note: ferromq.queues: it is torn, damaged"), "{text}");
 }
+
+#[test]
+fn a_store_is_made_of_a_dledger_member_which_stays_as_it_is() {
+    let (folder, root) = unpack("java-5.5.0-dledger");
+    let to = folder.path().join("new");
+    let line = |options: &str| format!("import {} {options}", to.display());
+    let before = fingerprint(&root);
+    let (_, told) = tool(&line("--dry-run"), &root).unwrap();
+    assert!(
+        told.starts_with(&format!("would make {} of the member n0 in {}\n", to.display(), root.display())),
+        "{told}"
+    );
+    assert!(!to.exists());
+    let (_, made) = tool(&line(""), &root).unwrap();
+    for says in [
+        "messages: 42 up to entry 41 of term 0; 41 was noted as agreed on\n",
+        "commit log: from 0 to ",
+        "queues: 2, and 0 that keep their next offset only\n",
+        "settings it needs: mappedFileSizeCommitLog=1048576 mappedFileSizeConsumeQueue=600 maxHashSlotNum=500 maxIndexNum=400\n",
+    ] {
+        assert!(made.contains(says), "{says:?} in\n{made}");
+    }
+    assert_eq!(told.split_once('\n').unwrap().1, made.split_once('\n').unwrap().1, "what is told is what is done");
+    assert!(fingerprint(&root) == before, "the member was changed");
+    let (sound, text) = tool("verify", &to).unwrap();
+    assert!(sound && text.ends_with("all is well\n"), "{text}");
+    let dumped = json("dump --json --topic FixDl --queue 0 --from 21", &to);
+    assert_eq!((&dumped["topic"], &dumped["queueOffset"]), (&"FixDl".into(), &21.into()));
+    assert!(tool(&line(""), &root).unwrap_err().contains("is not empty"));
+    assert!(tool(&format!("import {}", root.display()), &to).unwrap_err().contains("needs no import"));
+}
+
+#[test]
+fn an_import_takes_the_settings_of_the_broker_that_will_open_the_store() {
+    let (folder, root) = unpack("java-5.5.0-dledger");
+    let (to, conf) = (folder.path().join("new"), folder.path().join("broker.conf"));
+    let line = format!("import {} -c {} --json", to.display(), conf.display());
+    fs::write(&conf, "maxMessageSize=65536\nmappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=6000\n")
+        .unwrap();
+    let refused = tool(&line, &root).unwrap_err();
+    assert!(refused.contains("mappedFileSizeConsumeQueue says 6000: set it to 600"), "{refused}");
+    fs::write(&conf, "messageDelayLevel=1 lightyear\n").unwrap();
+    let refused = tool(&line, &root).unwrap_err();
+    assert!(refused.contains("messageDelayLevel"), "{refused}");
+    let settings = "maxMessageSize=65536\nmappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=600\n\
+                    maxHashSlotNum=70\nmaxIndexNum=90\n";
+    fs::write(&conf, settings).unwrap();
+    let made = json(&line, &root);
+    assert_eq!((&made["records"], &made["maxHashSlotNum"], &made["member"]), (&42.into(), &70.into(), &"n0".into()));
+    assert_eq!(json("inspect --json", &to)["indexes"][0]["slots"], 70);
+}
+
+#[test]
+fn what_is_wrong_with_an_import_is_said() {
+    let check = |line: &str, expect: &str| {
+        let words = line.split_whitespace().map(std::ffi::OsString::from);
+        assert_eq!(crate::args::parse(words).unwrap_err(), expect, "{line}");
+    };
+    check(
+        "ferromq store import old",
+        "import from where to where? The storePathRootDir of a stopped DLedger member, and a new folder",
+    );
+    check("ferromq store verify old --dry-run", "--data, -c, --committed and --dry-run are for import");
+    check("ferromq store import old new --running", "a store that is in use cannot be imported: stop its broker");
+    check("ferromq store import old new --max 3", "--topic, --queue, --from and --max are for dump");
+    check("ferromq store verify old new", "unexpected argument \"new\"");
+}

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use store::import::{ImportOptions, Imported};
 use store::inspect::{Inspection, Problem, Verified};
 
 use super::config_files::Configs;
@@ -71,6 +72,38 @@ pub(super) fn inspection(store: &Inspection, configs: &Configs, out: &mut dyn Wr
         writeln!(out, "  {}: {} bytes{files}", other.path, other.bytes)?;
     }
     problems(store.problems.iter().chain(&configs.problems), out)
+}
+
+pub(super) fn imported(imported: &Imported, options: &ImportOptions, out: &mut dyn Write) -> io::Result<()> {
+    let verb = if options.dry_run { "would make" } else { "made" };
+    writeln!(
+        out,
+        "{verb} {} of the member {} in {}",
+        options.config.root.display(),
+        imported.member,
+        options.from.display()
+    )?;
+    let last = imported.last.map_or_else(String::new, |(index, term)| format!(" up to entry {index} of term {term}"));
+    let agreed =
+        imported.committed.map_or_else(String::new, |committed| format!("; {committed} was noted as agreed on"));
+    writeln!(out, "messages: {}{last}{agreed}", imported.records)?;
+    if imported.old_records > 0 {
+        writeln!(out, "messages from before the group: {}", imported.old_records)?;
+    }
+    if imported.empty_entries > 0 {
+        writeln!(out, "entries without a message, left out: {}", imported.empty_entries)?;
+    }
+    writeln!(out, "commit log: from {} to {}", imported.begin, imported.end)?;
+    writeln!(out, "queues: {}, and {} that keep their next offset only", imported.queues, imported.kept_queues)?;
+    writeln!(out, "timer log: {}", count(imported.timers, "unit"))?;
+    writeln!(out, "config: {}", imported.tables.join(", "))?;
+    let (log, queues) = (imported.commit_log_file_bytes, imported.consume_queue_file_bytes);
+    write!(out, "settings it needs: mappedFileSizeCommitLog={log} mappedFileSizeConsumeQueue={queues}")?;
+    match imported.index {
+        Some((slots, entries)) => writeln!(out, " maxHashSlotNum={slots} maxIndexNum={entries}")?,
+        None => writeln!(out)?,
+    }
+    imported.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))
 }
 
 pub(super) fn verified(store: &Inspection, verified: &Verified, out: &mut dyn Write) -> io::Result<()> {

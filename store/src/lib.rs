@@ -22,6 +22,7 @@ mod error;
 mod figures;
 mod fill;
 mod hot;
+pub mod import;
 mod index;
 pub mod inspect;
 mod io;

@@ -108,8 +108,13 @@ pub(crate) fn check_kind(root: &Path) -> Result<(), StoreError> {
     const ROCKSDB: &str = "its consume queues are in RocksDB; start the Java broker once with \
         rocksdbCQDoubleWriteEnable=true until files are complete, or remove this folder and let the queues be made again \
         from the commit log";
-    const DLEDGER: &str = "its messages are in DLedger's files; let consumers finish on the Java broker, or copy the \
-        messages to this one, and then use an empty store path";
+    const DLEDGER: &str = "its messages are in DLedger's files; make an ordinary store of it with `ferromq store import` \
+        (docs/migration-dledger.md), and name that here";
+    const IMPORTING: &str = "an import has not finished in this folder: remove the folder and import again";
+    let mark = root.join(crate::import::MARK);
+    if mark.exists() {
+        return Err(StoreError::OtherKind { path: mark, what: IMPORTING });
+    }
     for queues in ["consumequeue", "consumequeue_rocksdb"] {
         let path = root.join(queues);
         if path.join("CURRENT").exists() {

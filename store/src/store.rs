@@ -79,18 +79,31 @@ impl Store {
     /// # Errors
     /// As [`Self::open`]; also if another broker has written to it as to an ordinary store.
     pub fn open_raft(config: StoreConfig, clock: Clock) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
-        Self::open_raft_on(config, clock, Arc::new(RealFiles), Turns::OfThreads)
+        Self::open_raft_on(config, clock, false, Arc::new(RealFiles), Turns::OfThreads)
+    }
+
+    /// As [`Self::open_raft`], for one that is in no group, or has left the one it was in. If it was written to as an ordinary
+    /// store since, all that is in it is from before a group that is still to be made.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_raft_anew(
+        config: StoreConfig,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
+        Self::open_raft_on(config, clock, true, Arc::new(RealFiles), Turns::OfThreads)
     }
 
     pub(crate) fn open_raft_on(
         config: StoreConfig,
         clock: Clock,
+        has_left: bool,
         disk: Arc<dyn Files>,
         turns: Turns,
     ) -> Result<(Arc<Self>, RaftLog, RecoveryReport), StoreError> {
         // Members that copy records know nothing of light queues. Java's DLedger leaves them out, too.
         let config = StoreConfig { light_queues: false, ..config };
-        let (store, report) = Self::open_as(Kind::Raft, config, clock, disk, turns)?;
+        let (store, report) = Self::open_as(Kind::Raft { has_left }, config, clock, disk, turns)?;
         let log = RaftLog::new(Arc::clone(&store.shared));
         Ok((store, log, report))
     }
@@ -121,7 +134,7 @@ impl Store {
         let (checkpoint_file, mut checkpoint) =
             CheckpointFile::open(&path).map_err(StoreError::io("open", path.clone()))?;
         let opened = recovery::open(kind, &config, &*disk, &checkpoint, clean)?;
-        if let Some(lower) = checkpoint.lowered_to(opened.progress.last, kind == Kind::Raft) {
+        if let Some(lower) = checkpoint.lowered_to(opened.progress.last, kind != Kind::Alone) {
             checkpoint_file.write(&*disk, &lower).map_err(StoreError::io("write", path))?;
             checkpoint = lower;
         }

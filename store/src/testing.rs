@@ -85,7 +85,7 @@ impl MortalDisk {
         config: StoreConfig,
         clock: Clock,
     ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
-        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _, Turns::OfThreads)
+        Store::open_raft_on(config, clock, false, Arc::clone(&self.0) as _, Turns::OfThreads)
     }
 
     /// Whether all changes that it lets through were made.
@@ -136,7 +136,7 @@ impl SlowDisk {
         config: StoreConfig,
         clock: Clock,
     ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
-        Store::open_raft_on(config, clock, Arc::clone(&self.0) as _, Turns::OfThreads)
+        Store::open_raft_on(config, clock, false, Arc::clone(&self.0) as _, Turns::OfThreads)
     }
 
     /// Has flushes from now on, and the one that is under way, wait; or lets them go on.

@@ -156,7 +156,7 @@ fn entries_with_an_extension_show_the_hash_of_their_tags() {
 fn stores_of_other_kinds_are_refused_with_what_to_do() {
     for (name, folder, advice) in [
         ("java-5.5.0-rocksdbcq", "consumequeue", "rocksdbCQDoubleWriteEnable=true"),
-        ("java-5.5.0-dledger", "dledger-n0", "let consumers finish on the Java broker"),
+        ("java-5.5.0-dledger", "dledger-n0", "ferromq store import"),
     ] {
         let java = JavaStore::unpack(name);
         let all = files(&java.root(), &|name| name != "lock");

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use dledger::{Group, Network, Timing, Wishes};
 use remoting::protocol::RequestCode;
-use remoting::types::BrokerId;
+use remoting::types::{BrokerId, MemberNumber, PhysicalOffset};
 use serde_json::json;
 use store::RaftLog;
 use thiserror::Error;
@@ -56,6 +56,8 @@ use crate::persist::Home;
 
 /// Time between two writes of the tables to their files; what is younger is read from the log by a start.
 const EXPORT_PERIOD: Duration = Duration::from_secs(5);
+/// Of a member's files, in the store's.
+const FOLDER: &str = "raft";
 /// Where each member serves clients, by number: a table of the group like the others.
 const BROKERS_FILE: &str = "groupBrokers.json";
 const ADDRESSES: &str = "addresses";
@@ -67,7 +69,7 @@ const FOUNDING_TURN: Duration = Duration::from_secs(1);
 const WORKERS: usize = 2;
 
 /// Tables that a broker has before it belongs to a group, and takes along.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "topics.json",
     "subscriptionGroup.json",
     "consumerOffset.json",
@@ -76,6 +78,7 @@ const FILES: [&str; 8] = [
     "messageRequestMode.json",
     "consumerOrderInfo.json",
     "queueLocks.json",
+    "timermetrics",
 ];
 
 #[derive(Debug, Error)]
@@ -84,6 +87,11 @@ pub enum GroupError {
     State(io::Error),
     #[error("start threads: {0}")]
     Runtime(io::Error),
+    #[error(
+        "the store has messages from before the group, up to {begin}, which other members would lack: first make the group of \
+         this broker alone, dLegerPeers={own}, and then have each other one taken in, by `ferromq group add`"
+    )]
+    Older { begin: PhysicalOffset, own: String },
     #[error("listen for other members on {addr}: {cause}")]
     Listen { addr: SocketAddr, cause: io::Error },
     #[error(transparent)]
@@ -97,6 +105,22 @@ pub enum Ended {
     Failed,
     /// The group has filled it: it goes on with what it was sent once it is started again.
     Filled,
+}
+
+/// What a store is to its group when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    Kept,
+    /// This broker is to be its only member, and belongs to none. What its store holds is from before it.
+    ToBeMade,
+}
+
+/// # Errors
+/// The folder of the member's files cannot be read.
+pub(crate) fn membership(peers: &Peers, root: &Path) -> Result<Membership, GroupError> {
+    let is_member = dledger::is_of_member(&root.join(FOLDER)).map_err(GroupError::State)?;
+    // Among others, one without its vote might have been a member before.
+    Ok(if is_member || peers.members.len() > 1 { Membership::Kept } else { Membership::ToBeMade })
 }
 
 /// A broker's membership.
@@ -135,12 +159,19 @@ impl Member {
         listeners: Listeners,
         site: Arc<Site>,
     ) -> Result<Joined, StartError> {
+        let is_new = log.last().is_none_or(|last| last.index == 0 && last.term == 0);
+        if is_new
+            && peers.members.len() > 1
+            && let Some(begin) = log.begin().filter(|begin| begin.0 > 0)
+        {
+            let own = format!("{}-{}", MemberNumber(peers.own), peers.members[&peers.own]);
+            return Err(GroupError::Older { begin, own }.into());
+        }
         let state = Arc::new(GroupState::open(root, log.clone()).map_err(GroupError::State)?);
         let runtime =
             Builder::new_multi_thread().worker_threads(WORKERS).thread_name("ferromq-raft").enable_all().build();
         let runtime = runtime.map_err(GroupError::Runtime)?;
-        let is_new = log.last().is_none_or(|last| last.index == 0 && last.term == 0);
-        let joining = join(peers.clone(), ground.clone(), log, root.join("raft"), Arc::clone(&state));
+        let joining = join(peers.clone(), ground.clone(), log, root.join(FOLDER), Arc::clone(&state));
         let (group, listener) = runtime.spawn(joining).await.expect("joining a group does not panic")?;
         let stopping = CancellationToken::new();
         let answering = dledger::serve(listener, group.guard().clone(), peers.group.clone(), stopping.clone());

@@ -99,7 +99,7 @@ impl GroupState {
     /// # Errors
     /// What was written cannot be read.
     pub(crate) fn open(root: &Path, log: RaftLog) -> io::Result<Self> {
-        let (folder, position) = (root.join("config"), root.join("raft").join("state.json"));
+        let (folder, position) = (root.join("config"), root.join(super::FOLDER).join("state.json"));
         let mut agreed = Agreed::default();
         if let Some(Position { next, files }) = read_position(&position)? {
             (agreed.next, agreed.written_next) = (next, next);

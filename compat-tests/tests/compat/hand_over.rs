@@ -30,11 +30,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .alone()
         .with(&[Client::Java49])
         .allowing(&[logs::OLD_LEAVES]),
+    scenario!(store_of_java_becomes_a_groups_first_member_and_goes_back)
+        .alone()
+        .with(&[Client::Java55, Client::Go])
+        .allowing(&logs::GROUP),
+    scenario!(store_of_java_4_9_becomes_a_groups_first_member_and_goes_back)
+        .alone()
+        .with(&[Client::Java49])
+        .allowing(&FIRST_MEMBER_ON_OLD_FILES),
     scenario!(inner_batches_are_taken_over_and_handed_back).alone().lacking(&[
         (Client::Java49, "it does not know inner batches"),
         (Client::Go, "it sends no unique id with a batch, which is what makes it an inner one"),
     ]),
 ];
+
+const FIRST_MEMBER_ON_OLD_FILES: [(&str, &str); 3] = [logs::GROUP[0], logs::GROUP[1], logs::OLD_LEAVES];
 
 async fn store_is_taken_over_from_java_in_place(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();
@@ -61,8 +71,30 @@ async fn store_of_java_4_9_is_taken_over_and_handed_back(run: Run) -> Result<()>
     hand_over(&run, &[Server::OldJava, own, Server::OldJava], false).await
 }
 
-/// Everything that lies in the store at one change of brokers has to be there after it, for every broker in turn.
+async fn store_of_java_becomes_a_groups_first_member_and_goes_back(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    change_hands(&run, &[Server::Java, own, Server::Java], false, As::FirstMember).await
+}
+
+async fn store_of_java_4_9_becomes_a_groups_first_member_and_goes_back(run: Run) -> Result<()> {
+    let own = run.cluster.target.broker();
+    change_hands(&run, &[Server::OldJava, own, Server::OldJava], false, As::FirstMember).await
+}
+
+/// What our broker is on the files of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum As {
+    Broker,
+    /// Of a group that has no other yet.
+    FirstMember,
+}
+
 async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
+    change_hands(run, makes, kill, As::Broker).await
+}
+
+/// Everything that lies in the store at one change of brokers has to be there after it, for every broker in turn.
+async fn change_hands(run: &Run, makes: &[Server], kill: bool, own: As) -> Result<()> {
     run.begin_with(makes[0]).await?;
     let topics = Topics::create(run).await?;
     let producer = run.producer("producer").await?;
@@ -74,7 +106,10 @@ async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
         } else {
             run.stop_broker().await?;
         }
-        run.start_broker_of(*next).await?;
+        match own {
+            As::Broker => run.start_broker_of(*next).await?,
+            As::FirstMember => run.start_first_member(*next).await?,
+        }
         topics.take_up_work(run, turn, &left, kill).await?;
         sent.extend(left.plain);
         // The new broker's own messages go behind those of the old one, and are there for everybody.
@@ -92,21 +127,21 @@ async fn hand_over(run: &Run, makes: &[Server], kill: bool) -> Result<()> {
     Ok(())
 }
 
-fn count(sent: &[Sent]) -> usize {
+pub(crate) fn count(sent: &[Sent]) -> usize {
     sent.iter().map(|sent| sent.keys.len()).sum()
 }
 
 /// Topics that keep their messages and groups through all changes.
-struct Topics {
-    plain: String,
+pub(crate) struct Topics {
+    pub(crate) plain: String,
     delayed: String,
     failing: String,
 }
 
 /// What was begun before a change of brokers.
-struct Left {
+pub(crate) struct Left {
     /// Of which the group has had all but `unread`.
-    plain: Vec<Sent>,
+    pub(crate) plain: Vec<Sent>,
     unread: Vec<Sent>,
     delayed: Vec<Sent>,
     failing: Vec<Sent>,
@@ -117,7 +152,7 @@ fn group_of(topic: &str) -> String {
 }
 
 impl Topics {
-    async fn create(run: &Run) -> Result<Self> {
+    pub(crate) async fn create(run: &Run) -> Result<Self> {
         Ok(Self {
             plain: run.topic("plain", 4).await?,
             delayed: run.topic("delayed", 2).await?,
@@ -140,7 +175,7 @@ impl Topics {
     }
 
     /// Messages that were read and that were not, that are being delayed, and that failed and wait to be tried again.
-    async fn leave_work(&self, run: &Run, producer: &Producer, turn: usize) -> Result<Left> {
+    pub(crate) async fn leave_work(&self, run: &Run, producer: &Producer, turn: usize) -> Result<Left> {
         let key = |what: &str| format!("{what}-{turn}");
         let mut plain = producer.send(Line::send(&self.plain, key("read")).with("count", 40).with("tag", "t")).await?;
         plain.extend(
@@ -166,7 +201,7 @@ impl Topics {
     }
 
     /// The next broker goes on with it.
-    async fn take_up_work(&self, run: &Run, turn: usize, left: &Left, killed: bool) -> Result<()> {
+    pub(crate) async fn take_up_work(&self, run: &Run, turn: usize, left: &Left, killed: bool) -> Result<()> {
         let member = self.member(run, &format!("after-{turn}"), &self.plain).await?;
         member.until_keys(&check::keys_sent(&left.unread)).await?;
         self.committed(run, &member, &self.plain).await?;

@@ -17,6 +17,7 @@ mod group;
 mod hand_over;
 mod kinds;
 mod light;
+mod moving;
 mod name_servers;
 mod neighbours;
 mod offsets;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         full_disk::SCENARIOS,
         group::SCENARIOS,
         hand_over::SCENARIOS,
+        moving::SCENARIOS,
         stay::SCENARIOS,
         timer::SCENARIOS,
         admin_brokers::SCENARIOS,

@@ -3,10 +3,10 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use remoting::types::TopicName;
+use remoting::types::{Clock, PhysicalOffset, TopicName};
 use store::Retention;
 
-use super::three::Running;
+use super::three::{Running, config};
 use super::*;
 
 const QUIET: &str = "quiet";
@@ -295,5 +295,49 @@ async fn what_is_to_be_sent_stays_until_it_has_come() {
     three.set_rate(0);
     three.until_it_is_filled(behind).await;
     three.converge().await;
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_a_group_gets_the_messages_from_before_it() {
+    let addresses = addresses(6).await;
+    let mut three = Three::new(FlushMode::Async, timing(1000), Wires::Tcp(addresses.clone()));
+    three.folders = (4..=6).map(|number| (number, tempfile::tempdir().unwrap())).collect();
+    let mut sent: Vec<String> = (0..200).map(|number| format!("old-{number}-{}", "x".repeat(1000))).collect();
+    let (store, _) = Store::open(config(three.folders[&4].path(), FlushMode::Async), Clock::system()).unwrap();
+    for body in &sent {
+        let mut batch = store.batch();
+        batch.push(&Message::new(&topic(), QueueId(0), body.as_bytes(), host())).unwrap();
+        store.append(&mut batch).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+
+    three.start(4).await;
+    let member = Member { address: addresses[&4].to_string() };
+    three.running[&4].group.found(BTreeMap::from([(4, member)])).await.unwrap();
+    assert_eq!(three.leader().await, 4);
+    for number in [5, 6] {
+        sent.extend(three.send_files(4, &format!("new-{number}"), 1).await);
+        three.start(number).await;
+        three.running[&4].group.add_learner(number, &addresses[&number].to_string()).await.unwrap();
+        three.until_it_is_filled(number).await;
+        three.until_it_votes(number).await;
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = three.running[&4].group.promote(number).await {
+            assert!(matches!(error, GroupError::Behind { .. }) && Instant::now() < deadline, "{error}");
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(three.converge().await.1, sent);
+    }
+    // What is noted outlives a restart, and nothing goes for it.
+    three.stop(4).await;
+    three.start(4).await;
+    let leader = three.leader().await;
+    sent.extend(three.send_files(leader, "on", 1).await);
+    assert_eq!(three.converge().await.1, sent);
+    for running in three.running.values() {
+        assert_eq!((running.store.min_physical_offset(), running.log.first_index()), (PhysicalOffset(0), Some(0)));
+    }
     three.end().await;
 }

@@ -242,6 +242,10 @@ impl Copying<'_> {
         let mut last = raft.last();
         for Stamped { place, bytes, stored, records } in entries {
             check_order(last, place.id)?;
+            // Entry 0 begins where the log did before the group, and nowhere else.
+            if last.is_none() && place.at != tail.writer.end() {
+                return Err(StampedError::Older { at: place.at, end: tail.writer.end() });
+            }
             last = Some(place.id);
             if place.at != tail.writer.end() {
                 let next_file = tail.writer.file().start() + tail.writer.file().len() as i64;

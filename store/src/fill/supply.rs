@@ -39,7 +39,8 @@ impl Pinned {
         self.shared.raft.as_ref().expect("only a store that is a Raft log hands files out")
     }
 
-    /// The files from the one that holds entry `first` on, up to the end of entry `last`.
+    /// The files from the one that holds entry `first` on, up to the end of entry `last`. What is from before the group goes
+    /// with the first file of entries.
     ///
     /// # Errors
     /// One of the two is not in the log.
@@ -49,7 +50,8 @@ impl Pinned {
             let gone = || io::Error::other(format!("entry {index} is not in the log"));
             self.raft().place(&log, index).ok_or_else(gone)
         };
-        let (from, end) = (place(first)?.at, place(last)?.end());
+        let (first, end) = (place(first)?, place(last)?.end());
+        let from = if self.raft().is_in_first_file(&log, &first) { 0 } else { first.at };
         let files = log.from(from).iter().take_while(|file| file.start() < end);
         let segment = |file: &Arc<MappedFile>| {
             let bytes = (end - file.start()).min(file.len() as i64) as u64;

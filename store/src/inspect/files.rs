@@ -8,27 +8,27 @@ use super::Problem;
 
 /// One file of a log or a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) path: PathBuf,
-    pub(super) start: i64,
-    pub(super) len: u64,
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
+    pub(crate) start: i64,
+    pub(crate) len: u64,
 }
 
 impl Segment {
-    pub(super) fn end(&self) -> i64 {
+    pub(crate) fn end(&self) -> i64 {
         self.start + self.len as i64
     }
 }
 
 /// Files that follow each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Segments {
-    pub(super) list: Vec<Segment>,
+pub(crate) struct Segments {
+    pub(crate) list: Vec<Segment>,
 }
 
 impl Segments {
     /// Lists a folder; what does not fit is a problem, and left out.
-    pub(super) fn find(dir: &Path, problems: &mut Vec<Problem>) -> io::Result<Self> {
+    pub(crate) fn find(dir: &Path, problems: &mut Vec<Problem>) -> io::Result<Self> {
         let mut list = Vec::new();
         for path in entries(dir)?.into_iter().filter(|path| path.is_file()) {
             let len = fs::metadata(&path)?.len();
@@ -52,17 +52,17 @@ impl Segments {
         Ok(Self { list })
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.list.iter().map(|segment| segment.len).sum()
     }
 
-    pub(super) fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.list.first().map_or(0, |first| first.len)
     }
 }
 
 /// Paths in a folder, sorted; none if there is no such folder.
-pub(super) fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = match fs::read_dir(dir) {
         Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -72,6 +72,6 @@ pub(super) fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-pub(super) fn name(path: &Path) -> &str {
+pub(crate) fn name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

@@ -14,6 +14,7 @@ use crate::message::StoredMessage;
 
 /// The slots of a stock broker; others are searched for.
 const USUAL_SLOTS: u32 = 5_000_000;
+const USUAL_ENTRIES: u32 = 20_000_000;
 
 /// One index file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,22 @@ pub(super) fn find(dir: &Path, problems: &mut Vec<Problem>) -> io::Result<Vec<In
         }
     }
     Ok(found)
+}
+
+/// How many slots and entries the files of a folder have; `None`: that cannot be told, or there are none with entries.
+pub(crate) fn layout(dir: &Path) -> io::Result<Option<Layout>> {
+    let usual = Layout { slots: USUAL_SLOTS, entries: USUAL_ENTRIES };
+    for path in files::entries(dir)?.into_iter().filter(|path| path.is_file()) {
+        if fs::metadata(&path)?.len() == usual.file_bytes() {
+            return Ok(Some(usual));
+        }
+        let bytes = fs::read(&path)?;
+        let slots = summarize(&path, &bytes).ok().and_then(|summary| summary.slots);
+        if let Some(layout) = slots.and_then(|slots| layout_of(&bytes, slots)) {
+            return Ok(Some(layout));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads the header of the index file in `bytes`, and finds where its entries begin.

@@ -16,7 +16,7 @@ const RECORD_MAX: usize = 1 << 30;
 
 /// The open files of the log.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     files: Vec<(Segment, File)>,
 }
 
@@ -35,12 +35,12 @@ pub struct Walked {
 }
 
 impl Log {
-    pub(super) fn open(segments: &Segments) -> io::Result<Self> {
+    pub(crate) fn open(segments: &Segments) -> io::Result<Self> {
         let open = |segment: &Segment| File::open(&segment.path).map(|file| (segment.clone(), file));
         Ok(Self { files: segments.list.iter().map(open).collect::<io::Result<_>>()? })
     }
 
-    pub(super) fn min(&self) -> i64 {
+    pub(crate) fn min(&self) -> i64 {
         self.files.first().map_or(0, |(segment, _)| segment.start)
     }
 
@@ -75,7 +75,7 @@ impl Log {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(super) fn walk(
+    pub(crate) fn walk(
         &self,
         from: i64,
         problems: &mut Vec<Problem>,
@@ -158,7 +158,7 @@ impl Log {
 }
 
 /// What is wrong with a record as such.
-pub(super) fn faults(message: &StoredMessage<'_>, record: &[u8], at: i64) -> Vec<String> {
+pub(crate) fn faults(message: &StoredMessage<'_>, record: &[u8], at: i64) -> Vec<String> {
     let mut found = Vec::new();
     if message.physical_offset.0 != at {
         found.push(format!("the record says that it lies at {}", message.physical_offset));

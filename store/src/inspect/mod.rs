@@ -3,12 +3,12 @@
 //! Everything is read with plain reads. Nothing is created, mended, mapped or kept locked, and no settings are needed: sizes
 //! are those of the files. For `ferromq store`.
 
-mod files;
-mod index;
-mod log;
-mod queues;
+pub(crate) mod files;
+pub(crate) mod index;
+pub(crate) mod log;
+pub(crate) mod queues;
 mod roster;
-mod verify;
+pub(crate) mod verify;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -58,7 +58,9 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Files => "files",
             Self::RocksDbQueues => "files, with queues in RocksDB, which are not read here",
-            Self::DLedger => "DLedger, whose files are not read here",
+            Self::DLedger => {
+                "DLedger, whose files are not read here: `ferromq store import` makes an ordinary store of them"
+            }
             Self::Tiered => "files, with old messages in tiered storage, which is not read here",
         })
     }
@@ -242,7 +244,7 @@ fn kind_of(root: &Path) -> io::Result<Kind> {
 }
 
 /// Whether a broker holds the lock. The look is a shared lock that is given back at once.
-fn is_running(root: &Path) -> io::Result<bool> {
+pub(crate) fn is_running(root: &Path) -> io::Result<bool> {
     let lock = match File::open(root.join("lock")) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

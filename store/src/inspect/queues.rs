@@ -22,7 +22,7 @@ pub struct QueueSummary {
     /// Units that are no blanks.
     pub units: u64,
     pub files: usize,
-    pub(super) segments: Segments,
+    pub(crate) segments: Segments,
 }
 
 /// One unit of either kind.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 }
 
 /// Finds the queues below `dir`.
-pub(super) fn find(dir: &Path, batches: bool, problems: &mut Vec<Problem>) -> io::Result<Vec<QueueSummary>> {
+pub(crate) fn find(dir: &Path, batches: bool, problems: &mut Vec<Problem>) -> io::Result<Vec<QueueSummary>> {
     let mut found = Vec::new();
     for topic_dir in files::entries(dir)?.into_iter().filter(|path| path.is_dir()) {
         let topic = files::name(&topic_dir).to_owned();
@@ -85,7 +85,7 @@ impl QueueSummary {
         self.units * self.bytes_per_unit() as u64
     }
 
-    fn bytes_per_unit(&self) -> usize {
+    pub(crate) fn bytes_per_unit(&self) -> usize {
         if self.batches { BATCH_UNIT_BYTES } else { UNIT_BYTES }
     }
 

@@ -131,7 +131,7 @@ fn walk(
 }
 
 /// First queue offset and number of the messages in a record, if it has a place in a queue.
-fn places(message: &StoredMessage<'_>) -> Option<(i64, i64)> {
+pub(crate) fn places(message: &StoredMessage<'_>) -> Option<(i64, i64)> {
     if !sys_flag::takes_queue_offset(message.sys_flag) {
         return None;
     }

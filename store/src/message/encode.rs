@@ -6,7 +6,9 @@ use remoting::types::{Host, PhysicalOffset, QueueOffset, Timestamp};
 
 use super::decode::body_crc;
 use super::properties::{NAME_VALUE_SEPARATOR, SEPARATOR, name};
-use super::{BORN_HOST_AT, MAGIC_V1, MAGIC_V2, Message, PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT, sys_flag};
+use super::{
+    BORN_HOST_AT, MAGIC_V1, MAGIC_V2, Message, PHYSICAL_OFFSET_AT, PREPARED_OFFSET_AT, QUEUE_OFFSET_AT, sys_flag,
+};
 
 /// Longer topics make a V2 record.
 const MAX_V1_TOPIC_BYTES: usize = 127;
@@ -165,12 +167,32 @@ impl Patch {
             put_digits(record[end - INNER_BASE_DIGITS..end].iter_mut().rev(), queue.0.unsigned_abs());
         }
         if self.crc {
-            let crc = record_crc(&record[..checked]);
-            let digits = checked + name::CRC32.len() + 1;
-            // Java writes the lowest digit first.
-            put_digits(record[digits..digits + CRC_DIGITS].iter_mut(), u64::from(crc.unsigned_abs()));
+            put_record_crc(record);
         }
     }
+}
+
+/// Has a whole record say that it lies at `physical`, and that the half message of its transaction lies at `prepared`. A
+/// checksum over all of it that was right is right again.
+pub(crate) fn relocate(record: &mut [u8], message_flags: i32, physical: PhysicalOffset, prepared: i64) {
+    let has_crc = check_record_crc(record) == Some(true);
+    let v6 =
+        [sys_flag::BORN_HOST_V6, sys_flag::STORE_HOST_V6].iter().filter(|flag| message_flags & **flag != 0).count();
+    let prepared_at = PREPARED_OFFSET_AT + v6 * EXTRA_V6_BYTES;
+    record[PHYSICAL_OFFSET_AT..PHYSICAL_OFFSET_AT + 8].copy_from_slice(&physical.0.to_be_bytes());
+    record[prepared_at..prepared_at + 8].copy_from_slice(&prepared.to_be_bytes());
+    if has_crc {
+        put_record_crc(record);
+    }
+}
+
+/// Fills in the digits of the property that ends the record.
+fn put_record_crc(record: &mut [u8]) {
+    let checked = record.len() - CRC_BYTES;
+    let crc = record_crc(&record[..checked]);
+    let digits = checked + name::CRC32.len() + 1;
+    // Java writes the lowest digit first.
+    put_digits(record[digits..digits + CRC_DIGITS].iter_mut(), u64::from(crc.unsigned_abs()));
 }
 
 /// The checksum of a record without the property that holds it: CRC-32 without its top bit.

@@ -21,7 +21,7 @@ pub mod sys_flag;
 pub(crate) use decode::store_timestamp;
 pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements, queue_offsets};
 pub use encode::encode_at;
-pub(crate) use encode::{Patch, Trailer, check_record_crc, encode};
+pub(crate) use encode::{Patch, Trailer, check_record_crc, encode, relocate};
 pub use hash::java_hash;
 pub(crate) use hash::{java_hash_from, tags_code};
 
@@ -45,6 +45,8 @@ pub(crate) const QUEUE_OFFSET_AT: usize = 20;
 pub(crate) const PHYSICAL_OFFSET_AT: usize = 28;
 pub(crate) const SYS_FLAG_AT: usize = 36;
 pub(crate) const BORN_HOST_AT: usize = 48;
+/// Behind two IPv4 hosts.
+const PREPARED_OFFSET_AT: usize = 76;
 
 /// The topic that keeps delayed messages, one queue per level. Its queue units hold the deliver time instead of a tag hash.
 pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";

@@ -17,6 +17,8 @@
 //! Opening the store finds the entries again: it walks over the last files and cuts an entry off that is not whole.
 //! What the queues show was committed; later entries wait for the group.
 //!
+//! The messages of a broker that becomes the first member of a group stay where they are: its entries begin in the next file.
+//!
 //! Retention deletes nothing by itself: it tells what [would go](RaftLog::expendable), and the group [lets it go](RaftLog::release)
 //! once nobody needs it. A log whose first files are gone begins with a later entry.
 
@@ -69,6 +71,11 @@ pub enum StampedError {
     Append(#[from] AppendError),
     #[error("{entry:?} cannot follow {last:?}")]
     Order { entry: EntryId, last: Option<EntryId> },
+    #[error(
+        "the log of the group begins at {at}, behind messages from before the group, which this member lacks: its log ends at \
+         {end}"
+    )]
+    Older { at: i64, end: i64 },
     #[error("{entry:?} lies at {at}, but this log ends at {end}: the logs are not the same")]
     Diverged { entry: EntryId, at: i64, end: i64 },
     #[error(
@@ -151,6 +158,15 @@ impl RaftLog {
     /// Where entry `index` begins in the log.
     pub fn start_of(&self, index: u64) -> Option<PhysicalOffset> {
         self.place(index).map(|place| PhysicalOffset(place.at))
+    }
+
+    /// Where entry 0 begins, or will begin; `None`: it is not kept any more. What lies before is from before the group, and in no
+    /// entry: who is to have this log needs it first.
+    pub fn begin(&self) -> Option<PhysicalOffset> {
+        match self.first_index() {
+            Some(_) => self.place(0).map(|place| PhysicalOffset(place.at)),
+            None => Some(self.end()),
+        }
     }
 
     /// The end of the log.
@@ -305,9 +321,11 @@ impl RaftLog {
         self.state().expendable()
     }
 
-    /// The group needs no entry before `index` any more: the files of the log before it are deleted, whatever else is kept.
+    /// The group needs no entry before `index` any more: the files of the log before it are deleted, whatever else is kept. What is
+    /// from before the group goes with the first file of entries, or before it as retention has it go.
     pub fn release(&self, index: u64) {
-        if let Some(place) = self.place(index) {
+        let Some(place) = self.place(index) else { return };
+        if !self.state().is_in_first_file(&self.shared.log.snapshot(), &place) {
             self.state().release(place.at);
             self.shared.cleaning.signal.raise();
         }

@@ -115,6 +115,11 @@ impl Places {
         self.marks.first().map(|(index, _)| *index)
     }
 
+    /// Where the first entry begins.
+    pub(crate) fn begin(&self) -> Option<i64> {
+        self.marks.first().map(|(_, at)| *at)
+    }
+
     /// The place of an entry, or the next one before it from which to walk on.
     pub(crate) fn find(&self, index: u64) -> Found {
         if let Some(first) = self.recent.front()

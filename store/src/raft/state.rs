@@ -122,6 +122,12 @@ impl RaftState {
         }
     }
 
+    /// Whether no file lies before this entry that holds entries.
+    pub(crate) fn is_in_first_file(&self, log: &Snapshot, place: &Place) -> bool {
+        let begin = self.places.read().begin();
+        begin.and_then(|begin| log.end_of_file(begin)).is_some_and(|end| place.at < end)
+    }
+
     /// The entry behind this one.
     pub(crate) fn place_after(&self, log: &Snapshot, place: &Place) -> Option<Place> {
         match self.places.read().find(place.id.index + 1) {
@@ -242,14 +248,16 @@ impl RaftState {
 
     /// Tells the group that files which end by `before`, where a file begins, would go. The log is on disk up to `flushed`.
     pub(crate) fn offer(&self, log: &Snapshot, before: i64, flushed: i64, at_once: bool) {
+        let begin = self.places.read().begin();
         match Place::at(log, before) {
             // A crash of the machine must leave an entry, or nobody could tell where the log goes on.
             Some(first) if first.end() > flushed => {}
-            Some(first) if self.first_index().is_some_and(|index| index < first.id.index) => {
+            // What lies before is older than the group, which knows nothing of it.
+            _ if begin.is_none_or(|begin| before <= begin) => self.release(before),
+            Some(first) => {
                 self.expendable.send_replace(Some(Expendable { first_kept: first.id.index, at_once }));
             }
-            // What lies before is older than the group, which knows nothing of it.
-            _ => self.release(before),
+            None => {}
         }
     }
 

@@ -343,6 +343,120 @@ fn an_ordinary_broker_opens_it_but_not_the_other_way_round() {
     assert!(refused.contains("records follow that are in no entry"), "{refused}");
 }
 
+/// A broker of its own appends messages of so many bytes to queue 0 of T.
+fn send_alone(store: &Store, lens: impl IntoIterator<Item = usize>) {
+    let (topic, host) = (TopicName::new("T"), Host { ip: [127, 0, 0, 1].into(), port: 1 });
+    for len in lens {
+        let mut batch = store.batch();
+        batch.push(&Message::new(&topic, QueueId(0), &vec![b'x'; len], host)).unwrap();
+        store.append(&mut batch).unwrap();
+    }
+}
+
+#[test]
+fn the_store_of_a_broker_becomes_a_log_in_place_and_goes_back_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = || Clock::fixed(Timestamp(1000));
+    let anew = |folder: TempDir| {
+        let (store, log, report) = Store::open_raft_anew(config(folder.path()), clock()).unwrap();
+        let end = report.end;
+        assert_eq!(
+            (log.last(), log.begin(), store.confirmed(), store.max_physical_offset()),
+            (None, Some(end), end, end)
+        );
+        assert_eq!(end.0 % FILE_BYTES as i64, 0, "entries begin with a file");
+        Member { folder, store, log, told: Arc::default() }
+    };
+    let (store, _) = Store::open(config(folder.path()), clock()).unwrap();
+    send_alone(&store, 100..140);
+    drop(store);
+    let mut expected: Vec<usize> = (100..140).collect();
+    // Nothing comes of a group that is not made.
+    let Member { mut folder, store, log, .. } = anew(folder);
+    assert_eq!(seen(&store, "T"), expected);
+    drop((store, log));
+    for term in 1..3 {
+        let member = anew(folder);
+        let begin = member.log.begin().unwrap();
+        assert_eq!(seen(&member.store, "T"), expected);
+        member.lead(term, 1);
+        assert_eq!((member.log.begin(), member.last_index()), (Some(begin), 0));
+        for len in 0..40 {
+            member.send(&[200 + len]).unwrap();
+            expected.push(200 + len);
+        }
+        member.log.confirm(40);
+        assert_eq!(seen(&member.store, "T"), expected);
+        // The walk of the next opening begins behind its first entries.
+        let member = member.reopen();
+        assert_eq!((member.log.first_index(), member.log.begin(), member.last_index()), (Some(0), Some(begin), 40));
+        assert!((0..=40).all(|index| member.log.id_of(index).unwrap().index == index));
+        assert_eq!(member.log.read(0, 41, usize::MAX).len(), 41);
+        let Member { folder: same, store, log, .. } = member;
+        drop((store, log));
+        let (store, _) = Store::open(config(same.path()), clock()).unwrap();
+        assert_eq!(seen(&store, "T"), expected);
+        send_alone(&store, 300..330);
+        expected.extend(300..330);
+        drop(store);
+        let refused = Store::open_raft(config(same.path()), clock()).unwrap_err().to_string();
+        assert!(refused.contains("remove the folder raft in it"), "{refused}");
+        folder = same;
+    }
+    let member = anew(folder);
+    assert_eq!(seen(&member.store, "T"), expected);
+}
+
+#[test]
+fn a_broker_that_was_killed_becomes_a_member_with_all_that_its_log_has() {
+    for changes in (0..400).step_by(7) {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = || Clock::fixed(Timestamp(1000));
+        let (store, _) = Store::open(config(folder.path()), clock()).unwrap();
+        send_alone(&store, 100..140);
+        std::fs::write(folder.path().join("abort"), "1").unwrap();
+        // As it was left by a process that had no time to close it.
+        let copy = tempfile::tempdir().unwrap();
+        copy_all(folder.path(), copy.path());
+        std::fs::remove_dir_all(copy.path().join("consumequeue")).unwrap();
+        // It may also be killed while it becomes one.
+        let disk = MortalDisk::after(changes);
+        if let Ok((store, log, _)) = disk.open_raft(config(copy.path()), clock()) {
+            drop(log);
+            disk.kill(store);
+        }
+        let (store, log, _) = Store::open_raft_anew(config(copy.path()), clock()).unwrap();
+        assert_eq!(seen(&store, "T"), (100..140).collect::<Vec<_>>(), "after {changes} changes");
+        assert_eq!(log.begin().unwrap().0 % FILE_BYTES as i64, 0);
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_all(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn who_lacks_what_is_from_before_the_group_takes_none_of_its_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(config(folder.path()), Clock::fixed(Timestamp(1000))).unwrap();
+    send_alone(&store, [100, 200]);
+    drop(store);
+    let leader = Member::open(folder);
+    leader.lead(1, 1);
+    let empty = Member::new();
+    let refused = empty.log.append_entries(&leader.log.read(0, 1, usize::MAX)).unwrap_err();
+    assert!(matches!(refused, StampedError::Older { at: 4096, end: 0 }), "{refused}");
+    assert_eq!(empty.store.max_physical_offset(), PhysicalOffset(0));
+}
+
 /// A life of a member on a disk that dies: leads, sends, is corrected by another. Whether it died.
 fn life(disk: &MortalDisk) -> bool {
     let folder = tempfile::tempdir().unwrap();
@@ -436,4 +550,26 @@ fn what_was_synced_outlives_a_power_cut() {
             std::fs::remove_dir_all(root).unwrap();
         }
     }
+}
+
+/// A power cut took the entry that began a file, and left what had filled up the file before it.
+#[test]
+fn what_filled_a_file_up_for_a_lost_entry_goes_with_it() {
+    let member = Member::new();
+    member.lead(1, 1);
+    let end = member.send(&[2500]).unwrap();
+    let last = member.last_index();
+    assert!(member.send(&[2500]).unwrap().0 > FILE_BYTES as i64, "it did not fit");
+    let folder = member.close();
+    let second = folder.path().join(format!("commitlog/{FILE_BYTES:020}"));
+    std::fs::write(&second, vec![0; FILE_BYTES as usize]).unwrap();
+    std::fs::write(folder.path().join("abort"), "1").unwrap();
+    let member = Member::open(folder);
+    assert_eq!((member.log.end(), member.last_index()), (end, last));
+    member.lead(2, 2);
+    assert!(member.log.end().0 < FILE_BYTES as i64, "where the others have it");
+    member.send(&[2500]).unwrap();
+    let (end, last) = (member.log.end(), member.last_index());
+    let member = member.reopen();
+    assert_eq!((member.log.end(), member.last_index()), (end, last));
 }

@@ -23,6 +23,7 @@ use crate::consume_queue::{Distrust, LastExit, LogEnds, Queue, Queues, Roster, U
 use crate::dispatch::{Progress, QueueEntry};
 use crate::error::StoreError;
 use crate::io::Files;
+use crate::message::{BLANK_BYTES, MAGIC_BLANK};
 use crate::mmap::{MappedFile, Writer};
 use crate::parallel::in_parts;
 use crate::raft::{EntryWalk, Places};
@@ -75,8 +76,10 @@ pub(crate) struct Opened {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Alone,
-    /// Its log is a Raft log.
-    Raft,
+    /// Its log is a Raft log. Who has left his group may have written to it as a broker of its own since.
+    Raft {
+        has_left: bool,
+    },
 }
 
 /// Opens log and queues. The caller holds the store's lock.
@@ -150,7 +153,7 @@ pub(crate) fn open(
         newest = of_parts.into_iter().flatten().chain(noted).max_by_key(|unit| unit.physical);
     }
     let mut from = scan::start(&log, newest, checkpoint, clean);
-    if kind == Kind::Raft {
+    if kind != Kind::Alone {
         // Amid an entry, nobody could tell where it ends.
         from = from.start_of_file();
     }
@@ -166,17 +169,18 @@ pub(crate) fn open(
         (false, false) => Check::Nothing,
     };
     let mut committed = newest.map_or(0, Unit::end);
-    if kind == Kind::Raft {
+    let mut entries = None;
+    if let Kind::Raft { has_left } = kind {
         // What is gone was agreed on, and so was what was noted as that.
         let log_min = log.first().map_or(0, |file| file.start());
         committed = committed.max(log_min).max(checkpoint.confirmed_end());
+        entries = Some(EntryWalk::new(&log, from.file(), committed, has_left));
     }
-    let mut entries = (kind == Kind::Raft).then(|| EntryWalk::new(&log, from.file(), committed));
     let mut undecided: Vec<(QueueEntry, Timestamp)> = Vec::new();
     let mut progress = Progress { last: 0, end: committed.min(from.offset(&log)), timestamp: Timestamp(0) };
     let mut scanned = scan::walk(&log, from, check, |message| {
         if let Some(entries) = &mut entries {
-            if entries.visit(message)?.is_break() {
+            if entries.visit(message).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             if !entries.is_committed() {
@@ -190,8 +194,8 @@ pub(crate) fn open(
         rebuild.apply(message, from.is_start()).map_err(queue_io("write"))?;
         Ok::<_, StoreError>(ControlFlow::Continue(()))
     })?;
-    let entries = entries.map(|entries| {
-        let (places, end) = entries.finish(scanned.end);
+    let entries = entries.map(|entries| entries.finish(scanned.end)).transpose()?;
+    let entries = entries.map(|(places, end)| {
         scanned.end = end;
         undecided.retain(|(entry, _)| entry.unit.physical < end);
         progress.end = progress.end.min(end);
@@ -221,6 +225,10 @@ pub(crate) fn open(
         Ok(cut)
     };
     report.cut_entries = in_parts(&queues.all(), settle)?.into_iter().sum();
+    if entries.as_ref().is_some_and(|places| places.first_index().is_none()) {
+        scanned.end = close_file(files, &log, scanned.end)?;
+        (progress.end, report.end) = (scanned.end, PhysicalOffset(scanned.end));
+    }
     let log = settle_log(&dir, config, files, log, &scanned, clean && report.cut_bytes == 0)?;
     if kind == Kind::Alone {
         progress = Progress { last: scanned.last, end: scanned.end, timestamp: log.timestamp };
@@ -293,6 +301,21 @@ fn remove_all(queues: &Queues) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Ends the log's last file with a blank, so that entries begin with the next one: files hold what is from before a group, or
+/// its entries, but not both. Where the log ends then. Java: `DLedgerCommitLog.recover`.
+fn close_file(files: &dyn Files, log: &[Arc<MappedFile>], end: i64) -> Result<i64, StoreError> {
+    let Some(file) = log.iter().find(|file| (file.start() + 1..file.start() + file.len() as i64).contains(&end)) else {
+        return Ok(end);
+    };
+    let next = file.start() + file.len() as i64;
+    let mut blank = Vec::with_capacity(BLANK_BYTES);
+    blank.extend(((next - end) as i32).to_be_bytes());
+    blank.extend(MAGIC_BLANK.to_be_bytes());
+    let written = files.write_at(file.file(), &blank, (end - file.start()) as u64);
+    written.and_then(|()| files.sync_data(file.file())).map_err(StoreError::io("close", file.path()))?;
+    Ok(next)
 }
 
 /// Removes files behind the end and opens the one that holds it for writing.

@@ -133,7 +133,7 @@ impl LossyDisk {
         config: StoreConfig,
         clock: Clock,
     ) -> Result<(Arc<Store>, RaftLog, RecoveryReport), StoreError> {
-        Store::open_raft_on(config, clock, Arc::clone(self) as _, Turns::ByHand)
+        Store::open_raft_on(config, clock, false, Arc::clone(self) as _, Turns::ByHand)
     }
 
     /// From the `after`-th operation of that kind on, all of them fail, until told otherwise.

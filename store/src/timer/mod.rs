@@ -19,7 +19,7 @@
 
 mod checkpoint;
 mod log;
-mod unit;
+pub(crate) mod unit;
 mod wheel;
 
 use std::collections::{HashMap, HashSet};

@@ -13,7 +13,9 @@
 use remoting::types::{PhysicalOffset, Timestamp};
 
 /// Java: `TimerLog.UNIT_SIZE`.
-pub(super) const UNIT_BYTES: usize = 52;
+pub(crate) const UNIT_BYTES: usize = 52;
+/// Where a unit says where its message lies. Java: `TimerMessageStore.UNIT_PRE_SIZE_FOR_MSG`.
+pub(crate) const MESSAGE_AT: usize = 28;
 /// No unit before.
 pub(super) const NONE: i64 = -1;
 /// Java: `TimerMessageStore.MAGIC_DEFAULT`.
@@ -55,7 +57,7 @@ pub fn change_of(cancel: bool) -> i32 {
 
 /// What is at a place of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     Unit(Unit),
     /// The rest of the file is empty.
     Blank,
@@ -81,7 +83,7 @@ impl Unit {
     }
 
     /// Reads what is at the start of `bytes`.
-    pub(super) fn decode(bytes: &[u8]) -> Found {
+    pub(crate) fn decode(bytes: &[u8]) -> Found {
         let mut rest = bytes;
         let (Some(size), Some(prev), Some(marks)) = (int(&mut rest), long(&mut rest), int(&mut rest)) else {
             return Found::Nothing;

@@ -39,6 +39,32 @@ impl Member {
         member
     }
 
+    /// One whose log begins with the messages of a broker of its own, which was in a group already and has left it.
+    fn with_older_log() -> Self {
+        let mut folder = tempfile::tempdir().unwrap();
+        for is_last in [false, true] {
+            let clock = || Clock::fixed(Timestamp(1000));
+            let (store, _) = Store::open(config(folder.path()), clock()).unwrap();
+            send_alone(&store, 100..140);
+            store.close().unwrap();
+            drop(store);
+            let (store, log, _) = Store::open_raft_anew(config(folder.path()), clock()).unwrap();
+            let member = Self { folder, store, log, told: Arc::default() };
+            member.lead(1, 1);
+            for round in 0..40 {
+                member.send(&[100 + round, 200, 300]).unwrap();
+            }
+            member.log.confirm(member.last_index());
+            if is_last {
+                member.store.shared.flush();
+                wait_until("the queues are on disk", || member.queues_are_on_disk());
+                return member;
+            }
+            folder = member.close();
+        }
+        unreachable!("there is a last one")
+    }
+
     fn queues_are_on_disk(&self) -> bool {
         let shared = &self.store.shared;
         shared.queues_on_disk() == shared.dispatch.dispatched()
@@ -210,6 +236,43 @@ fn a_member_that_is_filled_has_what_the_other_has_whenever_it_is_killed() {
         kills += 1;
     }
     assert!(kills > 10, "{kills} places to be killed at");
+}
+
+#[test]
+fn what_is_from_before_the_group_is_handed_over_with_its_first_entries_and_goes_by_retention() {
+    let from = Member::with_older_log();
+    let begin = from.log.begin().unwrap();
+    assert!(begin.0 > 4 * FILE_BYTES as i64);
+    // Nobody needs the first entry: no file goes for that.
+    from.log.release(1);
+    assert!(from.store.shared.delete_first_log_file(None).unwrap().is_none());
+    let (pinned, last) = (from.log.pin(), from.last_index() - 10);
+    let starts = |first| pinned.segments(first, last).unwrap()[0].start;
+    assert_eq!(starts(1), PhysicalOffset(0));
+    let later = (1..last).find(|index| from.log.start_of(*index).unwrap().0 >= begin.0 + FILE_BYTES as i64).unwrap();
+    assert_eq!(Some(starts(later)), from.log.start_of(later));
+    let to = Member::new();
+    gather(&from, &pinned, &to, 1, last);
+    drop(pinned);
+    let to = to.reopen();
+    assert_eq!((to.log.first_index(), to.log.begin()), (Some(0), Some(begin)));
+    assert_eq!(to.log.committed_at_open(), from.log.id_of(last));
+    to.copy(&from, from.last_index());
+    to.log.confirm(from.last_index());
+    assert_eq!((to.bytes(), to.seen()), (from.bytes(), from.seen()));
+
+    // By retention alone as long as it is no entry of the group's, and nobody is asked.
+    assert_eq!(from.offer(2), None);
+    wait_until("two files go", || {
+        from.store.shared.delete_first_log_file(None).unwrap();
+        from.store.min_physical_offset().0 == 2 * FILE_BYTES as i64
+    });
+    assert_eq!(from.log.begin(), Some(begin));
+    let offered = from.offer(100).expect("entries, too");
+    assert_eq!(from.log.start_of(offered.first_kept).map(|at| at.0 % FILE_BYTES as i64), Some(0));
+    assert_eq!(from.store.min_physical_offset().0, 2 * FILE_BYTES as i64);
+    from.shorten(100);
+    assert_eq!(from.log.begin(), None);
 }
 
 #[test]

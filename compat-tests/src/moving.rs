@@ -1,0 +1,130 @@
+//! From a DLedger group of Java's to ours: a member's files are imported, or the cluster gets another broker set that takes over.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use tokio::sync::Mutex;
+
+use crate::cluster::{BROKER_PORT, Cluster, Node};
+use crate::group::MEMBERS;
+use crate::machine::Signal;
+use crate::target::{BROKER, STORE, Seat, Server};
+use crate::wire;
+
+/// Name of the broker set that takes over.
+pub const NEXT_BROKER: &str = "broker-b";
+/// Where the files of a member go that is imported.
+const OLD_STORE: &str = "java-store";
+
+/// A broker of another name in the same cluster.
+#[derive(Debug)]
+pub struct NextBroker(Node);
+
+impl NextBroker {
+    pub fn address(&self) -> String {
+        self.0.address()
+    }
+}
+
+impl Cluster {
+    /// Has the group, which was just started, be one of Java's that holds nothing.
+    ///
+    /// # Errors
+    /// If one does not end or the other not start in time.
+    pub async fn begin_with_javas_group(&self) -> Result<()> {
+        if self.target.broker() == Server::Java {
+            return Ok(());
+        }
+        tokio::try_join!(self.kill_member(0), self.kill_member(1), self.kill_member(2))?;
+        for number in 0..MEMBERS {
+            self.wipe_member(number).await?;
+        }
+        let start = async |number| self.start_member_of(number, Server::Java).await;
+        tokio::try_join!(start(0), start(1), start(2))?;
+        self.until_whole().await?;
+        Ok(())
+    }
+
+    /// Ends a member in order.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn stop_member(&self, number: usize) -> Result<()> {
+        self.member(number)?.end(Signal::Term).await
+    }
+
+    /// Has our broker go on with the files of a member of Java's that was stopped, under its address; what the import told.
+    ///
+    /// # Errors
+    /// If the import fails, or the broker does not start in time.
+    pub async fn import_member(&self, number: usize) -> Result<String> {
+        let (node, server) = (self.member(number)?, Server::Ferromq);
+        ensure!(node.process.lock().await.is_none(), "n{number} is not stopped");
+        let (store, old) = (node.machine.dir().join(STORE), node.machine.dir().join(OLD_STORE));
+        fs::rename(&store, &old).with_context(|| format!("move {}", store.display()))?;
+        let launch = server.broker(&self.stage, &node.machine, node.port, &self.name_servers(), self.layout, None)?;
+        let import = format!("'{}' store import {OLD_STORE} {STORE} -c broker.conf", launch.program);
+        let told = node.machine.shell(&import).await?;
+        self.start_alone(number, server).await?;
+        Ok(told)
+    }
+
+    /// Starts a broker of this make on the files of a member that was stopped, as one of its own.
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub async fn start_alone(&self, number: usize, server: Server) -> Result<()> {
+        let node = self.member(number)?;
+        let launch = server.broker(&self.stage, &node.machine, node.port, &self.name_servers(), self.layout, None)?;
+        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
+        *node.process.lock().await = Some(process);
+        for name_server in self.name_server_addresses() {
+            wire::until_master(&name_server, BROKER, &node.address()).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts our broker as the only member of a group, on the files of the broker that was stopped. Java's starts as it is: its
+    /// groups keep their messages elsewhere.
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub(crate) async fn start_first_member(&self, server: Server) -> Result<()> {
+        if server != Server::Ferromq {
+            return self.start_broker_of(server).await;
+        }
+        let node = &self.broker;
+        let address = format!("{}:{}", node.machine.ip(), node.port + 2);
+        let seat = Seat { number: 0, addresses: vec![address] };
+        let name_servers = self.name_servers();
+        let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout, Some(&seat))?;
+        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
+        *node.process.lock().await = Some(process);
+        wire::until_listening(&node.address()).await?;
+        for name_server in self.name_server_addresses() {
+            wire::until_master(&name_server, BROKER, &node.address()).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a broker of this target's make beside the group, under [`NEXT_BROKER`].
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub async fn start_next_broker(&self) -> Result<NextBroker> {
+        ensure!(self.layout.group, "the broker has the machine for itself");
+        let server = self.target.broker();
+        let machine = self.name_servers[0].machine.clone();
+        let port = if machine.shares_ports() { self.stage.free_port()? } else { BROKER_PORT };
+        let launch = server.broker(&self.stage, &machine, port, &self.name_servers(), self.layout, None)?;
+        let settings = machine.dir().join("broker.conf");
+        let text = fs::read_to_string(&settings).context("read the settings")?;
+        fs::write(&settings, text.replace(BROKER, NEXT_BROKER)).context("write the settings")?;
+        let process = machine.run(server.broker_process(), &launch.program, &launch.args)?;
+        let node = Node { machine, port, process: Mutex::new(Some(process)) };
+        for name_server in self.name_server_addresses() {
+            wire::until_registered(&name_server, &node.address(), true).await?;
+        }
+        Ok(NextBroker(node))
+    }
+}
