@@ -15,11 +15,11 @@
 //! A reign that ends leaves entries nobody agreed on. openraft may not even know of them; they are taken back before
 //! anything else is written in their place.
 //!
-//! Old log [goes](purge) by the retention of each member. A member that lacks what is gone is [filled](fill) with files.
+//! Old log goes by the retention of each member. A member that lacks what is gone is filled with files.
 //!
 //! A member that lost its files is filled again under its number. Until it has what it may have had, it is in quarantine.
 //!
-//! A leader whose disk hangs, or who is not among those that are preferred, gives the [lead](lead) away.
+//! A leader whose disk hangs, or who is not among those that are preferred, gives the lead away.
 #![forbid(unsafe_code)]
 
 mod disk;

@@ -135,7 +135,7 @@ impl RaftStateMachine<Types> for Machine {
         Builder(self.snapshot())
     }
 
-    /// Not asked for: a member that is filled [starts anew](crate::fill).
+    /// Not asked for: a member that is filled starts anew.
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta<Leader, u64, Member>,

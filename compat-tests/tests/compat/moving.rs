@@ -135,7 +135,7 @@ async fn a_dledger_group_is_drained_into_another_broker_set(run: Run) -> Result<
     };
     run.mqadmin_until(&["consumerProgress", "-g", &group], has_all).await?;
     let leader = cluster.leader_address().await?;
-    run.mqadmin_until(&["brokerStatus", "-b", &leader], |out| nothing_is_delayed(out)).await?;
+    run.mqadmin_until(&["brokerStatus", "-b", &leader], nothing_is_delayed).await?;
     later.until_keys(&check::keys_sent(&held)).await?;
 
     // 4. It is stopped, and everything goes on.

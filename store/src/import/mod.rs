@@ -19,7 +19,7 @@
 //! **How far.** All whole entries are taken, not only those that the member knew to be agreed on: it learns of that late, and
 //! notes it every few seconds. An entry too many is one of which no producer was told whether it is stored.
 //!
-//! The source is only read. The new store does not open before everything in it is on disk ([`MARK`]).
+//! The source is only read. The new store does not open before everything in it is on disk.
 //!
 //! Java: `DLedgerCommitLog`.
 
