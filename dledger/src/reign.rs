@@ -9,7 +9,7 @@ use openraft::errors::Fatal;
 use openraft::metrics::RaftMetrics;
 use store::{EntryId, RaftLog};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -155,6 +155,8 @@ impl Following {
         let Self { raft, log, node, timing, ending } = self;
         let mut metrics = raft.metrics();
         let mut reign = None;
+        // A term whose reign ended as too few of the others answered.
+        let mut doubted = None;
         // When to look again whether a reign may begin. Each look may change the metrics, which is no reason for the next one.
         let mut next_look = Instant::now();
         loop {
@@ -177,6 +179,7 @@ impl Following {
             {
                 if is_leader && !lease.holds() {
                     warn!(term, "most of the others do not answer: takes no messages until they do");
+                    doubted = Some(term);
                 }
                 log.follow();
                 reign = None;
@@ -185,7 +188,10 @@ impl Following {
             let own = Leader { term, node_id: node.into() };
             let may_begin = leads && reign.is_none() && applied.is_some_and(|id| id.leader_id == own);
             if may_begin && next_look <= Instant::now() {
-                if is_settled(&written, own).await && begin(&log, term, node, &written) {
+                if doubted == Some(term) && is_followed(&raft, timing).await {
+                    doubted = None;
+                }
+                if doubted != Some(term) && is_settled(&written, own).await && begin(&log, term, node, &written) {
                     info!(term, "leads the group");
                     reign = Some(term);
                 } else {
@@ -215,6 +221,12 @@ impl Following {
             std::mem::replace(told, role) != role
         });
     }
+}
+
+/// Whether the group agrees on one more entry. That somebody answers does not prove that a leader still leads: a member that lost
+/// its files has forgotten the next one, and follows whoever finds it. But it acknowledges nothing new before it knows better.
+async fn is_followed(raft: &Raft, timing: Timing) -> bool {
+    timeout(timing.election_max, raft.client_write(Written)).await.is_ok_and(|agreed| agreed.is_ok())
 }
 
 async fn is_settled(proposer: &mpsc::UnboundedSender<Told>, leader: Leader) -> bool {

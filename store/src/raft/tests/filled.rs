@@ -13,7 +13,7 @@ use crate::retention::{Cleaner, Need};
 use crate::signal::Signal;
 
 /// Longest wait for the store's threads.
-const LOOKS: usize = 2000;
+const LOOKS: usize = 12_000;
 
 fn wait_until(what: &str, reached: impl Fn() -> bool) {
     let is_so = (0..LOOKS).any(|_| {
