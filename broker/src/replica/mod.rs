@@ -249,6 +249,9 @@ impl Member {
         if !matches!(*self.group.role().borrow(), dledger::Role::Leader { .. }) {
             return;
         }
+        if self.group.members().iter().filter(|member| member.is_voter).count() < 2 {
+            return;
+        }
         let Some(to) = self.group.heir().await else {
             tracing::warn!("no other member is well enough for the lead; the others miss this broker and elect");
             return;

@@ -5,6 +5,7 @@
 //! name server every second here, as in all scenarios (Go's every 30 s); `group_faults` has them as they come.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use compat_tests::clients::{Client, Consumer, Line, Producer};
@@ -16,6 +17,7 @@ use compat_tests::logs;
 use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::target::{BROKER, CLUSTER, Server, Target};
+use tokio::time::sleep;
 
 use crate::{check, dead_letter, delay, order, send, tags, transactions};
 
@@ -160,6 +162,8 @@ async fn topics_groups_and_offsets_survive_the_leader(run: Run) -> Result<()> {
     run.until_committed(&consumer, &group, &topic).await?;
     check::arrived_once(&first, &consumer.quit().await?)?;
     let committed = run.cluster.offsets(&topic, &group).await?;
+    // Ours gathers commits for up to 100 ms before they go through the log.
+    sleep(Duration::from_millis(500)).await;
     run.cluster.until_followers_know(&topic).await?;
     run.cluster.until_followers_know(&format!("%RETRY%{group}")).await?;
 

@@ -44,7 +44,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ]),
 ];
 
-const FIRST_MEMBER_ON_OLD_FILES: [(&str, &str); 3] = [logs::GROUP[0], logs::GROUP[1], logs::OLD_LEAVES];
+const FIRST_MEMBER_ON_OLD_FILES: [(&str, &str); 5] =
+    [logs::GROUP[0], logs::GROUP[1], logs::GROUP[2], logs::GROUP[3], logs::OLD_LEAVES];
 
 async fn store_is_taken_over_from_java_in_place(run: Run) -> Result<()> {
     let own = run.cluster.target.broker();

@@ -26,9 +26,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .allowing(&LEFT),
 ];
 
-const LEFT: [(&str, &str); 4] = [
+const LEFT: [(&str, &str); 6] = [
     logs::GROUP[0],
     logs::GROUP[1],
+    logs::GROUP[2],
+    logs::GROUP[3],
     transactions::NOBODY,
     ("lost a broker's connection", "members of Java's group are stopped, which hang up"),
 ];
