@@ -14,6 +14,8 @@
 //! printed.
 
 mod common;
+#[path = "common/messages.rs"]
+mod messages;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -25,13 +27,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{Process, client, free_port, pull_message, send_message, update_topic};
+use messages::messages;
 use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
 use remoting::protocol::send::SendMessageReply;
 use remoting::types::{Clock, QueueId, QueueOffset};
 use serde_json::Value;
-use store::message::StoredMessage;
 
 const TOPIC: &str = "agreed";
 const GROUP: &str = "follower";
@@ -241,24 +243,7 @@ impl Trio {
 
     /// All messages of a member, by place; of one that has just been started, none.
     async fn messages(&self, member: usize) -> HashMap<(i32, i64), u64> {
-        let mut found = HashMap::new();
-        for queue in 0..QUEUES {
-            let mut next = 0;
-            loop {
-                let pull = pull_message(TOPIC, GROUP, queue, QueueOffset(next), 0);
-                let answer = self.client.call(&self.addr(member), &pull, Bytes::new(), ANSWER_MAX).await;
-                let Some(answer) = answer.ok().filter(|answer| answer.code() == ResponseCode::SUCCESS) else { break };
-                let mut bytes = &answer.0.body[..];
-                while !bytes.is_empty() {
-                    let message = StoredMessage::parse(bytes).expect("a record");
-                    assert_eq!(message.queue_offset.0, next, "queue {queue} has a gap");
-                    found.insert((queue, next), String::from_utf8_lossy(message.body).parse().expect("a number"));
-                    next += 1;
-                    bytes = &bytes[message.size..];
-                }
-            }
-        }
-        found
+        messages(&self.client, &self.addr(member), (TOPIC, GROUP, QUEUES), ANSWER_MAX).await
     }
 }
 

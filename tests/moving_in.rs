@@ -3,8 +3,10 @@
 //! it has, also what is from before the group.
 
 mod common;
+#[path = "common/messages.rs"]
+mod messages;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{Process, client, free_port, pull_message, send_message, update_topic};
+use messages::messages;
 use remoting::client::Client;
 use remoting::header::Request;
 use remoting::protocol::ResponseCode;
@@ -19,7 +22,6 @@ use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsume
 use remoting::protocol::send::SendMessageReply;
 use remoting::types::{QueueId, QueueOffset};
 use rustix::process::{Pid, Signal, kill_process};
-use store::message::StoredMessage;
 
 const TOPIC: &str = "moved";
 const GROUP: &str = "follower";
@@ -190,26 +192,9 @@ impl House {
     }
 
     /// All messages, by place.
-    async fn messages(&self) -> BTreeMap<(i32, i64), u64> {
-        let mut found = BTreeMap::new();
-        for queue in 0..QUEUES {
-            let mut next = 0;
-            loop {
-                let pull = pull_message(TOPIC, GROUP, queue, QueueOffset(next), 0);
-                let answer =
-                    self.client.call(&format!("127.0.0.1:{}", self.port), &pull, Bytes::new(), ANSWER_MAX).await;
-                let Some(answer) = answer.ok().filter(|answer| answer.code() == ResponseCode::SUCCESS) else { break };
-                let mut bytes = &answer.0.body[..];
-                while !bytes.is_empty() {
-                    let message = StoredMessage::parse(bytes).expect("a record");
-                    assert_eq!(message.queue_offset.0, next, "queue {queue} has a gap");
-                    found.insert((queue, next), String::from_utf8_lossy(message.body).parse().expect("a number"));
-                    next += 1;
-                    bytes = &bytes[message.size..];
-                }
-            }
-        }
-        found
+    async fn messages(&self) -> HashMap<(i32, i64), u64> {
+        let broker = format!("127.0.0.1:{}", self.port);
+        messages(&self.client, &broker, (TOPIC, GROUP, QUEUES), ANSWER_MAX).await
     }
 
     /// Everything that was sent is where it was acknowledged, and what waited comes, each once.

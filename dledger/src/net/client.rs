@@ -73,10 +73,7 @@ impl RaftNetworkFactory<Types> for Network {
 impl Inquiry for Network {
     async fn stand(&self, number: u64, member: &Member) -> io::Result<Stand> {
         let hello = Hello { purpose: Use::Calls, from: self.number, to: number, group: self.group.clone() };
-        match ask(&member.address, &hello, &Request::Stand).await? {
-            Answer::Stand(stand) => Ok(stand),
-            other => Err(io::Error::other(format!("an answer to something else: {other:?}"))),
-        }
+        told(ask(&member.address, &hello, &Request::Stand).await?)
     }
 
     fn leave_behind(&self, index: u64) {
@@ -189,12 +186,42 @@ impl Way {
     }
 }
 
-fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
+pub(crate) fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
     RPCError::Unreachable(Unreachable::new(error))
 }
 
-fn unexpected(answer: &Answer) -> RPCError<Types> {
+pub(crate) fn unexpected(answer: &Answer) -> RPCError<Types> {
     RPCError::Unreachable(Unreachable::new(&AnyError::error(format!("an answer to something else: {answer:?}"))))
+}
+
+/// What a member that was asked how far it is has told.
+pub(crate) fn told(answer: Answer) -> io::Result<Stand> {
+    match answer {
+        Answer::Stand(stand) => Ok(stand),
+        other => Err(io::Error::other(format!("an answer to something else: {other:?}"))),
+    }
+}
+
+pub(crate) fn appended(answer: Answer) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+    match answer {
+        Answer::Append(answer) => Ok(answer),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(crate) fn voted(answer: Answer) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    match answer {
+        Answer::Vote(answer) => Ok(answer),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(crate) fn transferred(expected: Vote, answer: Answer) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+    match answer {
+        Answer::Transfer(None) => Ok(Ok(())),
+        Answer::Transfer(Some(actual)) => Ok(Err(TransferLeaderError::VoteChanged { expected, actual })),
+        other => Err(unexpected(&other)),
+    }
 }
 
 impl RaftNetworkV2<Types> for Way {
@@ -205,10 +232,7 @@ impl RaftNetworkV2<Types> for Way {
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::Append(request), &option).await? {
-            Answer::Append(answer) => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        appended(self.call(&Request::Append(request), &option).await?)
     }
 
     fn stream_append<'s, S>(
@@ -238,10 +262,7 @@ impl RaftNetworkV2<Types> for Way {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::Vote(request), &option).await? {
-            Answer::Vote(answer) => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        voted(self.call(&Request::Vote(request), &option).await?)
     }
 
     async fn pre_vote(
@@ -249,10 +270,7 @@ impl RaftNetworkV2<Types> for Way {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::PreVote(request), &option).await? {
-            Answer::Vote(answer) => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        voted(self.call(&Request::PreVote(request), &option).await?)
     }
 
     async fn transfer_leader(
@@ -261,11 +279,7 @@ impl RaftNetworkV2<Types> for Way {
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
         let expected = *request.from_leader();
-        match self.call(&Request::Transfer(request), &option).await? {
-            Answer::Transfer(None) => Ok(Ok(())),
-            Answer::Transfer(Some(actual)) => Ok(Err(TransferLeaderError::VoteChanged { expected, actual })),
-            other => Err(unexpected(&other)),
-        }
+        transferred(expected, self.call(&Request::Transfer(request), &option).await?)
     }
 
     /// Fills the member with what this one has.

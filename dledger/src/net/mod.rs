@@ -6,7 +6,7 @@
 //! signs of life; and if most of them [hear nothing](silent) of it, they do not wait longer than they must.
 
 mod candidacy;
-mod client;
+pub(crate) mod client;
 mod lost;
 mod server;
 mod silent;

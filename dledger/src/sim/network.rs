@@ -14,8 +14,8 @@ use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, RaftNetworkV2, Snapshot};
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ use super::runtime::Life;
 use crate::fill::Supply;
 use crate::guard::{Appended, Guard};
 use crate::net::answer;
+use crate::net::client::{appended, told, transferred, unexpected, unreachable, voted};
 use crate::net::wire::{Answer, Request};
 use crate::quarantine::{Inquiry, Stand};
 use crate::types::{Leader, Member, Types, Vote};
@@ -282,10 +283,7 @@ impl RaftNetworkFactory<Types> for Ways {
 
 impl Inquiry for Ways {
     async fn stand(&self, number: u64, _: &Member) -> io::Result<Stand> {
-        match self.net.ask(self.from, number, &Request::Stand).await? {
-            Answer::Stand(stand) => Ok(stand),
-            other => Err(io::Error::other(format!("an answer to something else: {other:?}"))),
-        }
+        told(self.net.ask(self.from, number, &Request::Stand).await?)
     }
 
     fn leave_behind(&self, _: u64) {}
@@ -305,14 +303,6 @@ impl Way {
     }
 }
 
-fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
-    RPCError::Unreachable(Unreachable::new(error))
-}
-
-fn unexpected(answer: &Answer) -> RPCError<Types> {
-    RPCError::Unreachable(Unreachable::new(&AnyError::error(format!("an answer to something else: {answer:?}"))))
-}
-
 impl RaftNetworkV2<Types> for Way {
     type SnapshotData = Supply;
 
@@ -321,10 +311,7 @@ impl RaftNetworkV2<Types> for Way {
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::Append(request), &option).await? {
-            Answer::Append(answer) => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        appended(self.call(&Request::Append(request), &option).await?)
     }
 
     fn stream_append<'s, S>(
@@ -351,10 +338,7 @@ impl RaftNetworkV2<Types> for Way {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::Vote(request), &option).await? {
-            Answer::Vote(answer) => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        voted(self.call(&Request::Vote(request), &option).await?)
     }
 
     async fn pre_vote(
@@ -362,10 +346,7 @@ impl RaftNetworkV2<Types> for Way {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::PreVote(request), &option).await? {
-            Answer::Vote(answer) => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        voted(self.call(&Request::PreVote(request), &option).await?)
     }
 
     async fn transfer_leader(
@@ -374,11 +355,7 @@ impl RaftNetworkV2<Types> for Way {
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
         let expected = *request.from_leader();
-        match self.call(&Request::Transfer(request), &option).await? {
-            Answer::Transfer(None) => Ok(Ok(())),
-            Answer::Transfer(Some(actual)) => Ok(Err(TransferLeaderError::VoteChanged { expected, actual })),
-            other => Err(unexpected(&other)),
-        }
+        transferred(expected, self.call(&Request::Transfer(request), &option).await?)
     }
 
     async fn full_snapshot(
@@ -388,7 +365,7 @@ impl RaftNetworkV2<Types> for Way {
         _: impl Future<Output = ReplicationClosed> + Send + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("there are no snapshots"))))
+        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("files take the wire"))))
     }
 }
 

@@ -16,6 +16,20 @@ impl Three {
         Self::found_with(FlushMode::Async, timing(1000), Wires::Tcp(addresses(3).await)).await
     }
 
+    /// Has a member lack so much that it is filled, with `more` files and what was sent before, at two files a second; returns once
+    /// it `has` got so many of them.
+    async fn begin_slow_fill(&mut self, leader: u64, behind: u64, more: usize, has: u64) {
+        self.send_files(leader, "all", 1).await;
+        self.converge().await;
+        self.stop(behind).await;
+        self.send_files(leader, "two", 2).await;
+        self.shorten_all().await;
+        self.send_files(leader, "more", more).await;
+        self.set_rate(2 * FILE_BYTES);
+        self.start(behind).await;
+        self.until_it_has_got(behind, has * FILE_BYTES).await;
+    }
+
     /// Has retention take all but the last files of a member's log, and waits until it has.
     async fn shorten(&self, number: u64) {
         let Running { store, log, group, .. } = &self.running[&number];
@@ -202,16 +216,7 @@ async fn a_fill_that_broke_off_goes_on_where_it_was() {
     let mut three = Three::found_by_tcp().await;
     let leader = three.leader().await;
     let (behind, _) = others(leader);
-    three.send_files(leader, "all", 1).await;
-    three.converge().await;
-    three.stop(behind).await;
-    three.send_files(leader, "two", 2).await;
-    three.shorten_all().await;
-    three.send_files(leader, "more", 10).await;
-    // Two files a second.
-    three.set_rate(2 * FILE_BYTES);
-    three.start(behind).await;
-    three.until_it_has_got(behind, 4 * FILE_BYTES).await;
+    three.begin_slow_fill(leader, behind, 10, 4).await;
     let shown = three.running[&leader].group.members();
     let shown = shown.iter().find(|member| member.number == behind).unwrap();
     assert!(shown.fill.is_some_and(|fill| fill.done > 0 && fill.total > 8 * FILE_BYTES), "{shown:?}");
@@ -238,15 +243,7 @@ async fn the_next_leader_goes_on_with_a_fill() {
     let mut three = Three::found_by_tcp().await;
     let leader = three.leader().await;
     let (behind, next) = others(leader);
-    three.send_files(leader, "all", 1).await;
-    three.converge().await;
-    three.stop(behind).await;
-    three.send_files(leader, "two", 2).await;
-    three.shorten_all().await;
-    three.send_files(leader, "more", 10).await;
-    three.set_rate(2 * FILE_BYTES);
-    three.start(behind).await;
-    three.until_it_has_got(behind, 3 * FILE_BYTES).await;
+    three.begin_slow_fill(leader, behind, 10, 3).await;
     let first = three.running[&next].log.first_index();
     three.stop(leader).await;
     assert!(first > Some(0), "the next one cannot send entries from the beginning either");
@@ -266,15 +263,7 @@ async fn what_is_to_be_sent_stays_until_it_has_come() {
     let mut three = Three::found_by_tcp().await;
     let leader = three.leader().await;
     let (behind, _) = others(leader);
-    three.send_files(leader, "all", 1).await;
-    three.converge().await;
-    three.stop(behind).await;
-    three.send_files(leader, "two", 2).await;
-    three.shorten_all().await;
-    three.send_files(leader, "more", 8).await;
-    three.set_rate(2 * FILE_BYTES);
-    three.start(behind).await;
-    three.until_it_has_got(behind, 2 * FILE_BYTES).await;
+    three.begin_slow_fill(leader, behind, 8, 2).await;
     // What was sent may go meanwhile, and nothing else does.
     let store = Arc::clone(&three.running[&leader].store);
     let before = store.min_physical_offset();

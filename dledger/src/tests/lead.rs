@@ -8,6 +8,16 @@ use super::*;
 const SLOW: Duration = Duration::from_millis(400);
 
 impl Three {
+    async fn found_on_slow_disks(flush: FlushMode, timing: Timing) -> Self {
+        let mut three = Self::new(flush, timing, Wires::Process);
+        for number in 1..=3 {
+            three.disks.insert(number, SlowDisk::default());
+            three.start(number).await;
+        }
+        three.running[&1].group.found(three.founders()).await.unwrap();
+        three
+    }
+
     fn wish(&self, wishes: &Wishes) {
         self.running.values().for_each(|running| running.group.set_wishes(wishes.clone()));
     }
@@ -89,12 +99,7 @@ async fn a_preferred_member_gets_the_lead_once_it_has_been_fit_for_a_while() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_disk_hangs_gives_the_lead_away_and_takes_it_once_the_disk_is_well() {
     for flush in [FlushMode::Async, FlushMode::Sync] {
-        let mut three = Three::new(flush, timing(1000), Wires::Process);
-        for number in 1..=3 {
-            three.disks.insert(number, SlowDisk::default());
-            three.start(number).await;
-        }
-        three.running[&1].group.found(three.founders()).await.unwrap();
+        let three = Three::found_on_slow_disks(flush, timing(1000)).await;
         let old = three.leader().await;
         three.wish(&Wishes { preferred: Vec::new(), slow_disk: Some(SLOW) });
         let mut sent = three.write(old).await;
@@ -127,12 +132,7 @@ async fn a_leader_whose_disk_hangs_gives_the_lead_away_and_takes_it_once_the_dis
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn if_all_disks_hang_somebody_leads_all_the_same() {
-    let mut three = Three::new(FlushMode::Async, timing(300), Wires::Process);
-    for number in 1..=3 {
-        three.disks.insert(number, SlowDisk::default());
-        three.start(number).await;
-    }
-    three.running[&1].group.found(three.founders()).await.unwrap();
+    let three = Three::found_on_slow_disks(FlushMode::Async, timing(300)).await;
     let old = three.leader().await;
     three.wish(&Wishes { preferred: Vec::new(), slow_disk: Some(SLOW) });
     three.disks.values().for_each(|disk| disk.hang(true));
