@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::consume_queue::{BATCH_UNIT_BYTES, UNIT_BYTES};
 use crate::error::StoreError;
 use crate::index::Layout;
+use crate::message::Check;
 use crate::retention::Retention;
 
 /// When a message counts as stored.
@@ -52,12 +53,12 @@ pub struct StoreConfig {
     pub consume_queue_flush_least_pages: u64,
     /// Java: `flushConsumeQueueThoroughInterval`.
     pub consume_queue_flush_thorough_interval: Duration,
-    /// Check the body CRC of every record that recovery walks over. Java: `checkCRCOnRecover`.
+    /// Check the body CRC of every record that recovery walks over, or that is copied from another broker. Java: `checkCRCOnRecover`.
     pub check_crc_on_recover: bool,
     /// New records end with a checksum over all of them. Java: `enabledAppendPropCRC`.
     pub append_record_crc: bool,
-    /// Check that checksum, instead of the body's, of every record that recovery walks over; a record without one ends the
-    /// log. Java: `forceVerifyPropCRC`.
+    /// Check that checksum, instead of the body's, of every record that recovery walks over or that is copied; a record without
+    /// one ends the log. Java: `forceVerifyPropCRC`.
     pub require_record_crc: bool,
     /// Messages go into the light queues that they name, too. Java: `enableLmq` and `enableMultiDispatch`.
     pub light_queues: bool,
@@ -185,6 +186,15 @@ impl StoreConfig {
             return property("maxIndexNum", entries.into(), "from 2, and files of at most 2147483647 bytes");
         }
         Ok(self)
+    }
+
+    /// What is checked of records that do not come from an append.
+    pub(crate) fn record_check(&self) -> Check {
+        match (self.require_record_crc, self.check_crc_on_recover) {
+            (true, _) => Check::Record,
+            (false, true) => Check::Body,
+            (false, false) => Check::Nothing,
+        }
     }
 
     pub(crate) fn commit_log_dir(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use remoting::types::{Timestamp, TopicName};
+use remoting::types::{QueueId, Timestamp, TopicName};
 use tracing::{error, warn};
 
 use crate::batch::Code;
@@ -51,6 +51,8 @@ struct Run {
     /// Where the last record starts and ends.
     last: i64,
     end: i64,
+    /// Blanks may have to stand before the first.
+    behind_hole: bool,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,16 @@ pub(crate) struct QueueEntry {
 impl QueueEntry {
     /// `None`: the record takes no place in a queue, or in none that can be.
     pub(crate) fn of(message: &StoredMessage<'_>, queues: &Queues, config: &StoreConfig) -> Option<Self> {
+        Self::with(message, config, |topic, id, batches| queues.of_record(topic, id, batches))
+    }
+
+    /// As [`Self::of`], for one who has queues of his own to find it among: `find` gets topic, queue id, and whether the queue
+    /// is to take inner batches.
+    pub(crate) fn with(
+        message: &StoredMessage<'_>,
+        config: &StoreConfig,
+        find: impl FnOnce(&str, QueueId, bool) -> Option<Arc<Queue>>,
+    ) -> Option<Self> {
         if !sys_flag::takes_queue_offset(message.sys_flag) {
             return None;
         }
@@ -94,13 +106,9 @@ impl QueueEntry {
                 "record of a queue that cannot be");
             return None;
         }
-        let topic = TopicName::new(message.topic);
-        let (queue, offset, count) = match inner {
-            Some((base, count)) => (queues.get_or_create_for_batches(&topic, message.queue_id), base, count),
-            None => (Some(queues.get_or_create(&topic, message.queue_id)), message.queue_offset.0, 1),
-        };
-        let Some(queue) = queue else {
-            warn!(%topic, queue_id = %message.queue_id, offset = %message.physical_offset,
+        let (offset, count) = inner.unwrap_or((message.queue_offset.0, 1));
+        let Some(queue) = find(message.topic, message.queue_id, inner.is_some()) else {
+            warn!(topic = message.topic, queue_id = %message.queue_id, offset = %message.physical_offset,
                 "inner batch in a queue of single messages, left out");
             return None;
         };
@@ -190,10 +198,20 @@ impl Work {
                 timestamp,
                 last: unit.physical,
                 end: unit.end(),
+                behind_hole: false,
             }),
         }
         self.units.push_back(unit);
         self.joinable = true;
+    }
+}
+
+impl Work {
+    /// The entry that was pushed last leaves a hole in its queue, which is filled with blanks.
+    pub(crate) fn is_behind_hole(&mut self) {
+        if let Some(run) = self.runs.back_mut() {
+            run.behind_hole = true;
+        }
     }
 }
 
@@ -252,7 +270,8 @@ impl Dispatch {
         loop {
             while let Some(run) = work.runs.pop_front_if(|run| run.end <= watermark) {
                 let units = work.units.drain(..run.count);
-                let applied = run.queue.apply(run.first_offset, units, run.timestamp, Gap::Refuse);
+                let gap = if run.behind_hole { Gap::Blanks } else { Gap::Refuse };
+                let applied = run.queue.apply(run.first_offset, units, run.timestamp, gap);
                 if applied.gap {
                     error!(topic = %run.queue.topic, queue_id = %run.queue.queue_id, offset = run.first_offset,
                         "entry lies ahead of its queue, left out");

@@ -68,6 +68,9 @@ pub enum AppendError {
     /// Of a store that is a Raft log: only the leader's is appended to.
     #[error("this broker does not lead its group")]
     NotLeader,
+    /// Java: `DefaultMessageStore.checkStoreStatus`, of a slave.
+    #[error("the store copies the log of another broker, and takes no messages of its own")]
+    Copying,
     #[error("queue {queue_id} of topic {topic} holds single messages, and takes no inner batches")]
     QueueKind { topic: TopicName, queue_id: QueueId },
     #[error("write commit log: {0}")]
@@ -85,6 +88,7 @@ impl AppendError {
                 | Self::DiskFull { .. }
                 | Self::Busy { .. }
                 | Self::NotLeader
+                | Self::Copying
         )
     }
 }

@@ -140,6 +140,13 @@ impl Stats {
         }
     }
 
+    /// Messages that came from another broker: they count, but nobody waited for them.
+    /// Java: `DefaultMessageStore.ReputMessageService.doReput`, of a slave.
+    pub(crate) fn copied(&self, messages: usize, bytes: u64) {
+        self.put_messages.fetch_add(messages as u64, Ordering::Relaxed);
+        self.put_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self, messages: usize, took: Duration) {
         let outcome = if messages > 0 { &self.get_found } else { &self.get_miss };
         outcome.fetch_add(1, Ordering::Relaxed);

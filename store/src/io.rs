@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,6 +24,15 @@ pub(crate) trait Files: Debug + Send + Sync {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Writes all of both parts, one behind the other, the first at `offset`.
+    fn write_parts_at(&self, file: &File, parts: [&[u8]; 2], mut offset: u64) -> io::Result<()> {
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            self.write_at(file, part, offset)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Returns once the written bytes of `file` are on disk.
     fn sync_data(&self, file: &File) -> io::Result<()>;
 
@@ -40,6 +49,11 @@ pub(crate) trait Files: Debug + Send + Sync {
     /// As [`remove_file`].
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         remove_file(path)
+    }
+
+    /// Gives a file another name in its folder, where nothing has that.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     /// As [`sync_dir`].
@@ -166,9 +180,31 @@ impl Files for RealFiles {
         file.write_all_at(bytes, offset)
     }
 
+    fn write_parts_at(&self, file: &File, parts: [&[u8]; 2], offset: u64) -> io::Result<()> {
+        if parts[0].is_empty() || parts[1].is_empty() {
+            return file.write_all_at(if parts[0].is_empty() { parts[1] } else { parts[0] }, offset);
+        }
+        write_all_vectored_at(file, &mut parts.map(IoSlice::new), offset)
+    }
+
     fn sync_data(&self, file: &File) -> io::Result<()> {
         file.sync_data()
     }
+}
+
+fn write_all_vectored_at(file: &File, mut parts: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    while !parts.is_empty() {
+        match rustix::io::pwritev(file, parts, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                IoSlice::advance_slices(&mut parts, written);
+                offset += written as u64;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Creates `path` with `bytes` zero bytes; with `reserve`, their blocks are taken from the disk now, so that writing them

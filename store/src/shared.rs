@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use remoting::types::{Clock, QueueOffset, Timestamp};
 use tracing::error;
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) deadline_signal: Signal,
     /// Bytes behind the log's end up to which memory is taken to reach.
     pub(crate) memory_bytes: AtomicI64,
+    /// Who copies the log of another broker. Changed under the append lock.
+    pub(crate) copying: AtomicUsize,
     pub(crate) closed: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) poisoned: AtomicBool,
@@ -65,7 +67,14 @@ impl Shared {
         self.poisoned.load(Ordering::Acquire)
     }
 
+    /// Whether an append is taken.
     pub(crate) fn may_write(&self) -> Result<(), AppendError> {
+        // A look is enough: it changes under the append lock, which is held.
+        if self.copying.load(Ordering::Relaxed) > 0 { Err(AppendError::Copying) } else { self.may_copy() }
+    }
+
+    /// Whether anything is written.
+    pub(crate) fn may_copy(&self) -> Result<(), AppendError> {
         if self.closed.load(Ordering::Acquire) {
             Err(AppendError::Closed)
         } else if self.is_poisoned() {
@@ -159,6 +168,17 @@ impl Shared {
             self.watermark.fail();
             self.log.on_disk().fail();
         }
+    }
+
+    /// Has what was written, up to `end`, count as stored as soon as it may, and tells who waits for the log to grow. The append
+    /// lock is free.
+    pub(crate) fn wrote(&self, end: i64) {
+        match self.config.flush {
+            FlushMode::Async if self.raft.is_none() => self.confirm(end),
+            FlushMode::Async => {}
+            FlushMode::Sync => self.flush_signal.raise(),
+        }
+        self.log.growth().tell();
     }
 
     /// Moves the watermark, lets consumers see what it passed, answers who waited for it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::background::Background;
 use crate::batch::{AppendBatch, Appended};
 use crate::checkpoint::CheckpointFile;
 use crate::commit_log::{CommitLog, Refused};
-use crate::config::{FlushMode, StoreConfig};
+use crate::config::StoreConfig;
 use crate::consume_queue::{self, Boundary, Entry};
 use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
@@ -171,6 +171,7 @@ impl Store {
             keeper_signal: Signal::default(),
             deadline_signal: Signal::default(),
             memory_bytes: memory_bytes.into(),
+            copying: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
@@ -216,11 +217,12 @@ impl Store {
         {
             // Appends that are under way end before this lock is had.
             let _appends = shared.log.lock();
-            shared.closed.store(true, Ordering::Release);
+            shared.closed.store(true, Ordering::SeqCst);
         }
         shared.stopping.store(true, Ordering::Release);
         let signals = [&shared.flush_signal, &shared.keeper_signal, &shared.deadline_signal, &shared.cleaning.signal];
         signals.into_iter().chain([&shared.log.allocator.signal, &shared.index.signal]).for_each(Signal::raise);
+        shared.log.growth().tell();
         let (keeper, indexer) = background.join();
         shared.flush();
         shared.watermark.fail();
@@ -281,11 +283,7 @@ impl Store {
         let shared = &*self.shared;
         let end = self.write(batch).map_err(|error| shared.note_refusal(error))?;
         batch.spent = true;
-        match shared.config.flush {
-            FlushMode::Async if shared.raft.is_none() => shared.confirm(end.0),
-            FlushMode::Async => {}
-            FlushMode::Sync => shared.flush_signal.raise(),
-        }
+        shared.wrote(end.0);
         shared.stats.put(batch.records.len(), batch.bytes.len() as u64, began.elapsed());
         Ok(Appended { positions: &batch.positions, end })
     }
@@ -547,7 +545,7 @@ impl Store {
 }
 
 /// Removes the folders of queues that were discarded.
-fn remove(trash: Vec<PathBuf>) -> Result<(), StoreError> {
+pub(crate) fn remove(trash: Vec<PathBuf>) -> Result<(), StoreError> {
     trash.into_iter().try_for_each(|dir| std::fs::remove_dir_all(&dir).map_err(StoreError::io("remove", dir)))
 }
 

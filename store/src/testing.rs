@@ -210,6 +210,11 @@ impl Files for State {
         RealFiles.remove_file(path)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change()?;
+        RealFiles.rename(from, to)
+    }
+
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         self.look()
     }

@@ -148,9 +148,11 @@ impl From<AppendError> for PutError {
             | AppendError::QueueKind { .. } => Self::Io(err),
             AppendError::Busy { .. } => Self::Busy,
             AppendError::DiskFull { commit_log, consume_queue } => Self::DiskFull { commit_log, consume_queue },
-            AppendError::Closed | AppendError::Poisoned | AppendError::QueuesFailing | AppendError::NotLeader => {
-                Self::Unavailable(err)
-            }
+            AppendError::Closed
+            | AppendError::Poisoned
+            | AppendError::QueuesFailing
+            | AppendError::NotLeader
+            | AppendError::Copying => Self::Unavailable(err),
         }
     }
 }

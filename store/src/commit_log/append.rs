@@ -88,9 +88,10 @@ impl CommitLog {
     }
 
     /// The end is another; readers may have what lies before it.
-    pub(super) fn moved(&self, tail: &mut Tail, stored: Timestamp) {
+    pub(crate) fn moved(&self, tail: &mut Tail, stored: Timestamp) {
         self.end_timestamp.store(stored.0, Ordering::Release);
-        self.end.store(tail.writer.end(), Ordering::Release);
+        // In one order with who begins to wait for it.
+        self.end.store(tail.writer.end(), Ordering::SeqCst);
         if !tail.asked_for_next && tail.writer.left() < self.allocator.file_bytes() / 2 {
             tail.asked_for_next = true;
             self.allocator.ask(tail.writer.file().start() + tail.writer.file().len() as i64);
@@ -170,7 +171,7 @@ pub(crate) fn code_of(code: Code, stored: Timestamp, config: &StoreConfig) -> i6
 
 impl Tail {
     /// Clears what a failed write may have left behind the end. A failed sync may have lost what was written before as well.
-    pub(super) fn clear(&mut self, log: &CommitLog) -> Result<(), AppendError> {
+    pub(crate) fn clear(&mut self, log: &CommitLog) -> Result<(), AppendError> {
         let Some(torn_to) = self.torn_to else { return Ok(()) };
         let file = self.writer.file().file();
         log.files.zero_range(file, self.writer.position() as u64, torn_to as u64)?;
@@ -266,7 +267,7 @@ impl Tail {
     }
 
     /// Shows what was written to readers, in the files that were left, too.
-    pub(super) fn publish(&mut self, log: &CommitLog, mut before: Vec<Writer>) {
+    pub(super) fn publish(&mut self, log: &CommitLog, before: Vec<Writer>) {
         if !before.is_empty() {
             let mut segments = log.segments.write();
             let added = before.iter().skip(1).map(|writer| Arc::clone(writer.file()));
@@ -274,9 +275,9 @@ impl Tail {
             *segments = segments.iter().cloned().chain(added).collect();
             self.asked_for_next = false;
         }
-        for writer in before.iter_mut().chain([&mut self.writer]) {
-            writer.publish();
-        }
+        // Behind its blank a file is as it will stay: who copies the log copies that, too.
+        before.into_iter().for_each(Writer::finish);
+        self.writer.publish();
     }
 
     /// Takes back what was written since the last publishing: at most so many bytes, and a blank. Fails if the store can no

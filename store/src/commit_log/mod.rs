@@ -4,6 +4,7 @@
 
 mod allocate;
 mod append;
+mod copied;
 mod flush;
 mod read;
 mod replica;
@@ -19,6 +20,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use remoting::types::Timestamp;
 use tracing::warn;
 
+use crate::copy::Growth;
 use crate::io::Files;
 use crate::mmap::{MappedFile, Writer};
 use crate::watermark::Watermark;
@@ -42,6 +44,8 @@ pub(crate) struct CommitLog {
     /// Everything before this is written; with the store time of the last record before it.
     end: AtomicI64,
     end_timestamp: AtomicI64,
+    /// Who waits for that to be more.
+    growth: Growth,
     /// How far it is on disk, and who waits for that; moved while `syncing` is held.
     on_disk: Watermark,
     flushed_timestamp: AtomicI64,
@@ -104,6 +108,7 @@ impl CommitLog {
             stuck: AtomicBool::new(false),
             end: AtomicI64::new(end),
             end_timestamp: AtomicI64::new(found.timestamp.0),
+            growth: Growth::default(),
             on_disk: Watermark::new(end, sync_timeout),
             flushed_timestamp: AtomicI64::new(found.timestamp.0),
             syncing: Mutex::default(),
@@ -117,7 +122,12 @@ impl CommitLog {
 
     /// Where the next record goes.
     pub(crate) fn end(&self) -> i64 {
-        self.end.load(Ordering::Acquire)
+        self.end.load(Ordering::SeqCst)
+    }
+
+    /// Who waits for the log to grow. Told of it by who writes, once the append lock is free again.
+    pub(crate) fn growth(&self) -> &Growth {
+        &self.growth
     }
 
     /// First byte that is kept. Java: `CommitLog.getMinOffset`.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use remoting::types::{PhysicalOffset, Timestamp};
 
 use super::{CommitLog, Segments};
-use crate::message::{MAGIC_V1, MAGIC_V2, StoredMessage};
+use crate::message::{MAGIC_V1, MAGIC_V2, Record, StoredMessage};
 use crate::mmap::MappedFile;
 
 /// The files as they were at one moment, for a read of many records.
@@ -30,6 +30,29 @@ impl Snapshot {
     /// First byte that is kept.
     pub(crate) fn min(&self) -> i64 {
         self.0.first().map_or(0, |file| file.start())
+    }
+
+    /// First byte of the last file.
+    pub(crate) fn last_start(&self) -> i64 {
+        self.0.last().map_or(0, |file| file.start())
+    }
+
+    /// The last record before `end`, seen from `from`, where a record or a file begins.
+    pub(crate) fn last_record(&self, from: i64, end: i64) -> Option<(PhysicalOffset, Bytes)> {
+        let (mut at, mut last) = (from, None);
+        while at < end {
+            let (file, within) = self.locate(at)?;
+            match Record::parse(file.readable().get(within..)?) {
+                Ok(Record::Message(message)) => {
+                    last = Some((file, within..within + message.size));
+                    at += message.size as i64;
+                }
+                Ok(Record::Blank { .. }) => at = file.start() + file.len() as i64,
+                Err(_) => break,
+            }
+        }
+        let (file, range) = last?;
+        Some((PhysicalOffset(file.start() + range.start as i64), file.slice(range)?))
     }
 
     /// The files that are not written to any more.

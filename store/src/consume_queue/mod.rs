@@ -156,6 +156,12 @@ impl Queues {
         queue.take_batches(&self.batches, FileList::default()).then_some(queue)
     }
 
+    /// The queue that a record goes to; `None`: it is an inner batch, and the queue holds other entries.
+    pub(crate) fn of_record(&self, topic: &str, id: QueueId, batches: bool) -> Option<Arc<Queue>> {
+        let topic = TopicName::new(topic);
+        if batches { self.get_or_create_for_batches(&topic, id) } else { Some(self.get_or_create(&topic, id)) }
+    }
+
     /// Every queue, also those without entries.
     pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
         self.topics.iter().flat_map(|topic| topic.read().values().cloned().collect::<Vec<_>>()).collect()
@@ -263,9 +269,18 @@ impl Queues {
     /// Takes one queue out of the table, if it had messages and all their records lie before `log_min`. Called under the
     /// append lock. Says whether it did.
     pub(crate) fn forget_expired(&self, topic: &str, id: QueueId, log_min: i64) -> bool {
+        self.forget_one(topic, id, |queue| queue.is_expired(log_min))
+    }
+
+    /// Takes one queue out of the table. Called under the append lock. Says whether it was there.
+    pub(crate) fn forget_queue(&self, topic: &str, id: QueueId) -> bool {
+        self.forget_one(topic, id, |_| true)
+    }
+
+    fn forget_one(&self, topic: &str, id: QueueId, may_go: impl FnOnce(&Queue) -> bool) -> bool {
         let Some(queues) = self.topics.get(topic).map(|queues| Arc::clone(&*queues)) else { return false };
         let mut queues = queues.write();
-        let Some(queue) = queues.get(&id).filter(|queue| queue.is_expired(log_min)).cloned() else { return false };
+        let Some(queue) = queues.get(&id).filter(|queue| may_go(queue)).cloned() else { return false };
         queues.remove(&id);
         if queue.remove() {
             self.reports.push(queue);

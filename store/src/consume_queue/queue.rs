@@ -4,6 +4,7 @@
 //! written, and recovery makes it again from the log.
 
 mod batch_files;
+mod begin;
 mod follow;
 mod load;
 mod standing;
@@ -89,6 +90,8 @@ pub(crate) struct WrittenOut {
 pub(crate) enum Gap<'a> {
     /// Put blanks before it; files of an earlier life of the queue go.
     Fill(&'a dyn Files),
+    /// Put blanks before it.
+    Blanks,
     /// Leave it.
     Refuse,
 }
@@ -97,6 +100,8 @@ pub(crate) enum Gap<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
     pub(crate) added: usize,
+    /// Blanks before them.
+    pub(crate) blanks: usize,
     /// An entry was refused because those before it are missing.
     pub(crate) gap: bool,
     /// The queue has to be put in the keeper's list.
@@ -174,6 +179,7 @@ impl Queue {
             } else {
                 while tail.end() < offset {
                     tail.units.extend_from_slice(&Unit::BLANK.encode());
+                    done.blanks += 1;
                 }
                 tail.units.extend_from_slice(&unit.encode());
                 tail.max_physical = unit.end();
@@ -193,31 +199,6 @@ impl Queue {
             done.report = self.take_report();
         }
         done
-    }
-
-    /// Whether an entry at `offset` cannot continue what the queue holds: the topic was deleted and began anew, or what
-    /// lies between is lost. Seen only when queues are made again from the log; an append goes on where the queue ends.
-    fn is_another_life(&self, tail: &Tail, offset: i64) -> bool {
-        let end = tail.end();
-        (offset == 0 && end > 0) || offset - end >= self.files.lock().units_per_file()
-    }
-
-    /// Drops all entries and starts with the file that holds `offset`, blanks before it. Java: `ConsumeQueue.fillPreBlank`.
-    fn start_over(&self, disk: &dyn Files, tail: &mut Tail, offset: i64) {
-        let mut files = self.files.lock();
-        if let Err(error) = files.truncate(disk, 0) {
-            warn!(topic = %self.topic, queue_id = %self.queue_id, %error, "remove files of an outlived queue");
-        }
-        tail.units.clear();
-        tail.from = match &mut tail.batches {
-            Some(batches) => {
-                **batches = BatchTail::default();
-                offset
-            }
-            None => offset - offset.rem_euclid(files.units_per_file()),
-        };
-        tail.written = tail.from;
-        self.min.store(offset, Ordering::Release);
     }
 
     fn wake(&self) {

@@ -7,7 +7,9 @@ use thiserror::Error;
 
 use crate::light;
 
-use super::{BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, Message, QUEUE_OFFSET_AT, SYS_FLAG_AT, sys_flag};
+use super::{
+    BLANK_BYTES, BORN_HOST_AT, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, Message, QUEUE_OFFSET_AT, SYS_FLAG_AT, sys_flag,
+};
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -57,6 +59,38 @@ pub struct StoredMessage<'a> {
     pub body: &'a [u8],
     pub topic: &'a str,
     pub properties: &'a str,
+}
+
+/// What begins at a place in a commit log file, be it all there or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    Message {
+        size: usize,
+    },
+    /// Nothing follows in this file.
+    Blank {
+        size: usize,
+    },
+}
+
+impl Head {
+    /// Reads the first [`BLANK_BYTES`] of what begins with `bytes`; `None`: they are not all there.
+    ///
+    /// # Errors
+    /// No record begins so.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Result<Self, DecodeError>> {
+        let mut head = Reader(bytes.get(..BLANK_BYTES)?);
+        let mut read = || {
+            let size = head.length()?;
+            match head.i32()? {
+                MAGIC_BLANK => Ok(Self::Blank { size }),
+                MAGIC_V1 | MAGIC_V2 if size > BLANK_BYTES => Ok(Self::Message { size }),
+                MAGIC_V1 | MAGIC_V2 => Err(DecodeError::Length { total: size, computed: BLANK_BYTES }),
+                other => Err(DecodeError::Magic(other)),
+            }
+        };
+        Some(read())
+    }
 }
 
 impl<'a> StoredMessage<'a> {

@@ -11,6 +11,7 @@
 //!
 //! Java: `CommitLog`, `MessageExtEncoder`, `MessageDecoder`, `MessageVersion`.
 
+mod check;
 mod decode;
 mod encode;
 mod hash;
@@ -18,8 +19,10 @@ pub mod id;
 pub mod properties;
 pub mod sys_flag;
 
-pub(crate) use decode::store_timestamp;
+pub use check::BadRecord;
+pub(crate) use check::Check;
 pub use decode::{BatchElement, DecodeError, Record, StoredMessage, batch_elements, queue_offsets};
+pub(crate) use decode::{Head, store_timestamp};
 pub use encode::encode_at;
 pub(crate) use encode::{Patch, Trailer, check_record_crc, encode, relocate};
 pub use hash::java_hash;

@@ -187,9 +187,28 @@ impl Writer {
         Ok(())
     }
 
+    /// As [`Self::write`], of two parts that lie one behind the other.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub(crate) fn write_parts(&mut self, files: &dyn Files, parts: [&[u8]; 2]) -> io::Result<()> {
+        let bytes = parts[0].len() + parts[1].len();
+        if bytes > self.left() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        files.write_parts_at(&self.file.file, parts, self.position as u64)?;
+        self.position += bytes;
+        Ok(())
+    }
+
     /// Lets readers see what was written.
     pub(crate) fn publish(&mut self) {
         self.file.readable.store(self.position, Ordering::Release);
+    }
+
+    /// Lets readers see the whole file, to which nothing more is written.
+    pub(crate) fn finish(self) {
+        self.file.readable.store(self.file.len(), Ordering::Release);
     }
 
     /// Takes back what was written since the last [`Self::publish`].

@@ -29,7 +29,6 @@ use crate::parallel::in_parts;
 use crate::raft::{EntryWalk, Places};
 use crate::segments;
 use rebuild::Rebuild;
-use scan::Check;
 
 /// What opening found and did.
 #[derive(Clone, Debug, Default)]
@@ -163,11 +162,7 @@ pub(crate) fn open(
         in_parts(&queues.all(), distrust).map_err(queue_io("read"))?;
     }
     let mut rebuild = Rebuild::new(config, files, &queues);
-    let check = match (config.require_record_crc, config.check_crc_on_recover) {
-        (true, _) => Check::Record,
-        (false, true) => Check::Body,
-        (false, false) => Check::Nothing,
-    };
+    let check = config.record_check();
     let mut committed = newest.map_or(0, Unit::end);
     let mut entries = None;
     if let Kind::Raft { has_left } = kind {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use remoting::types::{QueueId, Timestamp, TopicName};
 use tracing::info;
 
-use super::scan::{self, Check, Place};
+use super::scan::{self, Place};
 use crate::config::StoreConfig;
 use crate::consume_queue::{Gap, Queues};
 use crate::dispatch::QueueEntry;
 use crate::io::Files;
 use crate::light::{self, LIGHT_QUEUE};
-use crate::message::StoredMessage;
+use crate::message::{Check, StoredMessage};
 use crate::mmap::MappedFile;
 
 /// Entries kept in memory before they are written out.
@@ -73,7 +73,7 @@ impl<'a> Rebuild<'a> {
         let gap = if from_start { Gap::Fill(self.files) } else { Gap::Refuse };
         let applied = queue.apply(offset, std::iter::repeat_n(unit, count), stored, gap);
         self.added += applied.added as u64;
-        self.unwritten += applied.added;
+        self.unwritten += applied.added + applied.blanks;
         if applied.list {
             self.queues.list_unwritten(queue);
         }

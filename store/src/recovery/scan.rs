@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::checkpoint::Checkpoint;
 use crate::consume_queue::Unit;
-use crate::message::{DecodeError, Record, StoredMessage, check_record_crc};
+use crate::message::{BadRecord, Check, Record, StoredMessage};
 use crate::mmap::MappedFile;
 
 /// A place in the files of the log.
@@ -104,47 +104,11 @@ pub(super) fn end_after(log: &[Arc<MappedFile>], last: i64) -> Option<(Option<Un
     Some((unit, walked.end))
 }
 
-/// What a walk checks of a record beyond its fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Check {
-    Nothing,
-    /// The body's CRC.
-    Body,
-    /// The checksum over all of it, which it must have.
-    Record,
-}
-
-impl Check {
-    fn pass(self, message: &StoredMessage<'_>, record: &[u8]) -> Result<(), Mismatch> {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Body => message.check_crc().map_err(Mismatch::Body),
-            Self::Record => match check_record_crc(record) {
-                Some(true) => Ok(()),
-                Some(false) => Err(Mismatch::Record),
-                None => Err(Mismatch::NoChecksum),
-            },
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Mismatch {
-    #[error(transparent)]
-    Body(DecodeError),
-    #[error("the checksum over the record is wrong")]
-    Record,
-    #[error("the record has no checksum over all of it, which forceVerifyPropCRC asks for")]
-    NoChecksum,
-    #[error("the end of the record was never written")]
-    Torn,
-}
-
 /// The body's CRC says nothing of what follows it: the write of the last record may have ended in its topic or properties.
-fn check_whole(message: &StoredMessage<'_>, behind: &[u8]) -> Result<(), Mismatch> {
+fn check_whole(message: &StoredMessage<'_>, behind: &[u8]) -> Result<(), BadRecord> {
     let ends_in_free_space = message.topic.ends_with('\0') || message.properties.ends_with('\0');
     // With something behind it, it was whole, and a value may end in anything.
-    if ends_in_free_space && behind.iter().take(8).all(|byte| *byte == 0) { Err(Mismatch::Torn) } else { Ok(()) }
+    if ends_in_free_space && behind.iter().take(8).all(|byte| *byte == 0) { Err(BadRecord::Torn) } else { Ok(()) }
 }
 
 /// Walks from `from` to the first bytes that are no record, calling `each` for every one that is; or until that breaks off.

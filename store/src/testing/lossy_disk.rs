@@ -94,12 +94,13 @@ enum Change {
     Create(PathBuf, u64),
     Size(u64),
     Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
 }
 
 impl Change {
     fn dir(&self) -> Option<&Path> {
         match self {
-            Self::Create(path, _) | Self::Remove(path) => path.parent(),
+            Self::Create(path, _) | Self::Remove(path) | Self::Rename(path, _) => path.parent(),
             Self::Size(_) => None,
         }
     }
@@ -152,6 +153,11 @@ impl LossyDisk {
                 Change::Create(path, inode) => drop(files.insert(path.clone(), *inode)),
                 Change::Size(inode) => drop(sized.insert(*inode)),
                 Change::Remove(path) => drop(files.remove(path)),
+                Change::Rename(from, to) => {
+                    if let Some(inode) = files.remove(from) {
+                        files.insert(to.clone(), inode);
+                    }
+                }
             }
         }
         // Files that do not go through this disk: marks and locks.
@@ -340,6 +346,14 @@ impl Files for LossyDisk {
         }
         fs::rename(path, graveyard.join(state.changes.len().to_string()))?;
         state.changes.push(Change::Remove(path.strip_prefix(&self.root).expect("below").to_owned()));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let state = &mut *self.state.lock();
+        fs::rename(from, to)?;
+        let [from, to] = [from, to].map(|path| path.strip_prefix(&self.root).expect("below").to_owned());
+        state.changes.push(Change::Rename(from, to));
         Ok(())
     }
 
