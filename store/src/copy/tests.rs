@@ -1,3 +1,4 @@
+mod light;
 mod lives;
 mod refusals;
 

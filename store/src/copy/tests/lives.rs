@@ -130,7 +130,7 @@ fn open_on(root: &Path, flush: FlushMode, seed: u64) -> (Arc<LossyDisk>, Arc<Sto
 /// `COPY_SEEDS=a..b` asks for others than the usual ones.
 fn seeds() -> std::ops::Range<u64> {
     let asked = std::env::var("COPY_SEEDS").ok();
-    asked.map_or(0..500, |asked| {
+    asked.map_or(0..200, |asked| {
         let (from, to) = asked.split_once("..").expect("COPY_SEEDS=from..to");
         from.parse().expect("a number")..to.parse().expect("a number")
     })
