@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::group_tool::{GroupArgs, parse as parse_group, parse_ready};
+use crate::migrate::{MigrateArgs, parse as parse_migrate};
 use crate::store_tool::{StoreArgs, parse as parse_store};
 
 /// What the command line asks for.
@@ -18,6 +19,8 @@ pub(crate) enum Asked {
     Store(StoreArgs),
     /// `group`: look at a Raft group, or change it.
     Group(GroupArgs),
+    /// `migrate`: a Java cluster becomes one of Ferromq, or goes back.
+    Migrate(Box<MigrateArgs>),
     /// `ready`: whether the broker at this address is.
     Ready(String),
     Help,
@@ -56,6 +59,7 @@ Usage: ferromq [standalone|namesrv|broker] [options]
        ferromq store import <folder> <new folder> [options]
        ferromq group status|add|promote|remove|transfer [member] [address] -b <addr> [options]
        ferromq group spread -n <addr;addr> [options]
+       ferromq migrate plan|run|verify|rollback [options]
        ferromq ready -b <addr>
 
   standalone  a name server on port 9876 and a broker on port 10911, with their data in ./data (the default)
@@ -67,6 +71,9 @@ Usage: ferromq [standalone|namesrv|broker] [options]
   group       asks a broker of a Raft group: status prints its members, add n3 10.0.0.4:40911 takes one in and waits until
               it has the log, promote n3 gives a learner its vote, remove n3 lets one go, transfer n1 has another one lead;
               spread gives leads away until each machine leads about as many groups as the others
+  migrate     moves a running RocketMQ cluster to Ferromq, process by process, and back: plan looks at it through its name
+              servers, checks what would break and writes the steps to a state file, run does them, verify compares what
+              brokers have, rollback takes steps back; see docs/migration.md
   ready       ends with 0 if a broker serves and, in a Raft group, has what the group has; else says why not and ends with 1
 
 Options:
@@ -75,7 +82,7 @@ Options:
   -p, --printConfigItem          print all settings and end
   -m, --printImportantConfig     print the important settings and end
   -h, --help                     print this and end
-      --json                     store, group status: print JSON; dump prints an object a line
+      --json                     store, group status, migrate plan and verify: print JSON; dump prints an object a line
       --running                  store: look also when a broker is running on it
       --commitlog <folder>       store: where the commit log is, if not in the store's folder
       --topic <name>             store dump: messages of this topic only
@@ -90,6 +97,22 @@ Options:
       --learner                  group add: do not wait, and give no vote
       --cluster <name>           group spread: groups of this cluster only
       --dry-run                  group spread: print what would be done
+      --state <file>             migrate: the plan and how far it is, migration.json if not said
+      --hooks <file>             migrate: commands that stop and start processes
+      --yes                      migrate run, rollback: do not ask before each stage
+      --until <stage>            migrate run: end after this stage
+      --to <stage>               migrate rollback: the last stage that stays; all are taken back if not said
+      --cluster <name>           migrate plan: the cluster, if name servers know several
+      --sets <a,b>               migrate plan: these broker sets only
+      --keep-name-servers        migrate plan: name servers stay as they are
+      --masters <how>            migrate plan: in-place, or switch to a slave
+      --into <set=new set>       migrate plan: what takes the place of a DLedger group
+      --accept <check,check>     migrate run: go on though these checks found something
+      --leave <group,group>      migrate run, rollback: consumer groups that a set is not drained for
+      --route-poll <seconds>     migrate run, rollback: how often clients look at name servers, 30 if not said
+      --quiet <seconds>          migrate run, rollback: no message for so long is quiet, 5 if not said
+      --patience <seconds>       migrate run, rollback: longest wait for anything, 600 if not said
+      --samples <count>          migrate: messages of each broker set that are compared byte by byte, 100 if not said
       --version                  print the version and end
 
 RUST_LOG says what is logged to the standard error, such as RUST_LOG=debug or RUST_LOG=warn,broker=info.
@@ -120,6 +143,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, S
             Arg::Value(word) if word == "store" && command.is_none() => return parse_store(&mut parser).map(to_asked),
             Arg::Value(word) if word == "group" && command.is_none() => {
                 return parse_group(&mut parser).map(|args| args.map_or(Asked::Help, Asked::Group));
+            }
+            Arg::Value(word) if word == "migrate" && command.is_none() => {
+                let args = parse_migrate(&mut parser)?;
+                return Ok(args.map_or(Asked::Help, |args| Asked::Migrate(Box::new(args))));
             }
             Arg::Value(word) if word == "ready" && command.is_none() => {
                 return parse_ready(&mut parser).map(|broker| broker.map_or(Asked::Help, Asked::Ready));
@@ -163,7 +190,7 @@ fn command_word(known: Option<Command>, word: &OsStr) -> Result<Command, String>
         Some("broker") => Command::Broker,
         _ => {
             return Err(format!(
-                "there is no command {word:?}; the commands are standalone, namesrv, broker, store, group and ready"
+                "there is no command {word:?}; the commands are standalone, namesrv, broker, store, group, migrate and ready"
             ));
         }
     };
@@ -222,14 +249,14 @@ mod tests {
         let check = |line: &str, expect: &str| assert_eq!(read(line).unwrap_err(), expect, "{line}");
         check(
             "ferromq serve",
-            "there is no command \"serve\"; the commands are standalone, namesrv, broker, store, group and ready",
+            "there is no command \"serve\"; the commands are standalone, namesrv, broker, store, group, migrate and ready",
         );
         check("ferromq group status", "which group? Name a broker of it: -b host:port");
         check("ferromq ready", "which broker? -b host:port");
         check("ferromq ready now", "ready wants nothing but -b host:port");
         check(
             "mqbroker group",
-            "there is no command \"group\"; the commands are standalone, namesrv, broker, store, group and ready",
+            "there is no command \"group\"; the commands are standalone, namesrv, broker, store, group, migrate and ready",
         );
         check("mqbroker namesrv", "\"namesrv\" comes too late: this is a broker already");
         check("ferromq -x", "invalid option '-x'");

@@ -5,6 +5,7 @@ mod args;
 #[cfg(test)]
 mod docs;
 mod group_tool;
+mod migrate;
 mod progress;
 mod run;
 mod settings;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         },
         Ok(Asked::Store(args)) => return store_tool::run(&args),
         Ok(Asked::Group(args)) => return group_tool::run(args),
+        Ok(Asked::Migrate(args)) => return migrate::run(*args),
         Ok(Asked::Ready(broker)) => return group_tool::ready(broker),
         Ok(Asked::Run(args)) => return start(&args),
         Err(err) => return fail(BAD_FLAG, &format!("{err}\n\n{}", args::HELP)),

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use args::{Act, At};
 pub(crate) use args::{GroupArgs, parse, parse_ready};
+pub(crate) use text::table;
 
 /// The group cannot be reached, or refuses.
 const WRONG: u8 = 1;

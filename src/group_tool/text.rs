@@ -38,7 +38,7 @@ pub(super) fn status(status: &RaftGroupStatus) -> String {
 }
 
 /// Rows with their cells below each other.
-pub(super) fn table<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<_> = rows.collect();
     let widths: Vec<_> = (0..N).map(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0)).collect();
     let mut text = String::new();

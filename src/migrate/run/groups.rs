@@ -1,0 +1,150 @@
+//! A DLedger group gives its work to a new broker set.
+
+use std::collections::BTreeSet;
+
+use remoting::types::GroupName;
+
+use super::Runner;
+use super::wait::Look;
+use crate::migrate::checks::some;
+use crate::migrate::desk::AskError;
+use crate::migrate::hooks::{self, Act};
+use crate::migrate::survey::is_internal;
+use crate::migrate::{MigrateError, say};
+
+/// Before each pair of a delay level's numbers: how far it is, and how far it has to go.
+const DELAY: &str = "scheduleMessageOffset_";
+
+impl Runner<'_> {
+    /// Has all members of a broker set start, and waits for its master.
+    pub(super) async fn start_set(&self, set: &str) -> Result<(), MigrateError> {
+        if self.master_of(set).await.is_none() {
+            self.act_on_set(set, Act::StartFerromq).await?;
+        }
+        self.until(&format!("{set} is to serve"), async || {
+            let Some(master) = self.master_of(set).await else {
+                return Ok(Look::not_yet("no name server knows a master of it yet"));
+            };
+            Ok(self.desk.config(&master).await.map_or_else(Look::not_yet, |_| Look::Reached(())))
+        })
+        .await
+    }
+
+    pub(super) async fn stop_set(&self, set: &str) -> Result<(), MigrateError> {
+        let members = self.members_of(set).await;
+        self.act_on_set(set, Act::StopFerromq).await?;
+        self.until(&format!("{set} is to end"), async || {
+            for at in &members {
+                if !self.desk.config(at).await.is_err_and(|err| err.is_gone()) {
+                    return Ok(Look::not_yet(format!("{at} still answers")));
+                }
+            }
+            Ok(Look::Reached(()))
+        })
+        .await
+    }
+
+    async fn act_on_set(&self, set: &str, act: Act) -> Result<(), MigrateError> {
+        match self.hooks.command(&format!("set {set}"), "", act) {
+            Some(command) => {
+                say(&format!("  {command}"));
+                hooks::run(command, act, &self.wanted_of_set(set)).await?;
+            }
+            None => say(&format!("  please do this now: {act}: all members of {set}; this waits until it is so")),
+        }
+        Ok(())
+    }
+
+    async fn members_of(&self, set: &str) -> BTreeSet<String> {
+        let mut members = BTreeSet::new();
+        for at in &self.state.name_servers {
+            let Ok((_, info)) = self.desk.cluster_info(at).await else { continue };
+            let found = info.broker_addr_table.into_iter().find(|(name, _)| **name == *set);
+            members.extend(found.into_iter().flat_map(|(_, set)| set.broker_addrs.into_values()));
+        }
+        members
+    }
+
+    async fn need_master(&self, set: &str) -> Result<String, MigrateError> {
+        self.master_of(set).await.ok_or_else(|| MigrateError::NoMaster { set: set.to_owned() })
+    }
+
+    /// Topics and groups of users; those that are there already stay as they are.
+    pub(super) async fn copy_settings(&self, from: &str, into: &str) -> Result<(), MigrateError> {
+        let (old, new) = (self.need_master(from).await?, self.need_master(into).await?);
+        let (topics, there) = (self.desk.topics(&old).await?, self.desk.topics(&new).await?);
+        let mut made = 0;
+        for (name, topic) in &topics.topic_config_table {
+            if !is_internal(name, from, &self.state.cluster) && !there.topic_config_table.contains_key(name) {
+                self.desk.make_topic(&new, topic).await?;
+                made += 1;
+            }
+        }
+        let (groups, there) = (self.desk.groups(&old).await?, self.desk.groups(&new).await?);
+        let mut made_groups = 0;
+        for (name, group) in &groups.subscription_group_table {
+            if !there.subscription_group_table.contains_key(name) {
+                self.desk.make_group(&new, group).await?;
+                made_groups += 1;
+            }
+        }
+        say(&format!("  {made} topics and {made_groups} groups made"));
+        Ok(())
+    }
+
+    /// Consumers have read all, and nothing waits to be delivered, decided or given again.
+    pub(super) async fn drain_out(&self, set: &str) -> Result<(), MigrateError> {
+        let Some(master) = self.master_of(set).await else {
+            say(&format!("  no name server knows a master of {set}: there is nothing to drain"));
+            return Ok(());
+        };
+        self.until(&format!("{set} is to be worked off"), async || {
+            if self.state.wiped.contains(set) {
+                for at in &self.state.name_servers {
+                    // One that is not there tells nobody anything.
+                    let _ = self.desk.wipe_writes(at, set).await;
+                }
+            }
+            let left = match self.left(&master).await {
+                Ok(left) => left,
+                Err(err) => return Ok(Look::not_yet(err)),
+            };
+            Ok(if left.is_empty() { Look::Reached(()) } else { Look::not_yet(some(left.iter().map(String::as_str))) })
+        })
+        .await
+    }
+
+    /// What is still to be worked off.
+    async fn left(&self, at: &str) -> Result<Vec<String>, AskError> {
+        let mut left = Vec::new();
+        let keys = self.desk.consumer_offsets(at).await?.offset_table;
+        let groups: BTreeSet<_> = keys.keys().filter_map(|key| key.rsplit_once('@')).map(|(_, group)| group).collect();
+        for group in groups.into_iter().filter(|group| !self.leave.iter().any(|left| left == group)) {
+            let stats = match self.desk.progress(at, &GroupName::new(group)).await {
+                Ok(stats) => stats,
+                // A group without a topic that is left.
+                Err(err) if err.is_refusal() => continue,
+                Err(err) => return Err(err),
+            };
+            let behind: i64 =
+                stats.offset_table.values().map(|at| (at.broker_offset - at.consumer_offset).max(0)).sum();
+            if behind > 0 {
+                left.push(format!("{group} lacks {behind} messages"));
+            }
+        }
+        let info = self.desk.runtime_info(at).await?;
+        for (key, value) in &info {
+            if let Some(level) = key.strip_prefix(DELAY)
+                && value.split_once(',').is_some_and(|(done, all)| done.trim() != all.trim())
+            {
+                left.push(format!("delay level {level} is at {value}"));
+            }
+        }
+        for key in ["timerCongestNum", "timerOffsetBehind"] {
+            if let Some(count) = info.get(key).filter(|count| count.parse::<i64>().is_ok_and(|count| count > 0)) {
+                left.push(format!("{key} is {count}"));
+            }
+        }
+        Ok(left)
+    }
+}

@@ -1,0 +1,138 @@
+//! Whether a broker has what it is to have: slaves as their master, a broker as the one before it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Runner;
+use super::wait::Look;
+use crate::migrate::desk::AskError;
+use crate::migrate::notes::{Lacks, Note, end, note, samples_at};
+use crate::migrate::{MigrateError, say};
+use crate::progress::Bar;
+
+/// Slaves of Java ask for offsets every 10 s, for topics and groups every minute.
+const ASKED: Duration = Duration::from_secs(75);
+
+impl Runner<'_> {
+    /// The slave has all of the log that the master had when this began.
+    pub(super) async fn level(&self, set: &str, slave: &str) -> Result<(), MigrateError> {
+        let what = format!("the slave at {slave} is to be level");
+        let goal = self
+            .until(&what, async || match self.master_of(set).await {
+                None => Ok(Look::not_yet(format!("no name server knows a master of {set}"))),
+                Some(master) => Ok(end(self.desk, &master).await.map_or_else(Look::not_yet, Look::Reached)),
+            })
+            .await?;
+        let mut bar = Bar::new("catch up");
+        let mut first = None;
+        self.until(&what, async || {
+            let now = match end(self.desk, slave).await {
+                Ok(now) => now,
+                Err(err) => return Ok(Look::not_yet(err)),
+            };
+            if now >= goal {
+                return Ok(Look::Reached(()));
+            }
+            let first = *first.get_or_insert(now);
+            bar.show(now.abs_diff(first), goal.abs_diff(first));
+            Ok(Look::not_yet(format!("it lacks {} of the log", bytes(goal - now))))
+        })
+        .await
+    }
+
+    pub(super) async fn note(&mut self, set: &str, at: &str) -> Result<(), MigrateError> {
+        let note = note(self.desk, at, self.pace.samples).await?;
+        let (count, topics, samples) = (note.count(), note.topics.len(), note.samples.len());
+        say(&format!("  {count} messages in {topics} topics, {} groups, {samples} samples", note.groups.len()));
+        self.state.notes.insert(set.to_owned(), note);
+        self.save()
+    }
+
+    /// The broker has what was written down. Consumers' offsets that are behind are put forward: a slave learns of them late.
+    pub(super) async fn check(&self, set: &str, at: &str) -> Result<(), MigrateError> {
+        let Some(before) = self.state.notes.get(set) else { return Ok(()) };
+        let mut told = false;
+        let lacks = self
+            .until(&format!("{at} is to have what was written down"), async || {
+                let lacks = match self.lacks(before, at).await {
+                    Ok(lacks) => lacks,
+                    Err(err) => return Ok(Look::not_yet(err)),
+                };
+                for (key, queue, offset) in &lacks.offsets {
+                    let Some((topic, group)) = key.rsplit_once('@') else { continue };
+                    self.desk.commit(at, group, topic, *queue, *offset).await?;
+                }
+                if !lacks.offsets.is_empty() && !told {
+                    told = true;
+                    say(&format!("  {} offsets of consumers were behind, and are put forward", lacks.offsets.len()));
+                }
+                Ok(if lacks.is_serious() { Look::not_yet(sentence(&lacks)) } else { Look::Reached(lacks) })
+            })
+            .await?;
+        report(&lacks);
+        say(&format!("  all there: {} messages or more, {} samples alike", before.count(), before.samples.len()));
+        Ok(())
+    }
+
+    /// The slave has what the master had a little before.
+    pub(super) async fn compare(&self, set: &str, slave: &str) -> Result<(), MigrateError> {
+        let mut of_master: Option<(Note, Instant)> = None;
+        let lacks = self
+            .until(&format!("the slave at {slave} is to have what the master has"), async || {
+                if of_master.as_ref().is_none_or(|(_, at)| at.elapsed() >= ASKED) {
+                    let Some(master) = self.master_of(set).await else {
+                        return Ok(Look::not_yet(format!("no name server knows a master of {set}")));
+                    };
+                    match note(self.desk, &master, self.pace.samples).await {
+                        Ok(note) => of_master = Some((note, Instant::now())),
+                        Err(err) => return Ok(Look::not_yet(err)),
+                    }
+                }
+                let Some((before, _)) = &of_master else { return Ok(Look::not_yet("the master is asked")) };
+                Ok(match self.lacks(before, slave).await {
+                    Ok(lacks) if lacks.is_serious() => Look::not_yet(sentence(&lacks)),
+                    Ok(lacks) => Look::Reached(lacks),
+                    Err(err) => Look::not_yet(err),
+                })
+            })
+            .await?;
+        report(&lacks);
+        say(&format!("  alike, as far as {} samples, offsets, topics and groups tell", self.pace.samples));
+        Ok(())
+    }
+
+    pub(super) async fn lacks(&self, before: &Note, at: &str) -> Result<Lacks, AskError> {
+        lacks(self.desk, before, at).await
+    }
+}
+
+/// What a broker lacks now of what was written down.
+pub(crate) async fn lacks(desk: &crate::migrate::desk::Desk, before: &Note, at: &str) -> Result<Lacks, AskError> {
+    let samples = samples_at(desk, at, before).await?;
+    Ok(before.lacking_in(&note(desk, at, 0).await?, &samples))
+}
+
+/// What is missing, for a person.
+pub(crate) fn sentence(lacks: &Lacks) -> String {
+    let Lacks { messages, tables, offsets, .. } = lacks;
+    let offsets = offsets.iter().map(|(key, queue, offset)| format!("{key} queue {queue} is not at {offset} yet"));
+    let all: Vec<_> = messages.iter().chain(tables).cloned().chain(offsets).collect();
+    crate::migrate::checks::some(all.iter().map(String::as_str))
+}
+
+/// What is not as it was, though nothing is lost by it.
+fn report(lacks: &Lacks) {
+    if !lacks.trimmed.is_empty() {
+        let queues = crate::migrate::checks::some(lacks.trimmed.iter().map(String::as_str));
+        say(&format!("  old messages are not there: {queues}"));
+    }
+    if !lacks.delays.is_empty() {
+        say(&format!("  delay levels {:?} are behind: some delayed messages come twice", lacks.delays));
+    }
+}
+
+fn bytes(count: i64) -> String {
+    const MIB: i64 = 1 << 20;
+    if count < MIB { format!("{count} bytes") } else { format!("{} MiB", count / MIB) }
+}

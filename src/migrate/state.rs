@@ -1,0 +1,152 @@
+//! What is planned, what was written down, and how far it is: one JSON file, replaced before each step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use remoting::config::save_text;
+use remoting::types::Clock;
+use serde::{Deserialize, Serialize};
+
+use super::MigrateError;
+use super::checks::Finding;
+use super::notes::{NameServerNote, Note};
+use super::plan::Stage;
+
+/// Grows when a file of before is not understood any more.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct State {
+    pub(crate) format: u32,
+    pub(crate) cluster: String,
+    pub(crate) name_servers: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) stages: Vec<Standing>,
+    /// By broker set.
+    pub(crate) notes: BTreeMap<String, Note>,
+    /// By address.
+    pub(crate) name_server_notes: BTreeMap<String, NameServerNote>,
+    /// `brokerPermission` before it was 4, by address.
+    pub(crate) permissions: BTreeMap<String, String>,
+    /// Broker sets that producers were told to leave.
+    pub(crate) wiped: BTreeSet<String>,
+    /// Settings for Ferromq in the place of each Java broker, without its role, by address.
+    pub(crate) settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// What was done and when, the latest last.
+    pub(crate) history: Vec<Event>,
+}
+
+/// How far a stage is.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Standing {
+    #[serde(flatten)]
+    pub(crate) stage: Stage,
+    pub(crate) at: At,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum At {
+    ToDo,
+    /// This step, counted from 0, was begun.
+    Doing(usize),
+    Done,
+    /// So many of the steps had been begun, and this one of those back was.
+    Undoing {
+        begun: usize,
+        step: usize,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    /// Milliseconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) what: String,
+}
+
+impl Standing {
+    pub(crate) fn new(stage: Stage) -> Self {
+        Self { stage, at: At::ToDo }
+    }
+
+    /// Of the steps there, how many were begun.
+    pub(crate) fn begun(&self) -> usize {
+        match self.at {
+            At::ToDo => 0,
+            At::Doing(step) => step + 1,
+            At::Done => self.stage.forward().len(),
+            At::Undoing { begun, .. } => begun,
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(cluster: String, name_servers: Vec<String>) -> Self {
+        Self { format: FORMAT, cluster, name_servers, ..Self::default() }
+    }
+
+    /// Whether anything was done.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.stages.iter().any(|standing| standing.at != At::ToDo) || !self.history.is_empty()
+    }
+
+    pub(crate) fn log(&mut self, what: String) {
+        self.history.push(Event { at: Clock::system().now().0, what });
+    }
+
+    /// `None`: there is no such file.
+    ///
+    /// # Errors
+    /// The file is no state file.
+    pub(crate) fn load(path: &Path) -> Result<Option<Self>, MigrateError> {
+        let wrong = |why: String| MigrateError::State { path: path.display().to_string(), why };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(err) => return Err(wrong(err.to_string())),
+        };
+        let state: Self = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
+        if state.format != FORMAT {
+            return Err(wrong(format!("it is of format {}, and this program writes {FORMAT}", state.format)));
+        }
+        Ok(Some(state))
+    }
+
+    /// # Errors
+    /// The disk does not take it.
+    pub(crate) fn save(&self, path: &Path) -> Result<(), MigrateError> {
+        let wrong = |why: String| MigrateError::State { path: path.display().to_string(), why };
+        let text = serde_json::to_string_pretty(self).map_err(|err| wrong(err.to_string()))?;
+        save_text(path, &text).map_err(|err| wrong(err.to_string()))
+    }
+}
+
+/// Where settings for brokers are written: beside the state.
+pub(crate) fn settings_folder(state: &Path) -> PathBuf {
+    state.with_added_extension("settings")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_what_was_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("migration.json");
+        assert_eq!(State::load(&path).unwrap(), None);
+        let mut state = State::new("c".into(), vec!["a:9876".into()]);
+        state.stages.push(Standing::new(Stage::NameServer { address: "a:9876".into() }));
+        state.stages[0].at = At::Undoing { begun: 2, step: 1 };
+        state.log("stop".into());
+        state.save(&path).unwrap();
+        assert_eq!(State::load(&path).unwrap(), Some(state));
+        assert_eq!(settings_folder(&path), folder.path().join("migration.json.settings"));
+        std::fs::write(&path, r#"{"format":99}"#).unwrap();
+        let err = State::load(&path).unwrap_err().to_string();
+        assert!(err.ends_with("it is of format 99, and this program writes 1"), "{err}");
+    }
+}
