@@ -19,6 +19,7 @@ use crate::delay::TimerError;
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
 use crate::group::GroupError;
+use crate::ha::{self, Acks, Copies, Feeder, FeederPort, Replication};
 use crate::metrics::{Exporter, Site};
 use crate::offset::OffsetError;
 use crate::persist::{Home, LoadError};
@@ -40,8 +41,8 @@ pub struct Broker {
 }
 
 enum Kind {
-    /// A broker of its own.
-    Alone(Features),
+    /// A broker of its own, which slaves may follow.
+    Alone { features: Features, feeder: Arc<Feeder> },
     /// A member of a Raft group.
     Member(Member),
 }
@@ -72,6 +73,8 @@ pub enum StartError {
     Pops(LoadError),
     #[error("load how groups consume: {0}")]
     Assignments(LoadError),
+    #[error("start threads that feed slaves: {0}")]
+    Feeder(io::Error),
     #[error("join the group: {0}")]
     Group(#[from] replica::GroupError),
 }
@@ -86,11 +89,13 @@ impl Broker {
     pub async fn start(config: BrokerConfig, config_file: Option<PathBuf>, clock: Clock) -> Result<Self, StartError> {
         // A port that is taken stops the start before the store is touched.
         let listeners = Listeners::bind(&config)?;
+        let peers = config.peers().map_err(StartError::Config)?;
+        // Members of a group have the log in another way.
+        let slaves = peers.is_none().then(|| FeederPort::bind(&config)).transpose()?;
         let site = Arc::new(Site::default());
         let exporter = Exporter::start(&config, &site).await?;
         let identity = identity(&config).map_err(StartError::Config)?;
         let store_config = config.store().map_err(StartError::Config)?;
-        let peers = config.peers().map_err(StartError::Config)?;
         let root = config.store_path_root_dir.clone();
         let opening = {
             let clock = clock.clone();
@@ -107,26 +112,38 @@ impl Broker {
         let (store, log, recovery) = opening.await.expect("opening a store does not panic")?;
         let (live, settings) = LiveConfig::new(config, config_file);
         let now = settings.clone();
-        let ground = Ground { live, settings, clock, store: Arc::clone(&store), connected: Connected::default() };
-        let (answered, front, kind) = match peers.zip(log) {
-            Some((peers, log)) => {
-                let joined = Member::join(ground, identity.clone(), peers, log, &root, listeners, Arc::clone(&site));
+        let acks = Acks::new(settings.clone());
+        let copies = if slaves.is_some() { Copies::of(&acks) } else { Copies::default() };
+        let connected = Connected::default();
+        let ground = Ground { live, settings, clock, store: Arc::clone(&store), connected, copies };
+        let identity = Arc::new(identity);
+        let (answered, front, kind) = match (peers.zip(log), slaves) {
+            (Some((peers, log)), _) => {
+                let identity = Identity::clone(&identity);
+                let joined = Member::join(ground, identity, peers, log, &root, listeners, Arc::clone(&site));
                 let joined = joined.await?;
                 (joined.answered, joined.front, Kind::Member(joined.member))
             }
-            None => {
+            (None, slaves) => {
                 let home = Home::Folder(root.join("config"));
-                let features = Features::open(&ground, Arc::new(identity.clone()), Role::Master, &home)?;
-                let router = features.router();
+                let features = Features::open(&ground, Arc::clone(&identity), Role::Master, &home)?;
+                let slaves = slaves.expect("a broker in no group has bound a port for slaves");
+                let feeder = Feeder::start(slaves, &store, now.clone(), &acks).map_err(StartError::Feeder)?;
+                let side = ha::Side::Master(Arc::clone(&feeder));
+                let replication = Replication::new(side, Arc::clone(&identity), Arc::clone(&store), now.clone());
+                let mut router = features.router();
+                ha::routes(&replication, &mut router);
                 let answered = router.codes();
                 let front = listeners.serve(&features, router);
                 features.start();
-                site.show(features.rooms().registry());
+                let mut registry = features.rooms().registry();
+                replication.add_to(&mut registry);
+                site.show(registry);
                 site.set_ready();
-                (answered, front, Kind::Alone(features))
+                (answered, front, Kind::Alone { features, feeder })
             }
         };
-        Ok(Self { identity: Arc::new(identity), answered, recovery, settings: now, store, front, kind, site, exporter })
+        Ok(Self { identity, answered, recovery, settings: now, store, front, kind, site, exporter })
     }
 
     /// The settings in force.
@@ -151,7 +168,7 @@ impl Broker {
     /// Returns when the broker cannot go on and should be stopped; never for a broker of its own. Cancel-safe.
     pub async fn ended(&self) -> Ended {
         match &self.kind {
-            Kind::Alone(_) => std::future::pending().await,
+            Kind::Alone { .. } => std::future::pending().await,
             Kind::Member(member) => member.ended().await,
         }
     }
@@ -166,8 +183,11 @@ impl Broker {
         }
         front.close().await;
         let features = match kind {
-            Kind::Alone(features) => {
+            Kind::Alone { features, feeder } => {
                 features.stop().await;
+                // Slaves get what was stored to the last.
+                let letting_go = tokio::task::spawn_blocking(move || feeder.stop());
+                letting_go.await.expect("letting slaves go does not panic");
                 features
             }
             Kind::Member(member) => member.stop().await,

@@ -21,6 +21,7 @@ use crate::config::BrokerConfig;
 use crate::context::{Context, Identity, Role};
 use crate::delay::{self, Delays, Levels, Recalls, Timers, Waits};
 use crate::group::GroupTable;
+use crate::ha::Copies;
 use crate::metrics::Rooms;
 use crate::offset::{self, Offsets};
 use crate::persist::{Home, log_unsaved};
@@ -45,6 +46,8 @@ pub(crate) struct Ground {
     pub(crate) store: Arc<Store>,
     /// Clients stay connected whatever becomes of the role.
     pub(crate) connected: Connected,
+    /// Whether slaves must hold what producers send.
+    pub(crate) copies: Copies,
 }
 
 /// In the order of their needs.
@@ -112,9 +115,17 @@ impl Features {
         let levels = Arc::new(Levels::new(settings.delay_levels().map_err(StartError::Config)?));
         let timers = Timers::open(ctx.clone(), home, store(), Arc::clone(&stats))?;
         let waits = Waits::new(Arc::clone(&levels), Arc::clone(&timers));
-        let sends =
-            Sends::new(ctx.clone(), store(), topics(), groups(), Arc::clone(&locks), Arc::clone(&stats), waits.clone());
-        let writer = Writer::new(store(), waits.clone());
+        let sends = Sends::new(send::Parts {
+            ctx: ctx.clone(),
+            store: store(),
+            topics: topics(),
+            groups: groups(),
+            locks: Arc::clone(&locks),
+            stats: Arc::clone(&stats),
+            waits: waits.clone(),
+            copies: ground.copies.clone(),
+        });
+        let writer = Writer::new(store(), waits.clone(), ground.copies.clone());
         let recalls = Recalls::new(ctx.clone(), topics(), Arc::clone(&writer));
         let replies = Replies::new(
             ctx.clone(),

@@ -12,6 +12,7 @@ mod features;
 mod filter;
 mod front;
 mod group;
+mod ha;
 mod java_double;
 mod metrics;
 mod offset;

@@ -152,8 +152,10 @@ impl IntoResponse for PutError {
             Self::Timer(err) => err.code(),
             Self::Unavailable(_) | Self::DiskFull { .. } | Self::FlushFailed => ResponseCode::SERVICE_NOT_AVAILABLE,
             Self::Busy => ResponseCode::SYSTEM_BUSY,
-            Self::Io(_) => ResponseCode::SYSTEM_ERROR,
+            Self::Io(_) | Self::TooFewInSync(_) => ResponseCode::SYSTEM_ERROR,
             Self::FlushTimeout => ResponseCode::FLUSH_DISK_TIMEOUT,
+            Self::SlaveTimeout => ResponseCode::FLUSH_SLAVE_TIMEOUT,
+            Self::NoSlaves => ResponseCode::SLAVE_NOT_AVAILABLE,
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use remoting::body::{
     BatchAckBody, BrokerMemberGroupBody, BrokerStatsData, CheckClientRequestBody, ClusterInfo, ConsumeStats,
     ConsumeStatsList, ConsumerConnection, ConsumerIdList, ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets,
-    CreateTopicListBody, DataVersion, DelayOffsets, GroupForbidden, GroupList, HeartbeatData, KvTable,
+    CreateTopicListBody, DataVersion, DelayOffsets, GroupForbidden, GroupList, HaRuntimeInfo, HeartbeatData, KvTable,
     LockBatchRequestBody, LockBatchResponseBody, MessageRequestMode, MessageRequestModes, ProducerConnection,
     ProducerTableInfo, QueryAssignmentBody, QueryAssignmentReplyBody, QuerySubscriptionBody, QueueTimeSpanList,
     RegisterBrokerBody, ResetOffsetBody, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,
@@ -22,7 +22,7 @@ use remoting::frame::{ExtFields, FrameCodec, RemotingCommand, Serialization};
 use remoting::header::{DecodeHeader, EncodeHeader, FieldSink, HeaderError, Request};
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::protocol::{
-    admin, assignment, callback, client, config, group, kv, offset, pop, pull, query, register, route, send, timer,
+    admin, assignment, callback, client, config, group, ha, kv, offset, pop, pull, query, register, route, send, timer,
     topic, transaction,
 };
 use serde::Serialize;
@@ -113,6 +113,9 @@ fn kinds() -> Vec<Kind> {
         kind::<admin::DeleteExpiredCommitLog>(Body::Empty, Body::Empty),
         kind::<admin::CleanExpiredConsumeQueue>(Body::Empty, Body::Empty),
         kind::<admin::ViewBrokerStats>(Body::Empty, json::<BrokerStatsData>()),
+        kind::<ha::ExchangeHaInfo>(Body::Empty, Body::Empty),
+        kind::<ha::GetBrokerHaStatus>(Body::Empty, json::<HaRuntimeInfo>()),
+        kind::<ha::ResetMasterFlushOffset>(Body::Empty, Body::Empty),
         kind::<config::UpdateBrokerConfig>(Body::Properties, Body::Empty),
         kind::<config::GetBrokerConfig>(Body::Empty, Body::Properties),
         kind::<config::UpdateNamesrvConfig>(Body::Properties, Body::Empty),

@@ -338,28 +338,18 @@ const REPLICATION: &[&str] = &[
     "controllerHeartBeatTimeoutMills",
     "enableBatchPush",
     "fetchControllerAddrByDnsLookup",
-    "haFlowControlEnable",
-    "haHousekeepingInterval",
-    "haMasterAddress",
-    "haMaxGapNotInSync",
     "haMaxTimeSlaveNotCatchup",
-    "haSendHeartbeatInterval",
-    "haTransferBatchSize",
     "lockInStrictMode",
-    "maxHaTransferByteInSecond",
     "maxSlaveResendLength",
     "offsetCheckInSlave",
     "sendHeartbeatTimeoutMillis",
     "skipPreOnline",
-    "slaveTimeout",
     "storePathBrokerIdentity",
     "storePathDLedgerCommitLog",
     "storePathEpochFile",
     "syncBrokerMemberGroupPeriod",
     "syncBrokerMetadataPeriod",
     "syncControllerMetadataPeriod",
-    "syncFromLastFile",
-    "syncMasterFlushOffsetWhenStartup",
     "totalReplicas",
 ];
 
@@ -479,18 +469,10 @@ pub(super) const MISSING: &[Missing] = &[
     Missing {
         feature: "failover by a controller",
         keys: &[
+            ("allAckInSyncStateSet", "false"),
             ("enableControllerMode", "false"),
             ("enableRemoteEscape", "false"),
             ("enableSlaveActingMaster", "false"),
-        ],
-    },
-    Missing {
-        feature: "acknowledgement by slaves",
-        keys: &[
-            ("allAckInSyncStateSet", "false"),
-            ("enableAutoInSyncReplicas", "false"),
-            ("inSyncReplicas", "1"),
-            ("minInSyncReplicas", "1"),
         ],
     },
     Missing {

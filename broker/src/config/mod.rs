@@ -50,10 +50,14 @@ impl BrokerConfig {
         Ok(Host { ip, port: i32::from(self.listen_port) })
     }
 
+    /// The port that slaves connect to. Java: `BrokerStartup`.
+    pub fn ha_port(&self) -> u16 {
+        if self.ha_listen_port == 0 { self.listen_port + 1 } else { self.ha_listen_port }
+    }
+
     /// The address that slaves are told, `host:port`.
     pub fn ha_addr(&self) -> String {
-        let port = if self.ha_listen_port == 0 { self.listen_port + 1 } else { self.ha_listen_port };
-        format!("{}:{port}", self.broker_ip2.as_ref().unwrap_or(&self.broker_ip1))
+        format!("{}:{}", self.broker_ip2.as_ref().unwrap_or(&self.broker_ip1), self.ha_port())
     }
 
     /// The name servers to register with, `host:port` each.
@@ -148,6 +152,7 @@ impl Config for BrokerConfig {
         )?;
         self.peers()?;
         self.preferred_leaders()?;
+        self.check_ha()?;
         require(
             !matches!(self.metrics_exporter_type, MetricsExporterType::OtlpGrpc | MetricsExporterType::Log),
             "metricsExporterType",
@@ -158,6 +163,51 @@ impl Config for BrokerConfig {
         self.check_store()
     }
 }
+
+impl BrokerConfig {
+    fn check_ha(&self) -> Result<(), Unfit> {
+        let require = |holds: bool, key, reason: &str| if holds { Ok(()) } else { Err(Unfit::new(key, reason)) };
+        let ports = [self.listen_port, self.listen_port - 2];
+        require(
+            !ports.contains(&self.ha_port()),
+            "haListenPort",
+            "is a port that clients use: slaves need one of their own",
+        )?;
+        require(self.in_sync_replicas >= 0, "inSyncReplicas", "is below 0")?;
+        require(self.min_in_sync_replicas >= 0, "minInSyncReplicas", "is below 0")?;
+        require(
+            self.min_in_sync_replicas <= self.in_sync_replicas.max(1),
+            "minInSyncReplicas",
+            "is above inSyncReplicas",
+        )?;
+        require(self.ha_transfer_batch_size > 0, "haTransferBatchSize", "is 0: slaves would get nothing")?;
+        require(
+            self.ha_transfer_batch_size <= HA_BATCH_BYTES_MAX,
+            "haTransferBatchSize",
+            "is above 4190208, which Java's slaves have no room for",
+        )?;
+        require(
+            !self.ha_flow_control_enable || self.max_ha_transfer_byte_in_second > 0,
+            "maxHaTransferByteInSecond",
+            "is 0: slaves would get nothing",
+        )?;
+        require(
+            !self.ha_send_heartbeat_interval.is_zero(),
+            "haSendHeartbeatInterval",
+            "is 0: heartbeats would have no end",
+        )?;
+        require(
+            self.ha_housekeeping_interval > self.ha_send_heartbeat_interval,
+            "haHousekeepingInterval",
+            "is not above haSendHeartbeatInterval: connections would be closed between two heartbeats",
+        )?;
+        let master = self.ha_master_address.as_deref();
+        require(master.is_none_or(is_host_and_port), "haMasterAddress", "is not of the form 127.0.0.1:10912")
+    }
+}
+
+/// A Java slave reads 4 MiB at most, and takes a piece when all of it is there; a header is before it.
+const HA_BATCH_BYTES_MAX: usize = (4 << 20) - 4096;
 
 pub(crate) fn is_host_and_port(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))

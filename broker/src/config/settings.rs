@@ -93,7 +93,40 @@ remoting::config! {
         /// Most bytes per second that a leader sends to members that it fills, as what they lack is gone from the log; all of
         /// them together, 0: as many as it can.
         max_raft_fill_byte_in_second: u64 = 200 << 20, "maxRaftFillByteInSecond";
-        /// Let followers serve reads, and send readers there that are far behind.
+
+        // Slaves.
+
+        /// Copies that a message needs before `SYNC_MASTER` answers its send, that of the master among them. 1 waits for nobody.
+        in_sync_replicas: i32 = 1, "inSyncReplicas", important;
+        /// Refuse messages while there are fewer copies that are in sync, that of the master among them.
+        min_in_sync_replicas: i32 = 1, "minInSyncReplicas", important;
+        /// Need no more copies than there are in sync at the moment, and no fewer than `minInSyncReplicas`.
+        enable_auto_in_sync_replicas: bool = false, "enableAutoInSyncReplicas", important;
+        /// A slave is in sync while it lacks fewer bytes of the log.
+        ha_max_gap_not_in_sync: i64 = 256 << 20, "haMaxGapNotInSync";
+        /// Longest time a send waits for slaves; then it is answered `FLUSH_SLAVE_TIMEOUT`.
+        slave_timeout: Millis = Millis::new(3000), "slaveTimeout";
+        /// If set, as in 4.9: sends are answered `SLAVE_NOT_AVAILABLE` at once while too few slaves are connected that lack fewer
+        /// bytes. 5.x does not know it, and lets them wait for `slaveTimeout`.
+        ha_slave_fallbehind_max: Option<i64> = None, "haSlaveFallbehindMax";
+        /// Most bytes of the log in one piece for a slave.
+        ha_transfer_batch_size: usize = 32 << 10, "haTransferBatchSize";
+        /// Send each slave no more than `maxHaTransferByteInSecond`.
+        ha_flow_control_enable: bool = false, "haFlowControlEnable", important;
+        /// See `haFlowControlEnable`.
+        max_ha_transfer_byte_in_second: u64 = 100 << 20, "maxHaTransferByteInSecond";
+        /// Master and slave say something this often, if only that they are there.
+        ha_send_heartbeat_interval: Millis = Millis::new(5000), "haSendHeartbeatInterval";
+        /// Either closes the connection when it has heard nothing for this long.
+        ha_housekeeping_interval: Millis = Millis::new(20_000), "haHousekeepingInterval";
+        /// Where the master feeds slaves, `host:port`. Unless set, what name servers tell.
+        ha_master_address: Option<String> = None, "haMasterAddress", important;
+        /// A slave without a log begins where the last file of the master's does, instead of with the first message that the
+        /// master keeps.
+        sync_from_last_file: bool = false, "syncFromLastFile", restart;
+        /// A slave notes where the log of its master ended when that started, once that tells it.
+        sync_master_flush_offset_when_startup: bool = false, "syncMasterFlushOffsetWhenStartup";
+        /// Let slaves and followers serve reads, and send readers there that are far behind.
         slave_read_enable: bool = false, "slaveReadEnable";
 
         // Where it is.
@@ -106,7 +139,7 @@ remoting::config! {
         broker_ip1: String = "127.0.0.1".to_owned(), "brokerIP1", important, restart, machine;
         /// Address that slaves are told. Unless set, as `brokerIP1`.
         broker_ip2: Option<String> = None, "brokerIP2", restart;
-        /// Port that slaves are told; 0 is one above `listenPort`.
+        /// Port that slaves connect to; 0 is one above `listenPort`.
         ha_listen_port: u16 = 0, "haListenPort", restart;
         /// Connections that wait to be accepted.
         server_socket_backlog: u32 = 1024, "serverSocketBacklog", restart;

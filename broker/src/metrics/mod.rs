@@ -31,8 +31,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use self::broker::Rooms;
 pub(crate) use self::group::tell_group;
-pub(crate) use self::page::Page;
 use self::page::Room;
+pub(crate) use self::page::{Named, Page};
 use crate::assemble::StartError;
 use crate::config::{BrokerConfig, MetricsExporterType};
 use crate::context::Identity;

@@ -8,9 +8,9 @@ use remoting::header::{EncodeHeader, Field, FieldSink};
 use remoting::protocol::ResponseCode;
 use remoting::router::IntoResponse;
 use remoting::types::{PhysicalOffset, QueueId};
+use store::Position;
 use store::message::id;
 use store::message::properties::name;
-use store::{Confirmation, Position};
 
 use super::desk::Taken;
 use super::error::{PutError, SendError};
@@ -70,6 +70,18 @@ pub(super) struct Answers {
     texts: String,
     /// Filled once the batch is written.
     positions: Vec<Position>,
+    /// Answers that slaves must be waited for, and those of the others.
+    for_slaves: usize,
+    for_nobody: usize,
+}
+
+/// Some of the answers of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    All,
+    /// Refused, or stored without waiting for slaves.
+    ForNobody,
+    ForSlaves,
 }
 
 pub(super) struct Answer {
@@ -87,11 +99,21 @@ pub(super) enum Outcome {
         unique_key: Range<usize>,
         recall_handle: Range<usize>,
         inner_batch: bool,
+        waits_for_nobody: bool,
     },
+}
+
+impl Outcome {
+    fn is_for_slaves(&self) -> bool {
+        matches!(self, Self::Stored { waits_for_nobody: false, .. })
+    }
 }
 
 impl Answers {
     pub(super) fn push(&mut self, answer: Answer) {
+        let for_slaves = usize::from(answer.outcome.is_for_slaves());
+        self.for_slaves += for_slaves;
+        self.for_nobody += 1 - for_slaves;
         self.list.push(answer);
     }
 
@@ -102,8 +124,14 @@ impl Answers {
             start..self.texts.len()
         };
         let (unique_key, recall_handle) = (keep(taken.unique_key), keep(taken.recall_handle));
-        let (queue_id, inner_batch) = (taken.answered_queue, taken.inner_batch);
-        let outcome = Outcome::Stored { positions, queue_id, unique_key, recall_handle, inner_batch };
+        let outcome = Outcome::Stored {
+            positions,
+            queue_id: taken.answered_queue,
+            unique_key,
+            recall_handle,
+            inner_batch: taken.inner_batch,
+            waits_for_nobody: taken.waits_for_nobody,
+        };
         self.push(Answer { to, outcome });
     }
 
@@ -116,22 +144,33 @@ impl Answers {
         self.list.clear();
         self.texts.clear();
         self.positions.clear();
+        (self.for_slaves, self.for_nobody) = (0, 0);
     }
 
-    /// Writes every answer, given what became of the messages in the batch.
-    pub(super) fn write(&self, peer: &Peer, stamp: &Stamp, put: Result<Confirmation, &PutError>) {
-        let failed = put.err().or(match put {
-            Ok(Confirmation::Failed) => Some(&PutError::FlushFailed),
-            _ => None,
-        });
-        let code = match put {
-            Ok(Confirmation::FlushTimeout) => ResponseCode::FLUSH_DISK_TIMEOUT,
-            _ => ResponseCode::SUCCESS,
+    /// Whether there are answers that slaves must be waited for.
+    pub(super) fn are_for_slaves(&self) -> bool {
+        self.for_slaves > 0
+    }
+
+    /// Writes answers, given what became of the messages in the batch.
+    pub(super) fn write(&self, part: Part, peer: &Peer, stamp: &Stamp, put: Result<(), &PutError>) {
+        if part == Part::ForNobody && self.for_nobody == 0 {
+            return;
+        }
+        let (code, failed) = match put {
+            Ok(()) => (ResponseCode::SUCCESS, None),
+            Err(err) if err.is_stored() => (err.code(), None),
+            Err(err) => (err.code(), Some(err)),
         };
         // Of the failure of a whole batch there is one text.
         let failed = failed.map(|err| (err.code(), err.to_string()));
         peer.replies(|out| {
-            for answer in &self.list {
+            let is_meant = |answer: &&Answer| match part {
+                Part::All => true,
+                Part::ForNobody => !answer.outcome.is_for_slaves(),
+                Part::ForSlaves => answer.outcome.is_for_slaves(),
+            };
+            for answer in self.list.iter().filter(is_meant) {
                 match (&answer.outcome, &failed) {
                     (Outcome::Refused(err), _) => {
                         let remark = err.to_string();
@@ -140,7 +179,7 @@ impl Answers {
                     (Outcome::Stored { .. }, Some((code, remark))) => {
                         out.reply(answer.to, *code, Some(remark), &Refusal { stamp, early: false }, ());
                     }
-                    (Outcome::Stored { positions, queue_id, unique_key, recall_handle, inner_batch }, None) => {
+                    (Outcome::Stored { positions, queue_id, unique_key, recall_handle, inner_batch, .. }, None) => {
                         let header = Stored {
                             stamp,
                             positions: &self.positions[positions.clone()],

@@ -31,6 +31,7 @@ impl Sends {
         let found = Found::in_text(send.properties.as_deref().unwrap_or(""));
         let body_bytes_max = desk.stamp.settings.max_message_size;
         check(send, topic, &found, body_bytes_max)?;
+        desk.check_copies(&found)?;
         let common = Message {
             topic: &topic.topic_name,
             queue_id,
@@ -69,6 +70,7 @@ impl Sends {
                 answered_queue: queue_id,
                 unique_key: found.unique_key,
                 recall_handle: None,
+                waits_for_nobody: found.waits_for_nobody,
             },
         );
         Ok(())

@@ -9,8 +9,10 @@ use store::AppendBatch;
 
 use super::Sends;
 use super::answer::{Answer, Answers, Outcome, Stamp};
-use super::error::SendError;
+use super::error::{PutError, SendError};
+use super::properties::Found;
 use super::tally::Tallies;
+use crate::ha::TooFewInSync;
 
 /// Desks kept for later; a broker has few more workers that take sends at once.
 const DESKS_KEPT: usize = 64;
@@ -24,6 +26,8 @@ pub(super) struct Desk {
     pub(super) topic: Option<Arc<TopicConfig>>,
     /// The properties of one message.
     pub(super) properties: String,
+    /// Too few copies are in sync for messages that slaves must hold.
+    pub(super) lacks_copies: bool,
 }
 
 /// One request's messages, which are in the batch now.
@@ -39,6 +43,8 @@ pub(super) struct Taken<'a> {
     pub(super) answered_queue: QueueId,
     pub(super) unique_key: Option<&'a str>,
     pub(super) recall_handle: Option<&'a str>,
+    /// It is answered without waiting for slaves.
+    pub(super) waits_for_nobody: bool,
 }
 
 impl Desk {
@@ -51,6 +57,12 @@ impl Desk {
         self.answers.stored(to, positions, taken);
     }
 
+    /// # Errors
+    /// [`PutError::TooFewInSync`] for a message that slaves must hold.
+    pub(super) fn check_copies(&self, found: &Found<'_>) -> Result<(), PutError> {
+        if self.lacks_copies && !found.waits_for_nobody { Err(PutError::TooFewInSync(TooFewInSync)) } else { Ok(()) }
+    }
+
     pub(super) fn refused(&mut self, to: ReplyTo, err: SendError) {
         self.answers.push(Answer { to, outcome: Outcome::Refused(Box::new(err)) });
     }
@@ -60,6 +72,7 @@ impl Desk {
         self.answers.clear();
         self.tallies.clear();
         self.topic = None;
+        self.lacks_copies = false;
     }
 }
 
@@ -81,6 +94,7 @@ impl Sends {
                 stamp: Arc::new(Stamp::new(&self.ctx.identity, settings)),
                 topic: None,
                 properties: String::new(),
+                lacks_copies: false,
             },
         }
     }

@@ -11,6 +11,7 @@ use store::{AppendError, Confirmation, IllegalMessage};
 use thiserror::Error;
 
 use crate::delay::TimerRefusal;
+use crate::ha::{Held, TooFewInSync};
 use crate::response::SEE;
 use crate::topic::{NameError, TopicError};
 
@@ -106,6 +107,15 @@ pub(crate) enum PutError {
     /// Written, but not surely on disk in time.
     #[error("not flushed in time")]
     FlushTimeout,
+    /// Written, but not held by enough slaves in time.
+    #[error("not held by slaves in time")]
+    SlaveTimeout,
+    /// Written, but too few slaves are there to hold it.
+    #[error("no slaves to hold it")]
+    NoSlaves,
+    /// Not written, as it would not be safe.
+    #[error(transparent)]
+    TooFewInSync(TooFewInSync),
     /// Written, and then the flush failed or the store was closed: nobody knows whether it will be there.
     #[error(
         "service not available now. It may be caused by one of the following reasons: the broker's disk is full, messages are put to the slave, message store has been shut down, etc. (the flush failed)"
@@ -114,6 +124,25 @@ pub(crate) enum PutError {
 }
 
 impl PutError {
+    /// What became of a message that is written.
+    ///
+    /// # Errors
+    /// How it falls short of being stored. Of a late flush and late slaves the latter is told, as in Java.
+    pub(crate) fn unless_safe(confirmation: Confirmation, held: Held) -> Result<(), Self> {
+        match (confirmation, held) {
+            (Confirmation::Failed, _) => Err(Self::FlushFailed),
+            (_, Held::TooLate) => Err(Self::SlaveTimeout),
+            (_, Held::NoSlaves) => Err(Self::NoSlaves),
+            (Confirmation::FlushTimeout, Held::Enough) => Err(Self::FlushTimeout),
+            (Confirmation::Confirmed, Held::Enough) => Ok(()),
+        }
+    }
+
+    /// It is stored, only not as safely as wanted: producers are told its place.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(self, Self::FlushTimeout | Self::SlaveTimeout | Self::NoSlaves)
+    }
+
     /// A message that is written counts, as late as it may reach the disk.
     ///
     /// # Errors
@@ -135,6 +164,9 @@ impl PutError {
             Self::Busy => "OS_PAGE_CACHE_BUSY",
             Self::Io(_) => "CREATE_MAPPED_FILE_FAILED",
             Self::FlushTimeout => "FLUSH_DISK_TIMEOUT",
+            Self::SlaveTimeout => "FLUSH_SLAVE_TIMEOUT",
+            Self::NoSlaves => "SLAVE_NOT_AVAILABLE",
+            Self::TooFewInSync(_) => "IN_SYNC_REPLICAS_NOT_ENOUGH",
         }
     }
 }

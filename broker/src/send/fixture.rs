@@ -18,12 +18,13 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Sends, Writer};
+use super::{Parts, Sends, Writer};
 use crate::client::Locks;
 use crate::config::BrokerConfig;
 use crate::context::{Context, Role};
 use crate::delay::{Levels, Timers, Waits};
 use crate::group::GroupTable;
+use crate::ha::{Acks, Copies};
 use crate::stats::Stats;
 use crate::topic::TopicTable;
 
@@ -38,6 +39,8 @@ pub(crate) struct Fixture {
     pub(crate) stats: Arc<Stats>,
     pub(crate) levels: Arc<Levels>,
     pub(crate) timers: Arc<Timers>,
+    /// Slaves; nobody waits for any unless the settings say so from the start.
+    pub(crate) acks: Arc<Acks>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) sends: Arc<Sends>,
     pub(crate) peer: Peer,
@@ -69,18 +72,37 @@ impl Fixture {
         let levels = Arc::new(Levels::new(ctx.settings().delay_levels().unwrap()));
         let timers = Timers::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats)).unwrap();
         let waits = Waits::new(Arc::clone(&levels), Arc::clone(&timers));
-        let writer = Writer::new(Arc::clone(&store), waits.clone());
-        let sends = Sends::new(
-            ctx.clone(),
-            Arc::clone(&store),
-            Arc::clone(&topics),
-            Arc::clone(&groups),
-            Arc::clone(&locks),
-            Arc::clone(&stats),
+        let acks = Acks::new(ctx.config.clone());
+        let copies = Copies::of(&acks);
+        let writer = Writer::new(Arc::clone(&store), waits.clone(), copies.clone());
+        let sends = Sends::new(Parts {
+            ctx: ctx.clone(),
+            store: Arc::clone(&store),
+            topics: Arc::clone(&topics),
+            groups: Arc::clone(&groups),
+            locks: Arc::clone(&locks),
+            stats: Arc::clone(&stats),
             waits,
-        );
+            copies,
+        });
         let peer = Peer::detached(SocketAddr::from(([10, 0, 0, 7], 4567)));
-        Self { ctx, settings, role, store, topics, groups, locks, stats, levels, timers, writer, sends, peer, folder }
+        Self {
+            ctx,
+            settings,
+            role,
+            store,
+            topics,
+            groups,
+            locks,
+            stats,
+            levels,
+            timers,
+            acks,
+            writer,
+            sends,
+            peer,
+            folder,
+        }
     }
 
     /// Takes the sends as those of one read; their answers so far.

@@ -34,11 +34,24 @@ use crate::client::Locks;
 use crate::context::Context;
 use crate::delay::Waits;
 use crate::group::GroupTable;
+use crate::ha::Copies;
 use crate::stats::Stats;
 use crate::topic::TopicTable;
 
 pub(crate) use self::error::{PutError, SendError};
 pub(crate) use self::writer::{Writer, Written, store_one};
+
+/// What [`Sends`] are made of.
+pub(crate) struct Parts {
+    pub(crate) ctx: Context,
+    pub(crate) store: Arc<Store>,
+    pub(crate) topics: Arc<TopicTable>,
+    pub(crate) groups: Arc<GroupTable>,
+    pub(crate) locks: Arc<Locks>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) waits: Waits,
+    pub(crate) copies: Copies,
+}
 
 /// Takes messages from producers.
 pub(crate) struct Sends {
@@ -49,6 +62,7 @@ pub(crate) struct Sends {
     locks: Arc<Locks>,
     stats: Arc<Stats>,
     waits: Waits,
+    copies: Copies,
     unique_keys: UniqueKeys,
     /// Those not in use.
     desks: Mutex<Vec<Desk>>,
@@ -60,17 +74,10 @@ pub(crate) fn routes(sends: &Arc<Sends>, router: &mut Router) {
 }
 
 impl Sends {
-    pub(crate) fn new(
-        ctx: Context,
-        store: Arc<Store>,
-        topics: Arc<TopicTable>,
-        groups: Arc<GroupTable>,
-        locks: Arc<Locks>,
-        stats: Arc<Stats>,
-        waits: Waits,
-    ) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { ctx, store, topics, groups, locks, stats, waits, copies } = parts;
         let unique_keys = UniqueKeys::new(ctx.identity.host, ctx.clock.clone(), TimeZone::system());
-        Arc::new(Self { ctx, store, topics, groups, locks, stats, waits, unique_keys, desks: Mutex::default() })
+        Arc::new(Self { ctx, store, topics, groups, locks, stats, waits, copies, unique_keys, desks: Mutex::default() })
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Found<'a> {
     /// When it is to be delivered, if at a time of its own.
     pub(crate) timing: Timing<'a>,
     pub(crate) inner_num: bool,
+    /// It counts as stored once the broker has it, without slaves (`WAIT=false`).
+    pub(crate) waits_for_nobody: bool,
     /// The text of the priority.
     priority: Option<&'a str>,
     /// Messages of the same key stay in order.
@@ -48,6 +50,7 @@ impl<'a> Found<'a> {
                 name::DELAY_TIME_LEVEL => found.delay = Some(value),
                 name::TRANSACTION_PREPARED => found.prepared = value.eq_ignore_ascii_case("true"),
                 name::INNER_NUM => found.inner_num = true,
+                name::WAIT_STORE_MSG_OK => found.waits_for_nobody = !value.eq_ignore_ascii_case("true"),
                 name::PRIORITY => found.priority = Some(value),
                 name::SHARDING_KEY => found.sharded = true,
                 POP_CK | name::MSG_REGION | name::TRACE_SWITCH | name::CLUSTER => found.unclean = true,

@@ -71,6 +71,7 @@ impl Sends {
         }
         let body_bytes_max = desk.stamp.settings.max_message_size;
         let course = self.check_message(desk, send, &topic, &found)?;
+        desk.check_copies(&found)?;
 
         let made_key = found.unique_key.is_none().then(|| self.unique_keys.next());
         let unique_key = made_key.as_deref().or(found.unique_key);
@@ -122,6 +123,7 @@ impl Sends {
                 answered_queue,
                 unique_key,
                 recall_handle: recall_handle.as_deref(),
+                waits_for_nobody: found.waits_for_nobody,
             },
         );
         Ok(())

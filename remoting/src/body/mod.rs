@@ -7,6 +7,7 @@ mod client;
 mod data_version;
 pub mod fastjson;
 mod group;
+mod ha;
 mod java_enum;
 mod kv;
 mod lists;
@@ -34,6 +35,7 @@ pub use data_version::DataVersion;
 pub use group::{
     GroupForbidden, GroupRetryPolicy, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,
 };
+pub use ha::{HaClientRuntimeInfo, HaConnectionRuntimeInfo, HaRuntimeInfo};
 pub use kv::KvTable;
 pub use lists::{
     ConsumerIdList, GroupList, QuerySubscriptionBody, QueueTimeSpan, QueueTimeSpanList, TopicList, TopicsByConsumer,

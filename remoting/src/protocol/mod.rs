@@ -9,6 +9,7 @@ pub mod client;
 mod codes;
 pub mod config;
 pub mod group;
+pub mod ha;
 pub mod kv;
 pub mod offset;
 pub mod pop;

@@ -134,7 +134,8 @@ impl Handle<RecallMessage> for Recalls {
             ..Message::new(&topic, QueueId(0), b"0", self.ctx.identity.host)
         };
         match self.writer.put(&message, 0).await {
-            Ok(_) | Err(PutError::FlushTimeout) => Ok(RecallMessageReply { msg_id: handle.unique_key }.into()),
+            Ok(_) => Ok(RecallMessageReply { msg_id: handle.unique_key }.into()),
+            Err(err) if err.is_stored() => Ok(RecallMessageReply { msg_id: handle.unique_key }.into()),
             Err(err) => Err(err.into()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod confirmation;
+mod copies;
 mod refusals;
 mod retries;
 mod stored;

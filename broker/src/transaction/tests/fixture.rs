@@ -26,9 +26,10 @@ use crate::config::BrokerConfig;
 use crate::context::{Context, Role};
 use crate::delay::{Levels, Timers, Waits};
 use crate::group::GroupTable;
+use crate::ha::Copies;
 use crate::offset::Offsets;
-use crate::send::Sends;
 use crate::send::fixture::{Send, field};
+use crate::send::{self, Sends};
 use crate::stats::Stats;
 use crate::testing::{command, peer};
 use crate::topic::TopicTable;
@@ -117,15 +118,16 @@ impl Fixture {
         let levels = Arc::new(Levels::new(ctx.settings().delay_levels().unwrap()));
         let timers = Timers::open(ctx.clone(), &config_dir, Arc::clone(&store), Arc::clone(&stats)).unwrap();
         let waits = Waits::new(levels, timers);
-        let sends = Sends::new(
-            ctx.clone(),
-            Arc::clone(&store),
-            Arc::clone(&topics),
+        let sends = Sends::new(send::Parts {
+            ctx: ctx.clone(),
+            store: Arc::clone(&store),
+            topics: Arc::clone(&topics),
             groups,
             locks,
-            Arc::clone(&stats),
-            waits.clone(),
-        );
+            stats: Arc::clone(&stats),
+            waits: waits.clone(),
+            copies: Copies::default(),
+        });
         let transactions = Transactions::new(
             ctx.clone(),
             Arc::clone(&store),
