@@ -80,6 +80,13 @@ fn copy_all(master: &Store, copy: &mut LogCopy, mut size: impl FnMut() -> usize)
     assert_eq!(copy.end(), master.max_physical_offset());
 }
 
+/// What is confirmed is in the queues soon: another thread may be at it.
+fn await_queues(store: &Store) {
+    while store.shared.dispatch_behind() > 0 {
+        std::thread::yield_now();
+    }
+}
+
 /// Lengths of the bodies of every queue, and the offset of the first.
 type Seen = BTreeMap<(&'static str, i32), (i64, Vec<usize>)>;
 
@@ -280,6 +287,7 @@ fn what_is_flushed_only_then_confirmed_is_confirmed_of_copies_too() {
     let told = move |what| sender.send(what).expect("somebody waits");
     slave.when_confirmed(master.max_physical_offset(), Box::new(told));
     assert_eq!(answer.recv_timeout(Duration::from_secs(20)), Ok(Confirmation::Confirmed));
+    await_queues(&slave);
     assert_eq!(seen(&master), seen(&slave));
 }
 
