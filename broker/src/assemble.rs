@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::admin::LiveConfig;
 use crate::client::Connected;
-use crate::config::BrokerConfig;
-use crate::context::{Identity, Role};
+use crate::config::{BrokerConfig, BrokerRole};
+use crate::context::{Identity, Mastery, Role};
 use crate::delay::TimerError;
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
@@ -25,6 +25,7 @@ use crate::offset::OffsetError;
 use crate::persist::{Home, LoadError};
 pub use crate::replica::Ended;
 use crate::replica::{self, Member, Membership};
+use crate::slave::Slave;
 use crate::topic::TopicError;
 
 /// A running broker.
@@ -43,6 +44,8 @@ pub struct Broker {
 enum Kind {
     /// A broker of its own, which slaves may follow.
     Alone { features: Features, feeder: Arc<Feeder> },
+    /// A broker that follows a master.
+    Slave(Slave),
     /// A member of a Raft group.
     Member(Member),
 }
@@ -75,6 +78,8 @@ pub enum StartError {
     Assignments(LoadError),
     #[error("start threads that feed slaves: {0}")]
     Feeder(io::Error),
+    #[error("follow the master: {0}")]
+    Follow(io::Error),
     #[error("join the group: {0}")]
     Group(#[from] replica::GroupError),
 }
@@ -90,8 +95,9 @@ impl Broker {
         // A port that is taken stops the start before the store is touched.
         let listeners = Listeners::bind(&config)?;
         let peers = config.peers().map_err(StartError::Config)?;
-        // Members of a group have the log in another way.
-        let slaves = peers.is_none().then(|| FeederPort::bind(&config)).transpose()?;
+        // Members of a group have the log in another way, and a slave hands it to nobody.
+        let is_master = peers.is_none() && config.broker_role != BrokerRole::Slave;
+        let slaves = is_master.then(|| FeederPort::bind(&config)).transpose()?;
         let site = Arc::new(Site::default());
         let exporter = Exporter::start(&config, &site).await?;
         let identity = identity(&config).map_err(StartError::Config)?;
@@ -114,8 +120,8 @@ impl Broker {
         let now = settings.clone();
         let acks = Acks::new(settings.clone());
         let copies = if slaves.is_some() { Copies::of(&acks) } else { Copies::default() };
-        let connected = Connected::default();
-        let ground = Ground { live, settings, clock, store: Arc::clone(&store), connected, copies };
+        let (connected, master) = (Connected::default(), Mastery::default());
+        let ground = Ground { live, settings, clock, store: Arc::clone(&store), connected, copies, master };
         let identity = Arc::new(identity);
         let (answered, front, kind) = match (peers.zip(log), slaves) {
             (Some((peers, log)), _) => {
@@ -124,10 +130,13 @@ impl Broker {
                 let joined = joined.await?;
                 (joined.answered, joined.front, Kind::Member(joined.member))
             }
-            (None, slaves) => {
+            (None, None) => {
+                let started = Slave::start(&ground, &identity, &root, listeners, &site)?;
+                (started.answered, started.front, Kind::Slave(started.slave))
+            }
+            (None, Some(slaves)) => {
                 let home = Home::Folder(root.join("config"));
                 let features = Features::open(&ground, Arc::clone(&identity), Role::Master, &home)?;
-                let slaves = slaves.expect("a broker in no group has bound a port for slaves");
                 let feeder = Feeder::start(slaves, &store, now.clone(), &acks).map_err(StartError::Feeder)?;
                 let side = ha::Side::Master(Arc::clone(&feeder));
                 let replication = Replication::new(side, Arc::clone(&identity), Arc::clone(&store), now.clone());
@@ -165,10 +174,10 @@ impl Broker {
         &self.recovery
     }
 
-    /// Returns when the broker cannot go on and should be stopped; never for a broker of its own. Cancel-safe.
+    /// Returns when the broker cannot go on and should be stopped; never for one outside of a Raft group. Cancel-safe.
     pub async fn ended(&self) -> Ended {
         match &self.kind {
-            Kind::Alone { .. } => std::future::pending().await,
+            Kind::Alone { .. } | Kind::Slave(_) => std::future::pending().await,
             Kind::Member(member) => member.ended().await,
         }
     }
@@ -190,6 +199,7 @@ impl Broker {
                 letting_go.await.expect("letting slaves go does not panic");
                 features
             }
+            Kind::Slave(slave) => slave.stop().await,
             Kind::Member(member) => member.stop().await,
         };
         let closing = tokio::task::spawn_blocking(move || {

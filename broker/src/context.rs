@@ -1,6 +1,7 @@
 //! Facts and signals that every feature may know. No store, no table, no feature: those are given by constructor.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use remoting::types::{BrokerId, BrokerName, Clock, ClusterName, Host};
 use tokio::sync::watch;
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::BrokerConfig;
+use crate::ha::MasterAt;
 
 /// Cheap to clone; all clones are the same broker.
 #[derive(Clone)]
@@ -16,6 +18,8 @@ pub(crate) struct Context {
     /// The settings in force; replaced as a whole by `updateBrokerConfig`.
     pub config: watch::Receiver<Arc<BrokerConfig>>,
     pub role: watch::Receiver<Role>,
+    /// The broker that a slave follows.
+    pub master: Mastery,
     pub clock: Clock,
     /// Owns every background task of the broker.
     pub tasks: TaskTracker,
@@ -27,6 +31,33 @@ impl Context {
     /// The settings of this moment; hold them for one request, not longer.
     pub(crate) fn settings(&self) -> Arc<BrokerConfig> {
         Arc::clone(&self.config.borrow())
+    }
+}
+
+/// What a slave knows of its master. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mastery(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    is_silent: AtomicBool,
+    at: watch::Sender<Option<MasterAt>>,
+}
+
+impl Mastery {
+    /// True for a broker without a master, too.
+    pub(crate) fn answers(&self) -> bool {
+        !self.0.is_silent.load(Ordering::Relaxed)
+    }
+
+    /// True if that is news.
+    pub(crate) fn set_answers(&self, answers: bool) -> bool {
+        self.0.is_silent.swap(!answers, Ordering::Relaxed) == answers
+    }
+
+    /// Where it is; `None` until somebody has said so. One that is gone stays: it will most likely come back where it was.
+    pub(crate) fn at(&self) -> &watch::Sender<Option<MasterAt>> {
+        &self.0.at
     }
 }
 
@@ -57,6 +88,13 @@ pub(crate) enum Role {
     Slave,
 }
 
+impl Role {
+    /// Whether it delivers what waits.
+    pub(crate) fn delivers(self) -> bool {
+        self != Self::Slave
+    }
+}
+
 #[cfg(test)]
 impl Context {
     /// A master named `broker-a` of cluster `cluster-a`, on a clock that stands still at 1,000,000 ms. Settings are the
@@ -76,6 +114,7 @@ impl Context {
             identity: Arc::new(identity),
             config,
             role: watch::channel(Role::Master).1,
+            master: Mastery::default(),
             clock: Clock::fixed(remoting::types::Timestamp(1_000_000)),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

@@ -18,7 +18,7 @@ use crate::assemble::StartError;
 use crate::assignment::{self, Assignments};
 use crate::client::{self, Clients, Connected, Locks};
 use crate::config::BrokerConfig;
-use crate::context::{Context, Identity, Role};
+use crate::context::{Context, Identity, Mastery, Role};
 use crate::delay::{self, Delays, Levels, Recalls, Timers, Waits};
 use crate::group::GroupTable;
 use crate::ha::Copies;
@@ -33,6 +33,7 @@ use crate::reply::{self, Replies};
 use crate::retention;
 use crate::retry::{self, Retries};
 use crate::send::{self, Sends, Writer};
+use crate::slave::{self, News, Tables};
 use crate::stats::Stats;
 use crate::topic::TopicTable;
 use crate::transaction::{self, Transactions};
@@ -48,6 +49,8 @@ pub(crate) struct Ground {
     pub(crate) connected: Connected,
     /// Whether slaves must hold what producers send.
     pub(crate) copies: Copies,
+    /// Of a slave.
+    pub(crate) master: Mastery,
 }
 
 /// In the order of their needs.
@@ -76,6 +79,9 @@ pub(crate) struct Features {
     /// Shows a member of a group to producers ([`door`]).
     door: Option<Arc<Registrar>>,
     admin: Admin,
+    news: Arc<News>,
+    /// It keeps its tables in files of its own.
+    saves: bool,
 }
 
 impl Features {
@@ -89,6 +95,7 @@ impl Features {
             identity,
             config: ground.settings.clone(),
             role: role.subscribe(),
+            master: ground.master.clone(),
             clock: ground.clock.clone(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -189,6 +196,17 @@ impl Features {
             registrar: Arc::clone(&registrar),
         });
         let (topics, groups, store) = (topics(), groups(), store());
+        let tables = Tables {
+            topics: Arc::clone(&topics),
+            groups: Arc::clone(&groups),
+            offsets: Arc::clone(&offsets),
+            delays: Arc::clone(&delays),
+            assignments: Arc::clone(&assignments),
+            timers: Arc::clone(&timers),
+            stats: Arc::clone(&stats),
+        };
+        let news = News::new(ctx.clone(), Arc::clone(&store), tables);
+        let saves = !home.is_of_group();
         Ok(Self {
             ctx,
             role,
@@ -213,6 +231,8 @@ impl Features {
             registrar,
             door,
             admin,
+            news,
+            saves,
         })
     }
 
@@ -234,7 +254,13 @@ impl Features {
         delay::recall_routes(&self.recalls, &mut router);
         query::routes(&self.queries, &mut router);
         admin::routes(&self.admin, &mut router);
+        slave::routes(&self.news, &mut router);
         router
+    }
+
+    /// What a slave copies from its master.
+    pub(crate) fn tables(&self) -> &Tables {
+        self.news.tables()
     }
 
     /// What has figures for metrics.
@@ -256,8 +282,11 @@ impl Features {
         let pops = Arc::clone(&self.pops);
         self.pulls.start(move |queue| pops.grown(queue));
         retention::start(&self.ctx, &self.store, &self.topics);
-        if *self.ctx.role.borrow() == Role::Master {
+        let role = *self.ctx.role.borrow();
+        if role == Role::Master || self.saves {
             self.offsets.start();
+        }
+        if role.delivers() {
             self.pops.start();
             self.delays.start();
             self.transactions.start();

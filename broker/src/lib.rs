@@ -28,6 +28,7 @@ mod retention;
 mod retry;
 mod send;
 mod settle;
+mod slave;
 mod stats;
 #[cfg(test)]
 mod testing;

@@ -168,6 +168,11 @@ impl TableFile {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
+    /// Grows with every change of the table since the start.
+    pub(crate) fn step(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     /// Writes the table if it was changed since it was written; returns once all changes noted before are on disk, or the
     /// group has agreed on them.
     ///

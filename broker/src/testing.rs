@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::BrokerConfig;
-use crate::context::{Context, Identity, Role};
+use crate::context::{Context, Identity, Mastery, Role};
 
 /// A context whose settings, role and clock the test turns, and a folder that goes with it.
 pub(crate) struct Surroundings {
@@ -42,6 +42,7 @@ impl Surroundings {
             identity: Arc::new(identity),
             config: config.subscribe(),
             role: role.subscribe(),
+            master: Mastery::default(),
             clock: Clock::fixed(Timestamp(1_700_000_000_000)),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

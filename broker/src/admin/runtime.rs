@@ -16,7 +16,7 @@ use store::message::StoredMessage;
 use store::{Figures, PUT_TIME_BUCKETS, Rates, Store};
 
 use super::AdminError;
-use crate::context::{Context, Role};
+use crate::context::Context;
 use crate::delay::{Delays, Timers};
 use crate::java_double::JavaDouble;
 use crate::stats::Stats;
@@ -66,7 +66,7 @@ impl Runtime {
 
     fn identity(&self, table: &mut Table) {
         let settings = self.ctx.settings();
-        let active = *self.ctx.role.borrow() == Role::Master;
+        let active = self.ctx.role.borrow().delivers();
         put(table, "brokerActive", active);
         put(table, "brokerVersionDesc", Version::CURRENT);
         // Gone from Java 5.5, but exporters cannot do without.

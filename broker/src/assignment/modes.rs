@@ -32,6 +32,19 @@ impl Modes {
         Some((set.mode, set.pop_share_queue_num))
     }
 
+    /// Takes over what the master of this slave has. Java: `SlaveSynchronize.syncMessageRequestMode`.
+    fn copy(&self, master: MessageRequestModes) {
+        let mut table = self.table.lock();
+        if *table == master {
+            return;
+        }
+        *table = master;
+        drop(table);
+        self.file.changed();
+        let means = "how groups consume could not be saved; a restart would forget its last changes";
+        self.file.save_or_log(means, || fastjson::write(&*self.table.lock()));
+    }
+
     fn set(&self, mode: MessageRequestMode) -> Result<(), SaveError> {
         let mut table = self.table.lock();
         let groups = table.message_request_mode_map.entry(mode.topic.clone()).or_default();
@@ -39,6 +52,23 @@ impl Modes {
         drop(table);
         self.file.changed();
         self.file.save(|| fastjson::write(&*self.table.lock()))
+    }
+}
+
+impl Assignments {
+    /// For slaves.
+    pub(crate) fn modes(&self) -> MessageRequestModes {
+        self.modes.table.lock().clone()
+    }
+
+    /// Grows whenever a mode is set.
+    pub(crate) fn step(&self) -> u64 {
+        self.modes.file.step()
+    }
+
+    /// Takes over what the master of this slave has. Blocks.
+    pub(crate) fn copy(&self, modes: MessageRequestModes) {
+        self.modes.copy(modes);
     }
 }
 

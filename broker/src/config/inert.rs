@@ -330,8 +330,6 @@ pub(super) const INERT: &[Inert] = &[
 const REPLICATION: &[&str] = &[
     "asyncLearner",
     "brokerElectionPriority",
-    "brokerHeartbeatInterval",
-    "brokerNotActiveTimeoutMillis",
     "checkSyncStateSetPeriod",
     "cleanOfflineBrokerInterval",
     "controllerAddr",
@@ -341,7 +339,6 @@ const REPLICATION: &[&str] = &[
     "haMaxTimeSlaveNotCatchup",
     "lockInStrictMode",
     "maxSlaveResendLength",
-    "offsetCheckInSlave",
     "sendHeartbeatTimeoutMillis",
     "skipPreOnline",
     "storePathBrokerIdentity",
@@ -468,12 +465,7 @@ pub(super) const MISSING: &[Missing] = &[
     Missing { feature: "TLS", keys: &[("useTLS", "false")] },
     Missing {
         feature: "failover by a controller",
-        keys: &[
-            ("allAckInSyncStateSet", "false"),
-            ("enableControllerMode", "false"),
-            ("enableRemoteEscape", "false"),
-            ("enableSlaveActingMaster", "false"),
-        ],
+        keys: &[("allAckInSyncStateSet", "false"), ("enableControllerMode", "false"), ("enableRemoteEscape", "false")],
     },
     Missing {
         feature: "RocksDB as a store",

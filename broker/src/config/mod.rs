@@ -127,10 +127,12 @@ impl Config for BrokerConfig {
             "namesrvAddr",
             "is not of the form 127.0.0.1:9876;192.168.0.1:9876",
         )?;
+        let is_slave = self.broker_role == BrokerRole::Slave;
+        require(!is_slave || self.broker_id.0 > 0, "brokerId", "is not above 0, as that of a slave must be")?;
         require(
-            self.broker_role != BrokerRole::Slave,
+            !is_slave || !self.enable_dleger_commit_log,
             "brokerRole",
-            "is not there yet: this broker can only be a master",
+            "is SLAVE, but who leads a Raft group is not settled by settings",
         )?;
         require(
             (0..=7).contains(&self.broker_permission),

@@ -54,7 +54,7 @@ remoting::config! {
         broker_name: BrokerName = "DEFAULT_BROKER".into(), "brokerName", important, restart, machine;
         /// Member of the broker set: 0 is the master, which a master role forces.
         broker_id: BrokerId = BrokerId::MASTER, "brokerId", important, restart;
-        /// `ASYNC_MASTER` or `SYNC_MASTER`; a slave is not possible yet.
+        /// `ASYNC_MASTER`, `SYNC_MASTER`, or `SLAVE` with a `brokerId` above 0, which follows the master of its broker set.
         broker_role: BrokerRole = BrokerRole::AsyncMaster, "brokerRole", important, restart;
         /// What clients may do: 4 read, 2 write, 6 both. 4 drains the broker: its routes lose the write bit.
         broker_permission: i32 = 6, "brokerPermission";
@@ -128,6 +128,14 @@ remoting::config! {
         sync_master_flush_offset_when_startup: bool = false, "syncMasterFlushOffsetWhenStartup";
         /// Let slaves and followers serve reads, and send readers there that are far behind.
         slave_read_enable: bool = false, "slaveReadEnable";
+        /// Move readers of a slave that ask for what it does not have; otherwise they wait or go to the master.
+        offset_check_in_slave: bool = false, "offsetCheckInSlave";
+        /// While a broker set has no master, have name servers show the slave of the smallest id in its place, for reading.
+        enable_slave_acting_master: bool = false, "enableSlaveActingMaster", restart;
+        /// With `enableSlaveActingMaster`, name servers hear of a broker this often.
+        broker_heartbeat_interval: Millis = Millis::new(1000), "brokerHeartbeatInterval";
+        /// With `enableSlaveActingMaster`, name servers forget a broker that was silent for this long.
+        broker_not_active_timeout_millis: Millis = Millis::new(10_000), "brokerNotActiveTimeoutMillis";
 
         // Where it is.
 

@@ -64,10 +64,16 @@ fn addresses_are_checked_before_anything_starts() {
 #[test]
 fn what_is_not_there_yet_is_refused() {
     let refused = |text: &str| load(text).unwrap_err().contains("not there yet");
-    assert!(refused("brokerRole=SLAVE"));
     assert!(refused("authenticationEnabled=true"));
     assert!(refused("storePathCommitLog=/a,/b"));
+}
+
+#[test]
+fn masters_are_broker_0_and_slaves_are_not() {
     assert_eq!(load("brokerRole=SYNC_MASTER\nbrokerId=3").unwrap().id(), BrokerId::MASTER);
+    assert_eq!(load("brokerRole=SLAVE\nbrokerId=3").unwrap().id(), BrokerId(3));
+    let refused = load("brokerRole=SLAVE").unwrap_err();
+    assert!(refused.contains("not above 0, as that of a slave must be"), "{refused}");
 }
 
 #[test]

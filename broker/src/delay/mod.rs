@@ -21,6 +21,7 @@ mod waits;
 
 use std::sync::Arc;
 
+use remoting::body::DelayOffsets;
 use remoting::protocol::offset::GetAllDelayOffset;
 use remoting::router::Router;
 use remoting::types::QueueOffset;
@@ -34,7 +35,7 @@ pub(crate) use self::timer::{
     routes as timer_routes, timer_topic, timing,
 };
 pub(crate) use self::waits::{Until, Waits};
-use crate::context::Context;
+use crate::context::{Context, Role};
 use crate::persist::{Home, LoadError};
 use crate::stats::Stats;
 
@@ -65,8 +66,26 @@ impl Delays {
     ) -> Result<Arc<Self>, LoadError> {
         let progress = Progress::load(&home.into(), ctx.clock.now())?;
         let delays = Self { ctx, store, stats, levels, progress };
-        delays.levels.all().for_each(|level| delays.correct(level));
+        // A slave knows how far its master is, which may be further than the slave's queues.
+        if *delays.ctx.role.borrow() == Role::Master {
+            delays.levels.all().for_each(|level| delays.correct(level));
+        }
         Ok(Arc::new(delays))
+    }
+
+    /// How far each level is, for slaves.
+    pub(crate) fn snapshot(&self) -> DelayOffsets {
+        self.progress.snapshot()
+    }
+
+    /// Grows whenever one gets further.
+    pub(crate) fn step(&self) -> u64 {
+        self.progress.step()
+    }
+
+    /// Takes over how far another broker of the set is. Java: `SlaveSynchronize.syncDelayOffset`.
+    pub(crate) fn copy(&self, other: DelayOffsets) {
+        self.progress.copy(other);
     }
 
     /// Saves how far each level is, if that changed; a failure is logged.

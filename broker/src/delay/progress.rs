@@ -65,8 +65,29 @@ impl Progress {
 
     /// On the wire and in the file.
     pub(super) fn encode(&self) -> String {
+        fastjson::write(&self.snapshot())
+    }
+
+    pub(super) fn snapshot(&self) -> DelayOffsets {
         let table = self.table.lock();
-        fastjson::write(&DelayOffsets { data_version: table.version, offset_table: table.offsets.clone() })
+        DelayOffsets { data_version: table.version, offset_table: table.offsets.clone() }
+    }
+
+    /// Takes over how far another broker of the set is, level by level where that is further: what was delivered stays so.
+    pub(super) fn copy(&self, other: DelayOffsets) {
+        let mut table = self.table.lock();
+        for (level, offset) in other.offset_table {
+            let known = table.offsets.entry(level).or_insert(offset);
+            *known = offset.max(*known);
+        }
+        table.version = other.data_version;
+        drop(table);
+        self.file.changed();
+    }
+
+    /// Grows with every change.
+    pub(super) fn step(&self) -> u64 {
+        self.file.step()
     }
 
     /// Time between two saves, if `interval` is wanted of a disk.

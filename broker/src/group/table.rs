@@ -159,6 +159,39 @@ impl GroupTable {
         Ok(())
     }
 
+    /// Grows with every change.
+    pub(crate) fn changes(&self) -> u64 {
+        self.file.step()
+    }
+
+    /// Takes over what the master of this slave has, and its version; the groups that went away.
+    ///
+    /// Java: `SlaveSynchronize.syncSubscriptionGroupConfig`.
+    pub(crate) fn copy(&self, master: SubscriptionGroupWrapper) -> Vec<GroupName> {
+        let SubscriptionGroupWrapper { data_version, forbidden_table, subscription_group_table: wanted } = master;
+        let mut version = self.version.lock();
+        let is_kept = |group: &GroupName| wanted.contains_key(group) || validate::is_system_group(group);
+        let here = self.groups.iter().map(|group| group.key().clone());
+        let mut gone: Vec<GroupName> = here.filter(|group| !is_kept(group)).collect();
+        gone.retain(|group| self.groups.remove(group).is_some());
+        for (group, config) in wanted {
+            self.groups.insert(group, config);
+        }
+        self.forbidden.retain(|group, _| forbidden_table.contains_key(group));
+        for (group, topics) in forbidden_table {
+            self.forbidden.insert(group, topics);
+        }
+        if *version != data_version {
+            tracing::info!(groups = self.groups.len(), gone = gone.len(), "consumer groups are those of the master");
+        }
+        *version = data_version;
+        self.file.changed();
+        drop(version);
+        let means = "the group table could not be saved; a restart would forget its last changes";
+        self.file.save_or_log(means, || fastjson::write(&self.snapshot()));
+        gone
+    }
+
     /// Removes a group and what it was forbidden; false if there was none. Its offsets are others' business.
     ///
     /// # Errors

@@ -136,3 +136,19 @@ fn groups_of_light_queues_are_there_unmade() {
     assert_eq!(groups.snapshot(), before);
     assert!(open(|_| {}).1.get("%LMQ%g").is_none());
 }
+
+#[test]
+fn a_slave_has_its_masters_groups() {
+    let (_master, groups) = open(|_| {});
+    groups.put_all(vec![SubscriptionGroupConfig { retry_max_times: 3, ..SubscriptionGroupConfig::new("G") }]).unwrap();
+    groups.forbid_read(&"G".into(), &"T".into(), true).unwrap();
+    let (surroundings, slave) = open(|_| {});
+    slave.put_all(vec![SubscriptionGroupConfig::new("gone")]).unwrap();
+    slave.forbid_read(&"gone".into(), &"T".into(), true).unwrap();
+    assert_eq!(slave.copy(groups.snapshot()), ["gone"]);
+    assert_eq!(reopen(&surroundings).snapshot(), groups.snapshot());
+    assert!(slave.is_read_forbidden("G", "T") && slave.changes() > 0);
+    groups.delete("G").unwrap();
+    assert_eq!(slave.copy(groups.snapshot()), ["G"]);
+    assert_eq!(slave.snapshot(), groups.snapshot());
+}

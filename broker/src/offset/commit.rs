@@ -9,7 +9,11 @@ use remoting::protocol::offset::UpdateConsumerOffset;
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::router::{HandleBatch, IntoResponse};
 
-use super::{Commit, OffsetError, Offsets};
+use super::{Commit, OffsetError, Offsets, OwnOffset};
+
+/// Ext field of ours: the offset counts unless more is committed already. A slave hands over with it what it was told while its
+/// master was away.
+pub(crate) const FORWARD: &str = "ferromqForward";
 
 impl HandleBatch for Offsets {
     /// `UPDATE_CONSUMER_OFFSET`. Java: `ConsumerManageProcessor.updateConsumerOffset`.
@@ -40,7 +44,13 @@ impl Offsets {
         if self.topics.get(&topic).is_none() {
             return Err(OffsetError::UnknownTopic(topic));
         }
-        match self.commit(&consumer_group, &topic, queue_id, commit_offset) {
+        let outcome = if command.ext.get(FORWARD).is_some() {
+            let (group, topic) = (consumer_group.clone(), topic.clone());
+            self.advance(&OwnOffset { group, topic, queue: queue_id, offset: commit_offset })
+        } else {
+            self.commit(&consumer_group, &topic, queue_id, commit_offset)
+        };
+        match outcome {
             Commit::Done => Ok(None),
             Commit::ResetPending => {
                 tracing::info!(group = %consumer_group, %topic, %queue_id, "a commit is dropped: a reset is pending");

@@ -30,7 +30,7 @@ impl Handle<CloneGroupOffset> for Offsets {
                 tracing::warn!(%topic, group = %src_group, "offsets are not copied: the group no longer consumes the topic");
             } else if let Some(source) = self.table.find(&src_group, &topic) {
                 self.progress(&dest_group, &topic).copy_from(&source);
-                self.changed();
+                self.moved();
             }
         }
         Ok(Reply::done())

@@ -58,6 +58,25 @@ impl OffsetFile {
         self.file.changed();
     }
 
+    /// Notes that the table is the master's of this version.
+    pub(super) fn copied(&self, current: DataVersion) {
+        let mut version = self.version.lock();
+        *version = Version { current, commits: self.commits.load(Ordering::Relaxed) };
+        self.file.changed();
+    }
+
+    pub(super) fn step(&self) -> u64 {
+        self.file.step()
+    }
+
+    /// Something was set back or removed: copies of an earlier version must not be taken for as good.
+    pub(super) fn moved(&self, now: Timestamp) {
+        let mut version = self.version.lock();
+        version.current = version.current.next(now);
+        drop(version);
+        self.changed();
+    }
+
     /// Time between two saves, if `interval` is wanted of a disk.
     pub(super) fn pace(&self, interval: Duration) -> Duration {
         self.file.pace(interval)
@@ -84,10 +103,14 @@ impl OffsetFile {
 }
 
 impl Offsets {
+    pub(crate) fn version(&self) -> DataVersion {
+        let step = self.ctx.settings().consumer_offset_update_version_step;
+        self.file.version(step, self.ctx.clock.now())
+    }
+
     /// The whole table in Java's form.
     pub(super) fn to_java(&self) -> String {
-        let step = self.ctx.settings().consumer_offset_update_version_step;
-        let data_version = self.file.version(step, self.ctx.clock.now());
+        let data_version = self.version();
         let mut offset_table = self.table.to_java();
         if !self.file.light {
             return fastjson::write(&ConsumerOffsets { data_version, offset_table });

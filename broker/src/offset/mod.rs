@@ -7,6 +7,8 @@ mod bounds;
 mod commit;
 mod copy;
 mod file;
+mod news;
+mod own;
 mod places;
 mod popped;
 mod progress;
@@ -17,7 +19,9 @@ mod table;
 
 use std::sync::Arc;
 
+pub(crate) use commit::FORWARD;
 pub(crate) use file::FILE;
+pub(crate) use own::OwnOffset;
 pub(crate) use popped::Noted;
 pub(crate) use progress::{Commit, Progress, Turn};
 use remoting::header::HeaderError;
@@ -34,10 +38,11 @@ use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::file::OffsetFile;
+use self::own::Own;
 use self::popped::Popped;
 use self::table::Table;
 use crate::client::Clients;
-use crate::context::Context;
+use crate::context::{Context, Role};
 use crate::group::GroupTable;
 use crate::persist::{Home, LoadError};
 use crate::replica::Patch;
@@ -53,6 +58,8 @@ pub(crate) struct Offsets {
     table: Table,
     file: OffsetFile,
     popped: Popped,
+    /// Of a slave.
+    own: Option<Own>,
 }
 
 #[derive(Debug, Error)]
@@ -119,9 +126,12 @@ impl Offsets {
         groups: Arc<GroupTable>,
         clients: Arc<Clients>,
     ) -> Result<Arc<Self>, OffsetError> {
-        let (file, table) = OffsetFile::load(&home.into(), ctx.settings().enable_lmq, ctx.clock.now())?;
+        let home = home.into();
+        let (file, table) = OffsetFile::load(&home, ctx.settings().enable_lmq, ctx.clock.now())?;
         let popped = Popped::new(&ctx.identity);
-        Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file, popped }))
+        let has_master = *ctx.role.borrow() != Role::Master && !home.is_of_group();
+        let own = has_master.then(|| Own::load(&home)).transpose()?;
+        Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file, popped, own }))
     }
 
     /// Where a group goes on: its pending reset, or what it committed.
@@ -132,6 +142,7 @@ impl Offsets {
     /// Stores what a group has consumed up to, unless a reset is pending.
     pub(crate) fn commit(&self, group: &GroupName, topic: &TopicName, queue: QueueId, offset: QueueOffset) -> Commit {
         let commit = self.progress(group, topic).commit(queue, offset);
+        self.note_own(group, topic, queue, offset);
         self.file.changed();
         commit
     }
@@ -156,6 +167,11 @@ impl Offsets {
         self.file.changed();
     }
 
+    /// As [`Offsets::changed`], when something was not moved forward but elsewhere.
+    fn moved(&self) {
+        self.file.moved(self.ctx.clock.now());
+    }
+
     /// Topics the group has committed offsets of.
     pub(crate) fn topics_of(&self, group: &str) -> Vec<TopicName> {
         self.table.topics_of(group)
@@ -169,13 +185,13 @@ impl Offsets {
     /// Forgets a group: offsets, pull offsets, pending resets.
     pub(crate) fn remove_group(&self, group: &str) {
         self.table.remove_group(group);
-        self.file.changed();
+        self.moved();
     }
 
     /// Forgets a topic, for all groups.
     pub(crate) fn remove_topic(&self, topic: &str) {
         self.table.remove_topic(topic);
-        self.file.changed();
+        self.moved();
     }
 
     /// Saves every `flushConsumerOffsetInterval`, until the broker stops.
@@ -220,6 +236,7 @@ impl Offsets {
 
     /// `means` is what a failure means.
     fn save_as(&self, means: &str) {
+        self.save_own();
         self.file.save_or_log(means, || self.with_pops(|| self.to_java()));
     }
 }

@@ -1,5 +1,8 @@
 //! Where one group stands in the queues of one topic.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parking_lot::Mutex;
 use remoting::types::{QueueId, QueueOffset};
 
@@ -8,7 +11,32 @@ use super::places::Places;
 /// Offsets by queue; locked for a moment at each access, and shared by all who pull for the group.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    queues: Mutex<Places<Place>>,
+    queues: Mutex<Queues>,
+    era: Arc<Era>,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    places: Places<Place>,
+    /// The era in which a committed offset last changed.
+    changed: u64,
+}
+
+/// Counts how often somebody has asked what changed; all offsets share it. What changes from then on is of the next era, so
+/// that the next one who asks need not be told what has not.
+#[derive(Debug, Default)]
+pub(super) struct Era(AtomicU64);
+
+impl Era {
+    /// Begins the next one.
+    pub(super) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// To be read under the lock of what changes: whoever asks next locks it after beginning an era.
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +87,16 @@ pub(crate) enum Commit {
 }
 
 impl Progress {
+    pub(super) fn new(era: &Arc<Era>) -> Self {
+        Self { queues: Mutex::default(), era: Arc::clone(era) }
+    }
+
+    /// What is committed, if it changed in this era or a later one.
+    pub(super) fn changed_since(&self, era: u64) -> Option<Vec<(QueueId, QueueOffset)>> {
+        let queues = self.queues.lock();
+        (queues.changed >= era).then(|| queues.committed())
+    }
+
     /// Where the group goes on: the pending reset, or else what it committed.
     pub(crate) fn get(&self, queue: QueueId) -> Option<QueueOffset> {
         let place = self.place(queue);
@@ -73,8 +111,7 @@ impl Progress {
 
     /// Offsets by queue as committed, without resets.
     pub(crate) fn committed(&self) -> Vec<(QueueId, QueueOffset)> {
-        let queues = self.queues.lock();
-        queues.iter().filter_map(|(queue, place)| Some((queue, place.committed?))).collect()
+        self.queues.lock().committed()
     }
 
     /// Takes an offset as it is, also one ahead of the queue.
@@ -108,17 +145,36 @@ impl Progress {
         })
     }
 
+    /// As [`Progress::commit`], unless more is committed already.
+    pub(super) fn commit_forward(&self, queue: QueueId, offset: QueueOffset) -> Commit {
+        self.change(queue, |place| {
+            if place.reset.is_some() {
+                return Commit::ResetPending;
+            }
+            place.committed = place.committed.max(Some(offset));
+            Commit::Done
+        })
+    }
+
+    /// Takes an offset as another broker has it, whatever it was before.
+    pub(super) fn copy(&self, queue: QueueId, offset: QueueOffset) {
+        self.change(queue, |place| {
+            place.committed = Some(offset);
+            Commit::Done
+        });
+    }
+
     /// Before messages are read.
     pub(crate) fn begin(&self, queue: QueueId) -> Start {
         let mut queues = self.queues.lock();
-        let place = queues.get_mut(queue);
+        let place = queues.places.get_mut(queue);
         place.map_or_else(Start::default, |place| Start { reset: place.reset.take(), cold: place.cold })
     }
 
     /// Before a pop, whose queue exists and so has a place here whatever else is committed.
     pub(crate) fn begin_pop(&self, queue: QueueId) -> Turn {
         let mut queues = self.queues.lock();
-        let place = queues.get_or_default(queue);
+        let place = queues.places.get_or_default(queue);
         if place.popping {
             place.turned_away = true;
             return Turn::Busy;
@@ -130,7 +186,7 @@ impl Progress {
     /// After a pop; true if another one was turned away meanwhile.
     pub(crate) fn end_pop(&self, queue: QueueId) -> bool {
         let mut queues = self.queues.lock();
-        let Some(place) = queues.get_mut(queue) else { return false };
+        let Some(place) = queues.places.get_mut(queue) else { return false };
         place.popping = false;
         std::mem::take(&mut place.turned_away)
     }
@@ -152,23 +208,36 @@ impl Progress {
     pub(crate) fn copy_from(&self, other: &Self) {
         let committed = other.committed();
         let mut queues = self.queues.lock();
-        queues.values_mut().for_each(|place| place.committed = None);
+        queues.places.values_mut().for_each(|place| place.committed = None);
         for (queue, offset) in committed {
-            queues.get_or_default(queue).committed = Some(offset);
+            queues.places.get_or_default(queue).committed = Some(offset);
         }
+        queues.changed = self.era.now();
     }
 
     fn place(&self, queue: QueueId) -> Place {
-        self.queues.lock().get(queue).copied().unwrap_or_default()
+        self.queues.lock().places.get(queue).copied().unwrap_or_default()
     }
 
     fn change(&self, queue: QueueId, change: impl FnOnce(&mut Place) -> Commit) -> Commit {
         let mut queues = self.queues.lock();
-        let full = queues.len() >= QUEUES_MAX;
-        match queues.get_mut(queue) {
-            Some(place) => change(place),
-            None if full => Commit::TooManyQueues,
-            None => change(queues.get_or_default(queue)),
+        let Queues { places, changed } = &mut *queues;
+        let full = places.len() >= QUEUES_MAX;
+        let place = match places.get(queue) {
+            None if full => return Commit::TooManyQueues,
+            _ => places.get_or_default(queue),
+        };
+        let before = place.committed;
+        let outcome = change(place);
+        if place.committed != before {
+            *changed = self.era.now();
         }
+        outcome
+    }
+}
+
+impl Queues {
+    fn committed(&self) -> Vec<(QueueId, QueueOffset)> {
+        self.places.iter().filter_map(|(queue, place)| Some((queue, place.committed?))).collect()
     }
 }

@@ -33,7 +33,7 @@ impl Handle<ResetOffset> for Offsets {
                 return Err(OffsetError::TooManyQueues(topic));
             }
         }
-        self.changed();
+        self.moved();
         tracing::info!(%group, %topic, ?targets, "offsets are reset");
         Ok(Reply::done().body(fastjson::write(&ResetOffsetBody { offset_table: self.queue_map(&topic, targets) })))
     }
@@ -43,7 +43,7 @@ impl Offsets {
     /// Every queue to be reset, and where to.
     async fn targets(&self, request: &ResetOffset) -> Result<Vec<(QueueId, QueueOffset)>, OffsetError> {
         let ResetOffset { topic, group, queue_id, offset, timestamp, .. } = request;
-        if *self.ctx.role.borrow() == Role::Slave {
+        if *self.ctx.role.borrow() != Role::Master {
             return Err(OffsetError::ResetOnSlave);
         }
         let Some(config) = self.topics.get(topic) else { return Err(OffsetError::ResetUnknownTopic(topic.clone())) };

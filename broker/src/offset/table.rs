@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
 use store::LIGHT_QUEUE;
 
-use super::progress::Progress;
+use super::progress::{Era, Progress};
 use crate::topic::validate::LIGHT_PREFIX;
 
 /// Group, then topic, then queue. Java keeps one table by `topic@group`; by group first, nothing is joined to look
@@ -16,12 +16,13 @@ use crate::topic::validate::LIGHT_PREFIX;
 #[derive(Default)]
 pub(crate) struct Table {
     groups: DashMap<GroupName, Arc<Topics>>,
+    era: Arc<Era>,
 }
 
 type Topics = RwLock<HashMap<TopicName, Arc<Progress>>>;
 
 /// Between topic and group in the key of Java's table.
-const SEPARATOR: char = '@';
+pub(super) const SEPARATOR: char = '@';
 
 impl Table {
     pub(crate) fn find(&self, group: &str, topic: &str) -> Option<Arc<Progress>> {
@@ -35,7 +36,8 @@ impl Table {
             return known;
         }
         let topics = Arc::clone(&self.groups.entry(group.clone()).or_default());
-        Arc::clone(topics.write().entry(topic.clone()).or_default())
+        let new = || Arc::new(Progress::new(&self.era));
+        Arc::clone(topics.write().entry(topic.clone()).or_insert_with(new))
     }
 
     /// Topics the group has committed offsets of. Java: `ConsumerOffsetManager.whichTopicByConsumer`.
@@ -86,6 +88,22 @@ impl Table {
         table
     }
 
+    /// As [`Table::to_java`], what changed in `era` or later, all if there is none; with the era of what changes from now on.
+    pub(super) fn changed_since(&self, era: Option<u64>) -> (u64, BTreeMap<String, BTreeMap<i32, i64>>) {
+        let next = self.era.next();
+        let mut table = BTreeMap::new();
+        for group in self.groups() {
+            for (topic, progress) in self.by_topic(&group) {
+                let Some(changed) = progress.changed_since(era.unwrap_or(0)) else { continue };
+                if !changed.is_empty() {
+                    let offsets = changed.into_iter().map(|(queue, offset)| (queue.0, offset.0)).collect();
+                    table.insert(format!("{topic}{SEPARATOR}{group}"), offsets);
+                }
+            }
+        }
+        (next, table)
+    }
+
     /// Entries whose key has no separator are left out; Java could not use them either.
     pub(super) fn from_java(table: BTreeMap<String, BTreeMap<i32, i64>>) -> Self {
         let this = Self::default();
@@ -104,6 +122,16 @@ impl Table {
                 progress.commit(QueueId(queue), QueueOffset(offset));
             }
         }
+    }
+
+    /// Takes over offsets by queue as they are. `key`: `topic@group`.
+    pub(super) fn copy(&self, key: &str, offsets: BTreeMap<i32, i64>) {
+        let Some((topic, group)) = key.split_once(SEPARATOR) else { return };
+        if offsets.is_empty() {
+            return;
+        }
+        let progress = self.progress(&group.into(), &topic.into());
+        offsets.into_iter().for_each(|(queue, offset)| progress.copy(QueueId(queue), QueueOffset(offset)));
     }
 
     /// `key`: `topic@group`.

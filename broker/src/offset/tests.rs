@@ -1,5 +1,6 @@
 use remoting::body::{
-    ConsumerOffsets, CorrectionOffsets, ResetOffsetBody, SubscriptionGroupConfig, TopicConfig, fastjson,
+    ConsumerOffsets, CorrectionOffsets, DataVersion, OffsetNews, ResetOffsetBody, SubscriptionGroupConfig, TopicConfig,
+    fastjson,
 };
 use remoting::connection::Peer;
 use remoting::frame::RemotingCommand;
@@ -554,4 +555,102 @@ async fn nothing_is_kept_of_light_queues_that_nobody_has_sent_to() {
         fixture.commit("g", queue, 0, 1);
     }
     assert_eq!(fixture.offsets.topics_of("g"), ["%LMQ%there"]);
+}
+
+impl Fixture {
+    /// Of a slave.
+    fn of_slave() -> Self {
+        let surroundings = Surroundings::new();
+        surroundings.role.send_replace(Role::Slave);
+        Self::on(surroundings)
+    }
+
+    fn copy(&self, key: &str, offsets: &[(i32, i64)], counter: i64) {
+        let data_version = DataVersion { counter, ..DataVersion::default() };
+        let offset_table = [(key.to_owned(), offsets.iter().copied().collect())].into();
+        self.offsets.copy(OffsetNews { data_version, offset_table });
+    }
+
+    fn own(&self) -> Vec<(String, i32, i64)> {
+        let own = self.offsets.own().into_iter();
+        own.map(|own| (format!("{}@{}", own.topic, own.group), own.queue.0, own.offset.0)).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_slaves_offsets_are_its_masters_but_for_what_was_committed_here() {
+    let fixture = Fixture::of_slave();
+    fixture.copy("T@g", &[(0, 10), (1, 10)], 3);
+    fixture.copy("T@other", &[(0, 1)], 4);
+    assert_eq!((fixture.get("g", "T", 0), fixture.get("other", "T", 0)), (Some(10), Some(1)));
+    assert_eq!(fixture.offsets.version().counter, 4);
+    fixture.copy("T@g", &[(0, 4)], 5);
+    assert_eq!(fixture.get("g", "T", 0), Some(4), "an administrator has moved the group back");
+    assert_eq!(fixture.own(), []);
+
+    fixture.commit("g", "T", 0, 8);
+    fixture.commit("g", "T", 1, 9);
+    assert_eq!(fixture.own(), [("T@g".to_owned(), 0, 8), ("T@g".to_owned(), 1, 9)]);
+    // The master is back with what it knew; of one queue that is more.
+    fixture.copy("T@g", &[(0, 4), (1, 10)], 5);
+    assert_eq!((fixture.get("g", "T", 0), fixture.get("g", "T", 1)), (Some(8), Some(10)));
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.own(), [("T@g".to_owned(), 0, 8)], "it is not forgotten by a restart");
+    fixture.copy("T@g", &[(0, 4)], 5);
+    assert_eq!(fixture.get("g", "T", 0), Some(8));
+    // The master has it.
+    fixture.copy("T@g", &[(0, 8)], 6);
+    assert_eq!(fixture.own(), []);
+    fixture.copy("T@g", &[(0, 5)], 7);
+    assert_eq!(fixture.get("g", "T", 0), Some(5));
+}
+
+#[tokio::test]
+async fn what_a_slave_hands_over_moves_nobody_back() {
+    let fixture = Fixture::new();
+    fixture.append("T", 0, 20);
+    fixture.commit("g", "T", 0, 10);
+    assert_eq!(fixture.own(), [], "a master has no master");
+    let hand_over = |offset| {
+        let header = UpdateConsumerOffset {
+            consumer_group: "g".into(),
+            topic: "T".into(),
+            queue_id: QueueId(0),
+            commit_offset: QueueOffset(offset),
+        };
+        let mut command = command(&header);
+        command.ext.push(FORWARD, "true");
+        let answer = fixture.update(command);
+        (answer.1, fixture.get("g", "T", 0))
+    };
+    assert_eq!(hand_over(7), (None, Some(10)));
+    assert_eq!(hand_over(12), (None, Some(12)));
+    fixture.reset(reset_one(0, 3)).await.unwrap();
+    let refused = Some("Offset has been previously reset".to_owned());
+    assert_eq!(hand_over(12), (refused, Some(3)));
+}
+
+#[tokio::test]
+async fn slaves_are_told_what_changed() {
+    let fixture = Fixture::new();
+    fixture.commit("g", "T", 0, 1);
+    let (era, all) = fixture.offsets.news(None);
+    assert_eq!(all.offset_table, [("T@g".to_owned(), [(0, 1)].into())].into());
+    let step = fixture.offsets.step();
+    let (era, none) = fixture.offsets.news(Some(era));
+    assert!(none.offset_table.is_empty());
+    fixture.commit("g", "T", 0, 1);
+    fixture.commit("g", "U", 0, 1);
+    fixture.offsets.progress(&"g".into(), &"T".into()).pull(QueueId(0), QueueOffset(7), None, false);
+    assert!(fixture.offsets.step() > step);
+    // A second slave, which asks for itself.
+    assert_eq!(fixture.offsets.news(None).1.offset_table.len(), 1, "topic U does not exist");
+    let (_, news) = fixture.offsets.news(Some(era));
+    assert!(news.offset_table.is_empty(), "the same once more, and a pull, are no change");
+    fixture.commit("g", "T", 1, 5);
+    let (_, news) = fixture.offsets.news(Some(era));
+    assert_eq!(news.offset_table, [("T@g".to_owned(), [(0, 1), (1, 5)].into())].into());
+    fixture.reset(reset_one(0, 0)).await.unwrap();
+    let (_, news) = fixture.offsets.news(Some(era + 2));
+    assert_eq!(news.offset_table["T@g"], [(0, 0), (1, 5)].into());
 }

@@ -28,7 +28,7 @@ impl Pops {
     /// Java: `PopMessageProcessor.processRequest`.
     pub(super) fn check(&self, pop: &Pop, settings: &BrokerConfig) -> Result<Admitted, PopError> {
         let (header, ip) = (&pop.header, self.ctx.identity.host.ip);
-        if *self.ctx.role.borrow() == Role::Slave {
+        if *self.ctx.role.borrow() != Role::Master {
             return Err(PopError::Slave);
         }
         if self.ctx.clock.now().0.saturating_sub(pop.expires.0) > DELAY_MAX_MS {
@@ -52,7 +52,7 @@ impl Pops {
         (group, topic, queue): (&GroupName, &TopicName, QueueId),
         peer: &Peer,
     ) -> Result<(), PopError> {
-        if *self.ctx.role.borrow() == Role::Slave {
+        if *self.ctx.role.borrow() != Role::Master {
             return Err(PopError::Slave);
         }
         self.check_permission(&self.ctx.settings(), "peeking message")?;

@@ -11,6 +11,7 @@ use store::{ReadOutcome, ReadStatus, Slice};
 use super::PullError;
 use super::checks::Admitted;
 use super::request::Pull;
+use crate::context::Context;
 
 /// The remark of an answer that hands out a reset. Java: `GetMessageStatus.OFFSET_RESET`.
 const RESET: &str = "OFFSET_RESET";
@@ -53,13 +54,29 @@ impl Answer {
         Self { code: ResponseCode::PULL_NOT_FOUND, remark, header: reply(admitted, pull.from, bounds) }
     }
 
-    /// Where followers serve reads, a group that is far behind is sent to one; a follower that has nothing for it, or that it
-    /// is not to read from, sends it back to the leader.
-    pub(super) fn suggest(&mut self, admitted: &Admitted, own: BrokerId, far_behind: bool) {
-        let group = &admitted.group;
+    /// Where slaves serve reads, a group that is far behind is sent to one; a slave that has nothing for it, or that it is not to
+    /// read from, sends it back to the master, if that answers.
+    ///
+    /// What a slave does not have may yet come, or be with the master: unless `offsetCheckInSlave` is set, it moves nobody's
+    /// offset. Java: `PullMessageProcessor.composeResponseHeader`, `DefaultMessageStore.nextOffsetCorrection`.
+    pub(super) fn suggest(&mut self, pull: &Pull, admitted: &Admitted, ctx: &Context, far_behind: bool) {
+        let (group, own) = (&admitted.group, ctx.identity.id);
         self.header.suggest_which_broker_id =
             if far_behind { group.which_broker_when_consume_slowly } else { group.broker_id };
-        if own != BrokerId::MASTER && self.header.suggest_which_broker_id != own.0 {
+        if own == BrokerId::MASTER {
+            return;
+        }
+        let unsure = self.code == ResponseCode::PULL_OFFSET_MOVED && !ctx.settings().offset_check_in_slave;
+        if unsure {
+            self.header.next_begin_offset = pull.from;
+        }
+        if !ctx.master.answers() {
+            // Java sends the client to the master that is away, and it asks here again without a pause.
+            self.header.suggest_which_broker_id = own.0;
+            if unsure {
+                self.code = ResponseCode::PULL_NOT_FOUND;
+            }
+        } else if unsure || self.header.suggest_which_broker_id != own.0 {
             self.header.suggest_which_broker_id = BrokerId::MASTER.0;
             if self.code != ResponseCode::SUCCESS {
                 self.code = ResponseCode::PULL_RETRY_IMMEDIATELY;

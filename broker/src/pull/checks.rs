@@ -41,7 +41,7 @@ impl Reader {
     pub(super) fn check(&self, pull: &Pull, settings: &BrokerConfig) -> Result<Admitted, PullError> {
         let header = &pull.header;
         let host = self.ctx.identity.host;
-        if *self.ctx.role.borrow() == Role::Slave && !settings.slave_read_enable {
+        if *self.ctx.role.borrow() != Role::Master && !settings.slave_read_enable {
             return Err(PullError::Slave);
         }
         if settings.broker_permission & TopicConfig::READ == 0 {

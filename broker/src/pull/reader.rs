@@ -93,11 +93,12 @@ impl Reader {
         let header = &pull.header;
         let mut answer = Answer::of(&pull, admitted, &outcome);
         if self.ctx.settings().slave_read_enable {
-            answer.suggest(admitted, self.ctx.identity.id, outcome.suggest_slave);
+            answer.suggest(&pull, admitted, &self.ctx, outcome.suggest_slave);
         }
         let commit = pull.commit().filter(|_| turn == Turn::First);
         progress.pull(header.queue_id, answer.next(), commit, cold);
-        if commit.is_some() {
+        if let Some(commit) = commit {
+            self.offsets.note_own(&header.consumer_group, &header.topic, header.queue_id, commit);
             self.offsets.changed();
         }
         match answer.code {

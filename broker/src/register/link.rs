@@ -35,6 +35,8 @@ const PERIOD_MAX: Duration = Duration::from_secs(60);
 /// Between tries while a name server fails; doubled each time, up to the second.
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Time between two registrations of a slave that has not heard yet where its master is.
+const SEARCH_PERIOD: Duration = Duration::from_secs(5);
 
 impl Link {
     pub(super) fn new(addr: String, stopping: CancellationToken) -> Self {
@@ -79,7 +81,7 @@ impl Link {
             };
             retry = RETRY_MIN;
             let due = Instant::now() + period(shared);
-            while self.until_news(&peer, &mut changes, due).await {
+            while self.until_news(shared, &peer, &mut changes, due).await {
                 if let Err(err) = self.register(shared, false).await {
                     self.failed(&err);
                     break;
@@ -89,16 +91,28 @@ impl Link {
     }
 
     /// True if topics changed; false if all are to be registered, because it is time to or the name server went away.
-    async fn until_news(&self, peer: &Peer, changes: &mut watch::Receiver<u64>, due: Instant) -> bool {
-        tokio::select! {
-            biased;
-            () = peer.closed() => {
-                tracing::warn!(name_server = self.addr, "the name server closed the connection");
-                self.state.send_modify(|state| state.step = None);
-                false
+    async fn until_news(&self, shared: &Shared, peer: &Peer, changes: &mut watch::Receiver<u64>, due: Instant) -> bool {
+        loop {
+            let settings = shared.ctx.settings();
+            // A member of a set that lets slaves act is missed soon, so it is heard often.
+            let pause = settings.enable_slave_acting_master.then_some(*settings.broker_heartbeat_interval);
+            let beat = Instant::now() + pause.unwrap_or(PERIOD_MAX);
+            tokio::select! {
+                biased;
+                () = peer.closed() => {
+                    tracing::warn!(name_server = self.addr, "the name server closed the connection");
+                    self.state.send_modify(|state| state.step = None);
+                    return false;
+                }
+                () = sleep_until(due) => return false,
+                changed = changes.changed() => return changed.is_ok(),
+                () = sleep_until(beat) => {
+                    if pause.is_some() {
+                        let (request, version) = query(shared);
+                        peer.one_way(&request, version);
+                    }
+                }
             }
-            () = sleep_until(due) => false,
-            changed = changes.changed() => changed.is_ok(),
         }
     }
 
@@ -126,21 +140,23 @@ impl Link {
     }
 
     async fn send(&self, shared: &Shared, peer: &Peer, body: &Body, within: Duration) -> Result<(), CallError> {
-        let identity = &shared.ctx.identity;
+        let (identity, settings) = (&shared.ctx.identity, shared.ctx.settings());
+        let acting = settings.enable_slave_acting_master;
         let request = RegisterBroker {
             broker_name: identity.name.clone(),
             broker_addr: identity.addr(),
             cluster_name: identity.cluster.clone(),
             ha_server_addr: identity.ha_addr.clone(),
             broker_id: identity.id,
-            heartbeat_timeout_millis: None,
-            enable_acting_master: Some(false),
+            heartbeat_timeout_millis: acting.then(|| settings.broker_not_active_timeout_millis.as_millis() as i64),
+            enable_acting_master: Some(acting),
             compressed: Some(false),
             body_crc32: Some(body.crc32),
             zone_name: None,
         };
         let answer = peer.call(&request, body.bytes.clone(), within).await?;
-        let (_, answer) = answer.success::<RegisterBrokerReply>()?;
+        let (header, answer) = answer.success::<RegisterBrokerReply>()?;
+        shared.learn(&self.addr, header);
         // Absent when the name server is told to keep it to itself.
         if let Ok(ordered) = fastjson::read::<KvTable>(&answer) {
             shared.topics.mark_ordered(ordered.table.keys().map(String::as_str));
@@ -150,15 +166,9 @@ impl Link {
 
     /// Whether the name server has our topics as they are; asking also shows that we live.
     async fn is_current(&self, shared: &Shared, peer: &Peer, within: Duration) -> Result<bool, CallError> {
-        let identity = &shared.ctx.identity;
-        let request = QueryDataVersion {
-            broker_name: identity.name.clone(),
-            broker_addr: identity.addr(),
-            cluster_name: identity.cluster.clone(),
-            broker_id: identity.id,
-        };
         let version = shared.topics.version();
-        let answer = peer.call(&request, Bytes::from(fastjson::write(&version)), within).await?;
+        let (request, body) = query(shared);
+        let answer = peer.call(&request, body, within).await?;
         let (header, body) = answer.success::<QueryDataVersionReply>()?;
         let theirs = fastjson::read::<DataVersion>(&body).ok();
         Ok(!header.changed && theirs.is_none_or(|theirs| theirs == version))
@@ -182,6 +192,23 @@ impl Link {
     }
 }
 
+/// Whether the name server has our topics as they are; also a heartbeat, which every release of name servers takes for one.
+///
+/// Java: `BrokerOuterAPI.sendHeartbeatViaDataVersion`.
+fn query(shared: &Shared) -> (QueryDataVersion, Bytes) {
+    let identity = &shared.ctx.identity;
+    let request = QueryDataVersion {
+        broker_name: identity.name.clone(),
+        broker_addr: identity.addr(),
+        cluster_name: identity.cluster.clone(),
+        broker_id: identity.id,
+    };
+    (request, Bytes::from(fastjson::write(&shared.topics.version())))
+}
+
 fn period(shared: &Shared) -> Duration {
+    if shared.looks_for_master() {
+        return SEARCH_PERIOD;
+    }
     Duration::clamp(*shared.ctx.settings().register_name_server_period, PERIOD_MIN, PERIOD_MAX)
 }

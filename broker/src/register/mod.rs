@@ -9,6 +9,7 @@
 
 mod body;
 mod link;
+mod master;
 mod route;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(crate) use self::body::Shown;
 use self::link::Link;
 use crate::config::BrokerConfig;
 use crate::context::Context;
+use crate::ha::MasterAt;
 use crate::topic::TopicTable;
 
 /// Keeps all name servers informed.
@@ -49,6 +51,8 @@ struct Shared {
     client: Client,
     bodies: Bodies,
     shown: Shown,
+    /// What each name server says of a slave's master.
+    masters: Mutex<BTreeMap<String, MasterAt>>,
 }
 
 /// Longest wait of [`Registrar::register_now`]: administrators wait no longer than that for a name server that hangs.
@@ -62,7 +66,8 @@ impl Registrar {
         let stopping = ctx.stopping.child_token();
         // The connections must outlive the first moment of stopping, for the farewell.
         let client = Client::new(ClientConfig::default(), router, CancellationToken::new());
-        let shared = Arc::new(Shared { ctx, topics, client, bodies: Bodies::default(), shown });
+        let shared =
+            Arc::new(Shared { ctx, topics, client, bodies: Bodies::default(), shown, masters: Mutex::default() });
         Arc::new(Self { shared, links: Mutex::default(), tasks: TaskTracker::new(), stopping })
     }
 
@@ -128,6 +133,7 @@ impl Registrar {
             let wanted = addrs.contains(addr);
             if !wanted {
                 link.end();
+                self.shared.masters.lock().remove(addr);
             }
             wanted
         });

@@ -27,7 +27,7 @@ impl Changes {
         self.step
     }
 
-    /// Some topics changed; none if topics only went away, of which name servers are not told one by one.
+    /// Some topics changed or went away.
     ///
     /// Java: `DataVersion.nextVersion`.
     pub(super) fn next(&mut self, now: Timestamp, topics: impl IntoIterator<Item = TopicName>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use remoting::body::{DataVersion, TopicConfig, TopicConfigWrapper, fastjson};
+use remoting::body::{DataVersion, TopicConfig, TopicConfigWrapper, TopicNews, fastjson};
 use remoting::types::TopicName;
 use tokio::sync::watch;
 
@@ -212,7 +212,7 @@ impl TopicTable {
         let mut changes = self.changes.lock();
         let Some((_, config)) = self.topics.remove(topic) else { return Ok(false) };
         tracing::info!(topic, ?config, "topic deleted");
-        self.advance(&mut changes, []);
+        self.advance(&mut changes, [config.topic_name.clone()]);
         drop(changes);
         self.save()?;
         Ok(true)
@@ -231,8 +231,57 @@ impl TopicTable {
         for config in set.values() {
             self.topics.insert(config.topic_name.clone(), Arc::clone(config));
         }
-        self.advance(&mut changes, set.values().map(|config| config.topic_name.clone()));
+        let gone = gone.iter().map(TopicName::new);
+        self.advance(&mut changes, set.values().map(|config| config.topic_name.clone()).chain(gone));
         Ok(())
+    }
+
+    /// What changed after `step`, and the step reached: for slaves. All topics, if that is too long ago.
+    pub(crate) fn news(&self, step: Option<u64>) -> (u64, TopicNews) {
+        let changes = self.changes.lock();
+        let data_version = changes.version;
+        let news = match step.and_then(|step| changes.since(step)) {
+            Some(names) => {
+                let (set, gone): (Vec<_>, Vec<_>) =
+                    names.into_iter().partition(|topic| self.topics.contains_key(topic));
+                let set = set.iter().filter_map(|topic: &TopicName| self.get(topic)).collect();
+                TopicNews { data_version, gone, set, whole: false }
+            }
+            None => {
+                let set = self.topics.iter().map(|topic| Arc::clone(topic.value())).collect();
+                TopicNews { data_version, gone: Vec::new(), set, whole: true }
+            }
+        };
+        (changes.step(), news)
+    }
+
+    /// Takes over what the master of this slave has, and its version. The topics that went away; those that every broker has
+    /// stay, as this one may be the master one day.
+    ///
+    /// Java: `SlaveSynchronize.syncTopicConfig`.
+    pub(crate) fn copy(&self, news: TopicNews) -> Vec<TopicName> {
+        let TopicNews { data_version, mut gone, set, whole } = news;
+        let mut changes = self.changes.lock();
+        if whole {
+            let known: BTreeSet<&str> = set.iter().map(|config| config.topic_name.as_str()).collect();
+            let here = self.topics.iter().map(|topic| topic.key().clone());
+            gone.extend(here.filter(|topic| !known.contains(topic.as_str()) && !self.is_system(topic)));
+        }
+        gone.retain(|topic| self.topics.remove(topic).is_some());
+        let is_news = |config: &Arc<TopicConfig>| {
+            let old = self.topics.insert(config.topic_name.clone(), Arc::clone(config));
+            old.is_none_or(|old| old != *config)
+        };
+        let changed: Vec<_> = set.iter().filter(|config| is_news(config)).collect();
+        if !changed.is_empty() || !gone.is_empty() || changes.version != data_version {
+            tracing::info!(changed = changed.len(), gone = gone.len(), whole, "topics are those of the master");
+            let names = changed.iter().map(|config| config.topic_name.clone()).chain(gone.iter().cloned());
+            self.advance(&mut changes, names);
+            changes.version = data_version;
+        }
+        drop(changes);
+        self.save_or_log();
+        gone
     }
 
     /// Marks topics as ordered, as name servers know them. Java: `updateOrderTopicConfig`.

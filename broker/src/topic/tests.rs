@@ -247,3 +247,33 @@ fn light_queues_are_topics_that_nobody_makes_and_nobody_is_told_of() {
     assert_eq!(fixture.table.snapshot(), before);
     assert!(Fixture::new(|_| {}).table.get("%LMQ%a").is_none());
 }
+
+#[test]
+fn a_slave_has_its_masters_topics() {
+    let (master, slave) = (Fixture::new(|_| {}), Fixture::new(|_| {}));
+    for topic in ["A", "B"] {
+        master.put(TopicConfig::new(topic, 4, 6), "").unwrap();
+    }
+    slave.put(TopicConfig::new("gone", 1, 6), "").unwrap();
+    let copy = |step| {
+        let (step, news) = master.table.news(step);
+        let whole = news.whole;
+        // As it comes over the wire.
+        let news = serde_json::from_str(&serde_json::to_string(&news).unwrap()).unwrap();
+        let gone: Vec<_> = slave.table.copy(news).iter().map(ToString::to_string).collect();
+        assert_eq!(slave.table.version(), master.table.version());
+        assert_eq!(slave.reopened(), master.table.snapshot());
+        (Some(step), whole, gone.join(" "))
+    };
+    let (step, whole, gone) = copy(None);
+    assert_eq!((whole, &*gone), (true, "gone"));
+    master.put(TopicConfig::new("A", 8, 6), "").unwrap();
+    assert!(master.table.delete("B").unwrap());
+    let changes = slave.table.changes();
+    let (step, whole, gone) = copy(step);
+    assert_eq!((whole, &*gone), (false, "B"));
+    assert!(changes.has_changed().unwrap(), "name servers are told");
+    let known = slave.table.step();
+    let (_, whole, gone) = copy(step);
+    assert_eq!((whole, &*gone, slave.table.step()), (false, "", known));
+}

@@ -20,6 +20,7 @@ mod raft;
 mod register;
 mod route;
 mod stats;
+mod tables;
 mod timer;
 mod topic;
 
@@ -54,6 +55,7 @@ pub use route::{BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInf
 pub use stats::{
     BrokerStatsData, BrokerStatsItem, ConsumeStats, ConsumeStatsList, OffsetWrapper, TopicOffset, TopicStatsTable,
 };
+pub use tables::{OffsetNews, TableNews, TopicNews};
 pub use timer::{TimerMetric, TimerMetrics};
 pub use topic::{CreateTopicListBody, TopicConfig, TopicConfigWrapper};
 

@@ -302,6 +302,7 @@ request_codes! {
     OWN:
     190001 GROUP_STATUS Tools [] "ferromq group";
     190002 GROUP_CHANGE Tools [] "ferromq group, broker";
+    190003 COPY_TABLES Replication [] "slave";
 }
 
 response_codes! {

@@ -19,6 +19,7 @@ pub mod raft;
 pub mod register;
 pub mod route;
 pub mod send;
+pub mod slave;
 pub mod timer;
 pub mod topic;
 pub mod transaction;

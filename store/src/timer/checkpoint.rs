@@ -28,8 +28,8 @@ use super::unit::NONE;
 use crate::checkpoint::{fields, open_or_make, row};
 use crate::io::Files;
 
-/// On the wire, too. Java: `TimerCheckpoint.encode`.
-const CHECKPOINT_BYTES: usize = 56;
+/// Size of what slaves are told. Java: `TimerCheckpoint.encode`.
+pub const CHECKPOINT_BYTES: usize = 56;
 const CURSOR_AT: u64 = 64;
 const CURSOR_BYTES: usize = 32;
 /// "Ferromq1".
@@ -65,7 +65,8 @@ impl TimerCheckpoint {
         row(fields)
     }
 
-    fn decode(bytes: &[u8; CHECKPOINT_BYTES]) -> Self {
+    /// Of [`TimerCheckpoint::encode`].
+    pub fn decode(bytes: &[u8; CHECKPOINT_BYTES]) -> Self {
         let [read_time, log_flushed, queue_offset, master_queue_offset, state_version, changed_at, changes] =
             fields(bytes);
         Self {

@@ -39,7 +39,7 @@ use log::{Log, Reader};
 use unit::{NONE, UNIT_BYTES};
 use wheel::{Slot, Wheel};
 
-pub use checkpoint::{Cursor, TimerCheckpoint};
+pub use checkpoint::{CHECKPOINT_BYTES, Cursor, TimerCheckpoint};
 pub use unit::{Unit, change_of};
 pub use wheel::WINDOW_SLOTS;
 

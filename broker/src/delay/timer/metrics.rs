@@ -46,6 +46,30 @@ impl Metrics {
         self.file.changed();
     }
 
+    pub(super) fn snapshot(&self) -> TimerMetrics {
+        self.table.lock().clone()
+    }
+
+    /// All that wait.
+    pub(super) fn pending(&self) -> i64 {
+        self.table.lock().timing_count.values().map(|metric| metric.count.max(0)).sum()
+    }
+
+    /// Takes over what waits at the master. Java: `SlaveSynchronize.syncTimerMetrics`.
+    pub(super) fn copy(&self, master: TimerMetrics) {
+        let mut table = self.table.lock();
+        if table.data_version != master.data_version {
+            *table = master;
+            drop(table);
+            self.file.changed();
+        }
+    }
+
+    /// Grows with every change.
+    pub(super) fn step(&self) -> u64 {
+        self.file.step()
+    }
+
     pub(super) fn encode(&self) -> String {
         fastjson::write(&*self.table.lock())
     }

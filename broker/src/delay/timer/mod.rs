@@ -27,6 +27,7 @@ mod admit;
 mod deliver;
 mod enrol;
 mod flush;
+mod follow;
 mod handover;
 mod metrics;
 mod query;
@@ -46,6 +47,7 @@ use remoting::types::{QueueId, Timestamp, TopicName};
 use store::timer::{TimerCheckpoint, TimerConfig, TimerFiles};
 use store::{Store, StoreError};
 
+use self::follow::Followed;
 use self::handover::Handover;
 use self::metrics::Metrics;
 use self::reading::Reading;
@@ -70,6 +72,8 @@ pub(crate) struct Timers {
     metrics: Metrics,
     /// `None`: `timerWheelEnable` is false.
     wheel: Option<Arc<Wheel>>,
+    /// Of a slave: its master's.
+    followed: Option<Followed>,
     tally: Tally,
 }
 
@@ -131,16 +135,18 @@ impl Timers {
         let settings = ctx.settings();
         let home = home.into();
         let metrics = Metrics::load(&home, ctx.clock.now())?;
+        let (role, precision_ms) = (*ctx.role.borrow(), settings.timer_slot_ms());
+        let followed =
+            if role == Role::Slave && !home.is_of_group() { Some(Followed::open(&home, precision_ms)?) } else { None };
         // Only who leads a group keeps a wheel.
-        let wheel = if settings.timer_wheel_enable && *ctx.role.borrow() == Role::Master {
-            let precision_ms = settings.timer_slot_ms();
+        let wheel = if settings.timer_wheel_enable && role.delivers() {
             let config = TimerConfig {
                 topic: TIMER_TOPIC.to_owned(),
                 log_file_bytes: settings.mapped_file_size_timer_log,
                 precision_ms,
             };
             let mut files = TimerFiles::open(&store, &config, ctx.clock.now())?;
-            let handover = Handover::open(&home)?;
+            let handover = Handover::open(&home, home.is_of_group() || role != Role::Master)?;
             handover.take_up(&mut files);
             let checkpoint = Mutex::new(files.checkpoint());
             let state = Mutex::new(State { files, reading: Reading::default() });
@@ -156,7 +162,7 @@ impl Timers {
         } else {
             None
         };
-        Ok(Arc::new(Self { ctx, store, stats, metrics, wheel, tally: Tally::default() }))
+        Ok(Arc::new(Self { ctx, store, stats, metrics, wheel, followed, tally: Tally::default() }))
     }
 
     /// A topic was deleted: nothing is counted for it any more.

@@ -26,8 +26,7 @@ impl Handle<GetTimerCheckPoint> for Timers {
 
     async fn handle(&self, _: Call<GetTimerCheckPoint>) -> Result<Reply<NoHeader>, Infallible> {
         // Java has the file also where the wheel is off.
-        let checkpoint = self.wheel.as_ref().map(|wheel| *wheel.checkpoint.lock()).unwrap_or_default();
-        Ok(Reply::done().body(checkpoint.encode().to_vec()))
+        Ok(Reply::done().body(self.checkpoint().encode().to_vec()))
     }
 }
 

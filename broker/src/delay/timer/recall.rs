@@ -79,7 +79,7 @@ impl Recalls {
         if !settings.recall_message_enable {
             return Err(RecallError::Forbidden);
         }
-        if *self.ctx.role.borrow() == Role::Slave {
+        if *self.ctx.role.borrow() != Role::Master {
             return Err(RecallError::Slave);
         }
         let writable = settings.broker_permission & TopicConfig::WRITE != 0;

@@ -2,6 +2,7 @@
 
 mod reads;
 mod refusals;
+mod slave;
 mod waits;
 
 use bytes::Bytes;

@@ -1,0 +1,244 @@
+//! The task that keeps a slave's tables those of its master, and tells the master what it missed.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use remoting::body::TableNews;
+use remoting::client::{Client, ClientConfig};
+use remoting::connection::CallError;
+use remoting::frame::ExtFields;
+use remoting::header::NoHeader;
+use remoting::protocol::slave::CopyTables;
+use remoting::protocol::{RequestCode, ResponseCode};
+use remoting::router::Router;
+use store::Store;
+use tokio::time::{Duration, Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::behind::Behind;
+use super::java::{self, AskError};
+use super::tables::{Delivered, Tables, numbers};
+use crate::context::Mastery;
+use crate::ha::{Follower, Following};
+use crate::offset::{FORWARD, OwnOffset};
+
+/// How long a master of ours may wait for something to change.
+const WAIT: Duration = Duration::from_secs(10);
+/// Longest wait for its answer beyond that; whole tables may be long.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pause between two questions to a master of ours, whose tables may change all the time.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The same to a Java master: it is asked for its timer this often.
+const JAVA_PAUSE: Duration = Duration::from_secs(3);
+/// And this often for everything. Java: `BrokerController.initializeBrokerScheduledTasks`.
+const JAVA_PERIOD: Duration = Duration::from_secs(60);
+/// Until a master that does not answer is asked again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Until offsets that the master did not take are handed to it again: it hears of a group only when members join.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+/// Time between two looks whether the log has what the master delivered.
+const LOOK_PERIOD: Duration = Duration::from_millis(200);
+/// Longest wait for the master to take an offset.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Offsets on their way at a time.
+const HAND_OVER_MAX: usize = 100;
+
+pub(super) struct Copying {
+    tables: Tables,
+    store: Arc<Store>,
+    follower: Arc<Follower>,
+    master: Mastery,
+    client: Client,
+    stopping: CancellationToken,
+}
+
+/// What is known of the master that answers.
+enum Known {
+    Nothing,
+    /// It is ours, and has told us everything up to here.
+    Ours {
+        seen: String,
+    },
+    /// It is to be asked for everything again at this time.
+    Java {
+        all_at: Instant,
+    },
+}
+
+impl Copying {
+    pub(super) fn new(
+        tables: Tables,
+        store: Arc<Store>,
+        follower: Arc<Follower>,
+        master: Mastery,
+        stopping: CancellationToken,
+    ) -> Self {
+        let client = Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new());
+        Self { tables, store, follower, master, client, stopping }
+    }
+
+    /// Copies until the broker stops.
+    pub(super) async fn run(self) {
+        let stopping = self.stopping.clone();
+        let mut at = self.master.at().subscribe();
+        let mut known = Known::Nothing;
+        let mut behind = Behind::default();
+        let mut hand_over_at = Instant::now();
+        while !stopping.is_cancelled() {
+            let addr = at.borrow_and_update().as_ref().and_then(|master| master.addr.clone());
+            let answer = {
+                let mut asking = pin!(self.ask(addr.as_deref(), &known));
+                loop {
+                    tokio::select! {
+                        () = stopping.cancelled() => break None,
+                        // Another master, or none was known yet.
+                        _ = at.changed() => break None,
+                        answer = &mut asking => break Some(answer),
+                        () = sleep(LOOK_PERIOD), if !behind.is_empty() => self.take_delivered(&mut behind).await,
+                    }
+                }
+            };
+            let Some(answer) = answer else {
+                known = Known::Nothing;
+                continue;
+            };
+            let pause = match answer {
+                Ok((mut news, next)) => {
+                    if self.master.set_answers(true) {
+                        tracing::info!(master = addr, "the master answers");
+                    }
+                    // A Java master's offsets are known to be behind ours only when it has just told them.
+                    let may_hand_over = news.offsets.is_some() || matches!(next, Known::Ours { .. });
+                    Delivered::of(&mut news).into_iter().for_each(|delivered| behind.push(delivered));
+                    self.take(news).await;
+                    self.take_delivered(&mut behind).await;
+                    known = next;
+                    if may_hand_over
+                        && Instant::now() >= hand_over_at
+                        && let Some(addr) = &addr
+                    {
+                        match self.hand_over(addr).await {
+                            Handed::All => {}
+                            Handed::Refused => hand_over_at = Instant::now() + REFUSED_PAUSE,
+                            // What the master has instead is not among what changed.
+                            Handed::Dropped => known = Known::Nothing,
+                        }
+                    }
+                    if matches!(known, Known::Java { .. }) { JAVA_PAUSE } else { PAUSE }
+                }
+                Err(err) => {
+                    known = Known::Nothing;
+                    if self.master.set_answers(false) {
+                        tracing::warn!(master = addr, %err, "the master does not tell its tables; it is asked until it does");
+                    } else {
+                        tracing::debug!(master = addr, %err, "the master does not tell its tables");
+                    }
+                    RETRY_PAUSE
+                }
+            };
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                _ = at.changed() => known = Known::Nothing,
+                () = sleep(pause) => {}
+            }
+        }
+        self.client.close().await;
+    }
+
+    /// The master's news, and what is known then. Does not end before its place is known. Cancel-safe.
+    async fn ask(&self, addr: Option<&str>, known: &Known) -> Result<(TableNews, Known), AskError> {
+        let Some(addr) = addr else { return std::future::pending().await };
+        if let Known::Java { all_at } = known
+            && Instant::now() < *all_at
+        {
+            let timer = java::timer(&self.client, addr).await?.map(|checkpoint| numbers(&checkpoint));
+            return Ok((TableNews { timer, ..TableNews::default() }, Known::Java { all_at: *all_at }));
+        }
+        let seen = if let Known::Ours { seen } = known { Some(seen.clone()) } else { None };
+        let request = CopyTables { seen, wait_ms: Some(WAIT.as_millis() as i64) };
+        let answer = self.client.call(addr, &request, Bytes::new(), WAIT + PATIENCE).await?;
+        if answer.code() == ResponseCode::REQUEST_CODE_NOT_SUPPORTED {
+            let everything = java::everything(&self.client, addr).await?;
+            return Ok((everything, Known::Java { all_at: Instant::now() + JAVA_PERIOD }));
+        }
+        let (_, body) = answer.success::<NoHeader>()?;
+        let news = TableNews::from_body(&body)?;
+        let seen = news.seen.clone();
+        Ok((news, Known::Ours { seen }))
+    }
+
+    async fn take(&self, news: TableNews) {
+        if news.is_empty() {
+            return;
+        }
+        let tables = self.tables.clone();
+        let taking = tokio::task::spawn_blocking(move || tables.take(news));
+        taking.await.expect("taking tables over does not panic");
+    }
+
+    /// Takes over what the master delivered, as far as this slave has it, too.
+    async fn take_delivered(&self, behind: &mut Behind) {
+        // Looked at first: what is behind the log now is not said to be level.
+        let is_level = self.follower.status().state == Following::CaughtUp;
+        let Some(delivered) = behind.reached(self.store.confirmed().0, is_level) else { return };
+        let tables = self.tables.clone();
+        let taking = tokio::task::spawn_blocking(move || tables.take_delivered(delivered));
+        taking.await.expect("taking tables over does not panic");
+    }
+
+    /// Tells the master what groups committed here while it did not answer.
+    async fn hand_over(&self, addr: &str) -> Handed {
+        let mut handed = Handed::All;
+        for some in self.tables.offsets.own().chunks(HAND_OVER_MAX) {
+            let outcomes = join_all(some.iter().map(|own| self.hand_over_one(addr, own))).await;
+            for (own, outcome) in some.iter().zip(outcomes) {
+                let OwnOffset { group, topic, queue, offset } = own;
+                match outcome {
+                    Ok(None) => {
+                        tracing::info!(%group, %topic, %queue, %offset, "the master has what was committed here")
+                    }
+                    // An administrator has put the group elsewhere.
+                    Ok(Some(remark)) => {
+                        tracing::info!(%group, %topic, %queue, %offset, remark, "the master has another offset");
+                        self.tables.offsets.disown(own);
+                        handed = Handed::Dropped;
+                    }
+                    Err(err) => {
+                        tracing::debug!(%group, %topic, %queue, %offset, %err, "the master does not take an offset yet");
+                        if matches!(handed, Handed::All) {
+                            handed = Handed::Refused;
+                        }
+                    }
+                }
+            }
+        }
+        handed
+    }
+
+    /// What the master remarks.
+    async fn hand_over_one(&self, addr: &str, own: &OwnOffset) -> Result<Option<String>, CallError> {
+        let OwnOffset { group, topic, queue, offset } = own;
+        let fields = [
+            ("consumerGroup", group.to_string()),
+            ("topic", topic.to_string()),
+            ("queueId", queue.to_string()),
+            ("commitOffset", offset.to_string()),
+            (FORWARD, true.to_string()),
+        ];
+        let ext: ExtFields = fields.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let peer = self.client.peer(addr, HAND_OVER_TIMEOUT).await?;
+        let answer = peer.call_raw(RequestCode::UPDATE_CONSUMER_OFFSET, &ext, Bytes::new(), HAND_OVER_TIMEOUT).await?;
+        let remark = answer.0.remark.clone().filter(|remark| !remark.is_empty());
+        answer.success::<NoHeader>()?;
+        Ok(remark)
+    }
+}
+
+/// What became of the offsets that the master may not have.
+enum Handed {
+    All,
+    Refused,
+    Dropped,
+}

@@ -1,0 +1,366 @@
+//! A name server, a master and a slave, as real processes: the slave has what the master has, byte by byte and table by table;
+//! clients go on reading there while the master is away, and what they commit meanwhile is the master's when it is back.
+
+mod common;
+#[path = "common/messages.rs"]
+mod messages;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use common::{Process, client, free_port, pull_message, send_message, update_topic};
+use messages::messages;
+use remoting::body::{SubscriptionGroupConfig, TopicConfigWrapper, fastjson};
+use remoting::client::Client;
+use remoting::connection::Response;
+use remoting::header::Request;
+use remoting::protocol::ResponseCode;
+use remoting::protocol::group::UpdateGroup;
+use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, ResetOffset, UpdateConsumerOffset};
+use remoting::protocol::send::SendMessageReply;
+use remoting::protocol::topic::{DeleteTopic, GetAllTopicConfig, GetAllTopicConfigReply};
+use remoting::types::{QueueId, QueueOffset, Timestamp};
+use rustix::process::{Pid, Signal, kill_process};
+
+const TOPIC: &str = "copied";
+const GROUP: &str = "readers";
+const QUEUES: i32 = 2;
+const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Master,
+    Slave,
+}
+
+struct Pair {
+    folder: tempfile::TempDir,
+    name_server: u16,
+    ports: HashMap<bool, u16>,
+    running: HashMap<bool, Process>,
+    _names: Process,
+    client: Client,
+    number: u64,
+    sent: HashMap<(i32, i64), u64>,
+}
+
+impl Pair {
+    /// A master and its slave.
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name_server = free_port();
+        let settings = folder.path().join("namesrv.conf");
+        fs::write(&settings, format!("listenPort={name_server}\n")).expect("the settings");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
+        command.arg("namesrv").arg("-c").arg(settings).env_remove("RUST_LOG").env("HOME", folder.path());
+        let log = fs::File::create(folder.path().join("namesrv.log")).expect("a log");
+        let names = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a name server");
+        let mut pair = Self {
+            folder,
+            name_server,
+            ports: [true, false].map(|master| (master, free_port())).into(),
+            running: HashMap::new(),
+            _names: Process(names),
+            client: client(),
+            number: 0,
+            sent: HashMap::new(),
+        };
+        pair.start_one(Who::Master);
+        pair.start_one(Who::Slave);
+        pair
+    }
+
+    fn root(&self, who: Who) -> PathBuf {
+        self.folder.path().join(format!("{who:?}"))
+    }
+
+    fn addr(&self, who: Who) -> String {
+        format!("127.0.0.1:{}", self.ports[&(who == Who::Master)])
+    }
+
+    fn start_one(&mut self, who: Who) {
+        let role = if who == Who::Master { "ASYNC_MASTER\nbrokerId=0" } else { "SLAVE\nbrokerId=1" };
+        self.start_as(who, role);
+    }
+
+    fn start_as(&mut self, who: Who, role: &str) {
+        let root = self.root(who);
+        fs::create_dir_all(&root).expect("a folder");
+        let port = self.ports[&(who == Who::Master)];
+        let settings = format!(
+            "brokerName=pair\nbrokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={}\nbrokerRole={role}\n\
+             namesrvAddr=127.0.0.1:{}\nslaveReadEnable=true\nmessageDelayLevel=1s 6s\nflushConsumerOffsetInterval=100\n\
+             mappedFileSizeCommitLog=131072\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=32768\n",
+            root.join("store").display(),
+            self.name_server,
+        );
+        let file = root.join("broker.conf");
+        fs::write(&file, settings).expect("the settings");
+        let log = fs::File::options().create(true).append(true).open(root.join("log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
+        command.arg("broker").arg("-c").arg(file).env_remove("RUST_LOG");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a broker");
+        self.running.insert(who == Who::Master, Process(child));
+    }
+
+    fn kill(&mut self, who: Who) {
+        self.running.remove(&(who == Who::Master)).expect("it runs").kill();
+    }
+
+    /// As SIGTERM, at which it closes everything.
+    fn stop(&mut self, who: Who) {
+        let mut process = self.running.remove(&(who == Who::Master)).expect("it runs");
+        kill_process(Pid::from_child(&process.0), Signal::TERM).expect("it is asked to stop");
+        let status = process.0.wait().expect("it ends");
+        assert!(status.success(), "{status}\n{}", self.logs());
+    }
+
+    fn logs(&self) -> String {
+        [Who::Master, Who::Slave]
+            .map(|who| {
+                let log = fs::read_to_string(self.root(who).join("log")).unwrap_or_default();
+                format!("--- {who:?}\n{log}")
+            })
+            .concat()
+    }
+
+    async fn try_ask<R: Request>(&self, who: Who, header: &R, body: &Bytes) -> Option<Response> {
+        self.client.call(&self.addr(who), header, body.clone(), ANSWER_MAX).await.ok()
+    }
+
+    /// Asks until there is a success.
+    async fn ask<R: Request + std::fmt::Debug>(&self, who: Who, header: &R, body: &Bytes) -> (R::Reply, Bytes) {
+        let since = Instant::now();
+        loop {
+            let answer = self.try_ask(who, header, body).await;
+            if let Some(answer) = answer.filter(|answer| answer.code() == ResponseCode::SUCCESS) {
+                return answer.success().expect("a reply");
+            }
+            assert!(since.elapsed() < PATIENCE, "no answer to {header:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn send(&mut self, count: u64) {
+        for _ in 0..count {
+            self.number += 1;
+            let header = send_message(TOPIC, QUEUES, self.number);
+            let (SendMessageReply { queue_id, queue_offset, .. }, _) =
+                self.ask(Who::Master, &header, &self.number.to_string().into()).await;
+            self.sent.insert((queue_id.0, queue_offset.0), self.number);
+        }
+    }
+
+    async fn commit(&self, who: Who, queue: i32, offset: i64) {
+        let commit = UpdateConsumerOffset {
+            consumer_group: GROUP.into(),
+            topic: TOPIC.into(),
+            queue_id: QueueId(queue),
+            commit_offset: QueueOffset(offset),
+        };
+        self.ask(who, &commit, &Bytes::new()).await;
+    }
+
+    async fn committed(&self, who: Who, queue: i32) -> Option<i64> {
+        let asked = QueryConsumerOffset {
+            consumer_group: GROUP.into(),
+            topic: TOPIC.into(),
+            queue_id: QueueId(queue),
+            set_zero_if_not_found: Some(false),
+        };
+        let answer = self.try_ask(who, &asked, &Bytes::new()).await?;
+        let (OffsetReply { offset }, _) = answer.success().ok()?;
+        Some(offset.0)
+    }
+
+    async fn has_topic(&self, who: Who, topic: &str) -> bool {
+        let all = GetAllTopicConfig { topic_seq: None, data_version: None, max_topic_num: None };
+        let answer = self.try_ask(who, &all, &Bytes::new()).await;
+        let body = answer.and_then(|answer| answer.success::<GetAllTopicConfigReply>().ok()).map(|(_, body)| body);
+        body.is_some_and(|body| {
+            let topics: TopicConfigWrapper = fastjson::read(&body).expect("topics");
+            topics.topic_config_table.contains_key(topic)
+        })
+    }
+
+    async fn messages(&self, who: Who) -> HashMap<(i32, i64), u64> {
+        messages(&self.client, &self.addr(who), (TOPIC, GROUP, QUEUES), ANSWER_MAX).await
+    }
+
+    /// Returns once the slave has everything that was sent.
+    async fn until_copied(&self) {
+        self.until("the slave has all", async || {
+            let found = self.messages(Who::Slave).await;
+            self.sent.iter().all(|(place, number)| found.get(place) == Some(number))
+        })
+        .await;
+    }
+
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let since = Instant::now();
+        while !holds().await {
+            assert!(since.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What is in the files of a folder of the store, by name.
+    fn files(&self, who: Who, folder: &str) -> BTreeMap<String, Vec<u8>> {
+        let Ok(entries) = fs::read_dir(self.root(who).join("store").join(folder)) else { return BTreeMap::new() };
+        let file = |entry: std::io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().into_string().ok()?, fs::read(entry.path()).ok()?))
+        };
+        entries.filter_map(file).collect()
+    }
+
+    /// Nothing went wrong that a person would have to look at.
+    fn check_logs(&self) {
+        let logs = self.logs();
+        let errors: Vec<_> =
+            logs.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked")).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+}
+
+async fn topic_and_group(pair: &Pair) {
+    pair.ask(Who::Master, &update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    let group = SubscriptionGroupConfig { retry_max_times: 7, ..SubscriptionGroupConfig::new(GROUP) };
+    pair.ask(Who::Master, &UpdateGroup {}, &fastjson::write(&group).into()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slave_has_what_its_master_has() {
+    let mut pair = Pair::start().await;
+    topic_and_group(&pair).await;
+    pair.send(600).await;
+    pair.commit(Who::Master, 0, 123).await;
+    pair.until_copied().await;
+    pair.until("the offset is copied", async || pair.committed(Who::Slave, 0).await == Some(123)).await;
+
+    // An administrator may also move a group back.
+    let reset = ResetOffset {
+        topic: TOPIC.into(),
+        group: GROUP.into(),
+        queue_id: Some(QueueId(0)),
+        offset: Some(QueueOffset(50)),
+        timestamp: Timestamp(-1),
+        is_force: Some(true),
+    };
+    pair.ask(Who::Master, &reset, &Bytes::new()).await;
+    pair.until("the reset is copied", async || pair.committed(Who::Slave, 0).await == Some(50)).await;
+
+    pair.ask(Who::Master, &update_topic("shortlived", 1), &Bytes::new()).await;
+    pair.until("a topic is copied", async || pair.has_topic(Who::Slave, "shortlived").await).await;
+    pair.ask(Who::Master, &DeleteTopic { topic: "shortlived".into() }, &Bytes::new()).await;
+    pair.until("a topic goes", async || !pair.has_topic(Who::Slave, "shortlived").await).await;
+
+    // A slave takes no messages.
+    let refused = pair.try_ask(Who::Slave, &send_message(TOPIC, QUEUES, 0), &Bytes::from_static(b"0")).await;
+    assert_eq!(refused.map(|answer| answer.code()), Some(ResponseCode::SYSTEM_BUSY));
+
+    // It goes on where it was, after a stop and a crash.
+    pair.stop(Who::Slave);
+    pair.send(200).await;
+    pair.start_one(Who::Slave);
+    pair.until_copied().await;
+    pair.kill(Who::Slave);
+    pair.send(200).await;
+    pair.start_one(Who::Slave);
+    pair.until_copied().await;
+
+    pair.stop(Who::Slave);
+    pair.stop(Who::Master);
+    for folder in ["commitlog", "consumequeue/copied/0", "consumequeue/copied/1"] {
+        let (masters, slaves) = (pair.files(Who::Master, folder), pair.files(Who::Slave, folder));
+        assert!(!masters.is_empty(), "{folder}");
+        assert_eq!(masters.keys().collect::<Vec<_>>(), slaves.keys().collect::<Vec<_>>(), "{folder}");
+        for (name, bytes) in masters {
+            assert!(slaves[&name] == bytes, "{folder}/{name} differs");
+        }
+    }
+    pair.check_logs();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_committed_while_the_master_is_away_is_the_masters_when_it_is_back() {
+    let mut pair = Pair::start().await;
+    topic_and_group(&pair).await;
+    pair.send(300).await;
+    pair.commit(Who::Master, 0, 20).await;
+    pair.commit(Who::Master, 1, 30).await;
+    pair.until_copied().await;
+    pair.until("offsets are copied", async || {
+        (pair.committed(Who::Slave, 0).await, pair.committed(Who::Slave, 1).await) == (Some(20), Some(30))
+    })
+    .await;
+    // It is saved every moment, so a kill does not forget it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    pair.kill(Who::Master);
+
+    // Whoever asks for more than there is waits, and is not moved.
+    let beyond = pull_message(TOPIC, GROUP, 0, QueueOffset(10_000), 100);
+    pair.until("readers wait", async || {
+        let answer = pair.try_ask(Who::Slave, &beyond, &Bytes::new()).await;
+        answer.is_some_and(|answer| answer.code() == ResponseCode::PULL_NOT_FOUND)
+    })
+    .await;
+    assert_eq!(pair.messages(Who::Slave).await.len(), 300);
+    pair.commit(Who::Slave, 0, 140).await;
+    // Behind what the master knows.
+    pair.commit(Who::Slave, 1, 10).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    pair.kill(Who::Slave);
+    pair.start_one(Who::Slave);
+    pair.until("a slave alone serves", async || pair.committed(Who::Slave, 0).await == Some(140)).await;
+
+    pair.start_one(Who::Master);
+    pair.until("the master knows", async || pair.committed(Who::Master, 0).await == Some(140)).await;
+    pair.until("the slave goes on with the master", async || pair.committed(Who::Slave, 1).await == Some(30)).await;
+    assert_eq!((pair.committed(Who::Slave, 0).await, pair.committed(Who::Master, 1).await), (Some(140), Some(30)));
+    pair.commit(Who::Master, 0, 145).await;
+    pair.until("the slave follows", async || pair.committed(Who::Slave, 0).await == Some(145)).await;
+    pair.send(50).await;
+    pair.until_copied().await;
+    pair.check_logs();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slave_that_becomes_the_master_goes_on_with_what_waits() {
+    let mut pair = Pair::start().await;
+    topic_and_group(&pair).await;
+    pair.send(100).await;
+    // One that is delivered, and one that waits, of each kind.
+    for wait in
+        ["DELAY\u{1}1\u{2}", "TIMER_DELAY_MS\u{1}1000\u{2}", "DELAY\u{1}2\u{2}", "TIMER_DELAY_MS\u{1}15000\u{2}"]
+    {
+        pair.number += 1;
+        let mut header = send_message(TOPIC, QUEUES, pair.number);
+        header.properties = header.properties.map(|properties| properties + wait);
+        pair.ask(Who::Master, &header, &pair.number.to_string().into()).await;
+    }
+    pair.commit(Who::Master, 0, 33).await;
+    let delivered = async |who| pair.messages(who).await.len();
+    pair.until("some are delivered", async || delivered(Who::Master).await >= 102).await;
+    pair.until("they are copied", async || {
+        delivered(Who::Slave).await >= 102 && pair.committed(Who::Slave, 0).await == Some(33)
+    })
+    .await;
+    // What the master has delivered is told every moment.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    pair.kill(Who::Master);
+    pair.stop(Who::Slave);
+
+    pair.start_as(Who::Slave, "ASYNC_MASTER\nbrokerId=0");
+    pair.until("all are delivered", async || pair.messages(Who::Slave).await.len() >= 104).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut numbers: Vec<_> = pair.messages(Who::Slave).await.into_values().collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=104).collect::<Vec<_>>(), "each once");
+    assert_eq!(pair.committed(Who::Slave, 0).await, Some(33));
+}
