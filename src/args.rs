@@ -95,6 +95,7 @@ Options:
   -b, --brokerAddr <addr>        group: any broker of the group, such as 192.168.0.1:10911; ready: the broker
       --brokerName <name>        group: the broker set to look for at the name servers of -n, in place of -b
       --learner                  group add: do not wait, and give no vote
+      --credentials <file>       group: sign changes with the accessKey and secretKey in it, as of RocketMQ's tools.yml
       --cluster <name>           group spread: groups of this cluster only
       --dry-run                  group spread: print what would be done
       --state <file>             migrate: the plan and how far it is, migration.json if not said

@@ -163,6 +163,11 @@ impl TableFile {
         }
     }
 
+    /// Whether a save has a group agree on the table.
+    pub(crate) fn is_agreed_on(&self) -> bool {
+        matches!(self.place, Place::Group { .. })
+    }
+
     /// Notes that the table was changed. The change must be visible to `encode` of [`TableFile::save`] before.
     pub(crate) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Release);

@@ -256,6 +256,7 @@ impl IntoResponse for OperateError {
         use dledger::GroupError;
         match self {
             Self::NoAddress => ResponseCode::INVALID_PARAMETER,
+            Self::NotSigned(_) => ResponseCode::NO_PERMISSION,
             Self::Group(err) => match err {
                 // A follower that has passed it on asks the next leader.
                 GroupError::NotLeader { .. } => ResponseCode::SERVICE_NOT_AVAILABLE,

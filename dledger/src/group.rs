@@ -160,8 +160,9 @@ impl Group {
             let open = move || -> io::Result<(Storage, Machine, Quarantine, Supply)> {
                 let files = Arc::new(Files::open(&dir)?);
                 let quarantine = Quarantine::open(Arc::clone(&files), log.clone(), timing.election_min / 2)?;
-                let storage = Storage::open(log.clone(), Arc::clone(&files))?;
-                let supply = Supply { log, files, state, fills: Arc::default() };
+                let fills = Arc::default();
+                let storage = Storage::open(log.clone(), Arc::clone(&files), Arc::clone(&fills))?;
+                let supply = Supply { log, files, state, fills };
                 Ok((storage, Machine::open(supply.clone())?, quarantine, supply))
             };
             runtime::blocking(open).await??

@@ -96,7 +96,7 @@ impl StoreBuilder<Types, Whole, Machine, (TempDir, Arc<Store>)> for Builder {
         config.flush = self.0;
         let (store, log, _) = Store::open_raft(config, Clock::system()).unwrap();
         let files = Arc::new(Files::open(&folder.path().join("raft")).unwrap());
-        let storage = Storage::open(log.clone(), Arc::clone(&files)).unwrap();
+        let storage = Storage::open(log.clone(), Arc::clone(&files), Arc::default()).unwrap();
         let supply = Supply { log: log.clone(), files, state: Arc::new(()), fills: Arc::default() };
         let machine = Machine::open(supply).unwrap();
         Ok(((folder, store), Whole { log, storage }, machine))

@@ -11,13 +11,19 @@ use openraft::{OptionalSend, RaftLogReader};
 use store::{Confirmation, EntryId, EntryKind, RaftLog};
 
 use crate::files::Files;
+use crate::fill::Fills;
 use crate::membership;
+use crate::runtime;
 #[cfg(test)]
 use crate::sim::Bug;
 use crate::types::{Body, Entry, Id, Types, Vote, entry_id, log_id};
 
 /// Bytes of entries in one answer to replication, but one entry at least.
 const READ_BYTES_MAX: usize = 2 << 20;
+
+/// Entries further behind the end of the log than so many bytes are old: whoever needs them is filled with them, at the pace of fills, and they
+/// may have to be read from the disk.
+const OLD_BYTES: i64 = 64 << 20;
 
 /// The log as openraft's core writes it.
 #[derive(Clone, Debug)]
@@ -26,12 +32,13 @@ pub(crate) struct Storage {
     files: Arc<Files>,
     /// One behind the last entry that openraft knows of. The leader's store may have written more that is on its way to it.
     known_end: Arc<AtomicU64>,
+    fills: Arc<Fills>,
 }
 
 impl Storage {
     /// # Errors
     /// The log does not begin where it ought to, or failing I/O.
-    pub(crate) fn open(log: RaftLog, files: Arc<Files>) -> io::Result<Self> {
+    pub(crate) fn open(log: RaftLog, files: Arc<Files>, fills: Arc<Fills>) -> io::Result<Self> {
         match (log.first_index(), files.purged()) {
             // What was in a log that is lost, others know.
             (None, _) => files.forget_purged()?,
@@ -46,7 +53,7 @@ impl Storage {
             (Some(_), None) => {}
         }
         let end = log.last().map_or(0, |last| last.index + 1);
-        Ok(Self { log, files, known_end: Arc::new(AtomicU64::new(end)) })
+        Ok(Self { log, files, known_end: Arc::new(AtomicU64::new(end)), fills })
     }
 
     /// Takes back what openraft does not know of and will not: entries of a reign that is over.
@@ -114,6 +121,10 @@ impl Storage {
         self.known_end.load(Ordering::Acquire)
     }
 
+    fn is_old(&self, index: u64) -> bool {
+        self.log.start_of(index).is_some_and(|start| start.0 + OLD_BYTES < self.log.end().0)
+    }
+
     fn read(&self, from: u64, to: u64, bytes_max: usize) -> Vec<Entry> {
         let to = to.min(self.known_end());
         self.log.read(from, to, bytes_max).into_iter().map(Entry::stored).collect()
@@ -143,7 +154,17 @@ impl RaftLogReader<Types> for Storage {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        Ok(self.read(start, end, READ_BYTES_MAX))
+        if !self.is_old(start) {
+            return Ok(self.read(start, end, READ_BYTES_MAX));
+        }
+        let storage = self.clone();
+        let entries = runtime::blocking(move || storage.read(start, end, READ_BYTES_MAX)).await?;
+        let bytes = |entry: &Entry| match &entry.body {
+            Body::Stored(stored) => stored.bytes.len() as u64,
+            Body::Written | Body::Blank | Body::Membership(_) => 0,
+        };
+        self.fills.pace(entries.iter().map(bytes).sum()).await;
+        Ok(entries)
     }
 }
 

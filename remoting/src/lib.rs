@@ -15,5 +15,6 @@ pub mod language;
 pub mod protocol;
 pub mod router;
 pub mod server;
+pub mod signature;
 pub mod types;
 pub mod version;

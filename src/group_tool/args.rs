@@ -1,11 +1,13 @@
 //! The command line behind `ferromq group`.
 
+use std::path::PathBuf;
+
 use lexopt::{Arg, Parser, ValueExt};
 use remoting::types::MemberNumber;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum GroupArgs {
-    One { act: Act, at: At },
+    One { act: Act, at: At, credentials: Option<PathBuf> },
     Spread(Spread),
 }
 
@@ -16,6 +18,7 @@ pub(crate) struct Spread {
     /// Groups of this cluster alone.
     pub(crate) cluster: Option<String>,
     pub(crate) dry_run: bool,
+    pub(crate) credentials: Option<PathBuf>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +65,7 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<GroupArgs>, String> {
             Arg::Long("learner") => options.learner = true,
             Arg::Long("cluster") => options.cluster = Some(text(parser)?),
             Arg::Long("dry-run") => options.dry_run = true,
+            Arg::Long("credentials") => options.credentials = Some(text(parser)?.into()),
             Arg::Value(word) => words.push(word.string().map_err(say)?),
             other => return Err(say(other.unexpected())),
         }
@@ -72,9 +76,10 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<GroupArgs>, String> {
         let (None, Some(name_servers), None) = (broker, name_servers, broker_name) else {
             return Err("spread looks at the groups that name servers know: -n host:port".to_owned());
         };
-        let Options { cluster, dry_run, .. } = options;
-        return Ok(Some(GroupArgs::Spread(Spread { name_servers, cluster, dry_run })));
+        let Options { cluster, dry_run, credentials, .. } = options;
+        return Ok(Some(GroupArgs::Spread(Spread { name_servers, cluster, dry_run, credentials })));
     }
+    let credentials = options.credentials.take();
     let act = act(&words, options)?;
     let at = match (broker, name_servers, broker_name) {
         (Some(broker), None, None) => At::Broker(broker),
@@ -83,7 +88,7 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<GroupArgs>, String> {
         (Some(_), ..) => return Err("name a broker with -b, or find one with -n and --brokerName, not both".to_owned()),
         (None, ..) => return Err("-n and --brokerName find a broker together".to_owned()),
     };
-    Ok(Some(GroupArgs::One { act, at }))
+    Ok(Some(GroupArgs::One { act, at, credentials }))
 }
 
 /// Reads what follows `ready`, the address of a broker; `None`: help is asked for.
@@ -114,6 +119,8 @@ struct Options {
     learner: bool,
     cluster: Option<String>,
     dry_run: bool,
+    /// A file of the form of RocketMQ's `tools.yml`.
+    credentials: Option<PathBuf>,
 }
 
 impl Options {

@@ -5,7 +5,9 @@ mod catch_up;
 mod spread;
 mod text;
 
+use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,8 @@ use remoting::protocol::ResponseCode;
 use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange};
 use remoting::protocol::route::GetClusterInfo;
 use remoting::router::Router;
-use remoting::types::MemberNumber;
+use remoting::signature::Credentials;
+use remoting::types::{Clock, MemberNumber};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +60,8 @@ enum ToolError {
     NoCluster { name: String, known: String },
     #[error("not all leads are where they were to be: {failed}")]
     NotSpread { failed: String },
+    #[error("read the credentials in {}: {cause}", .path.display())]
+    Credentials { path: PathBuf, cause: String },
     #[error("not ready: {why}")]
     Unready { why: String },
     #[error("{member} has been taken out of the group meanwhile")]
@@ -67,7 +72,7 @@ enum ToolError {
 pub(crate) fn ready(broker: String) -> ExitCode {
     end(async move {
         let client = client();
-        let asked = Desk { client: &client, broker: String::new() }.status_of(&broker).await;
+        let asked = Desk { client: &client, broker: String::new(), credentials: None }.status_of(&broker).await;
         client.close().await;
         match asked {
             Ok(RaftGroupStatus { unready: Some(why), .. }) => Err(ToolError::Unready { why }),
@@ -101,19 +106,20 @@ fn client() -> Client {
 async fn act(args: GroupArgs) -> Result<String, ToolError> {
     let client = client();
     let done = match args {
-        GroupArgs::One { act, at } => act_on(&client, act, at).await,
+        GroupArgs::One { act, at, credentials } => act_on(&client, act, at, credentials.as_deref()).await,
         GroupArgs::Spread(args) => spread::spread(&client, &args).await,
     };
     client.close().await;
     done
 }
 
-async fn act_on(client: &Client, act: Act, at: At) -> Result<String, ToolError> {
+async fn act_on(client: &Client, act: Act, at: At, credentials: Option<&Path>) -> Result<String, ToolError> {
+    let credentials = credentials.map(read_credentials).transpose()?;
     let broker = match at {
         At::Broker(broker) => broker,
         At::Set { name_servers, broker_name } => find_broker(client, &name_servers, &broker_name).await?,
     };
-    Desk { client, broker }.act(act).await
+    Desk { client, broker, credentials }.act(act).await
 }
 
 /// The leader of a broker set, or any other broker of it.
@@ -160,6 +166,14 @@ struct Desk<'a> {
     client: &'a Client,
     /// A broker of it.
     broker: String,
+    /// Who asks.
+    credentials: Option<Credentials>,
+}
+
+fn read_credentials(path: &Path) -> Result<Credentials, ToolError> {
+    let text = fs::read_to_string(path).map_err(|err| err.to_string());
+    let read = text.and_then(|text| Credentials::parse(&text));
+    read.map_err(|cause| ToolError::Credentials { path: path.to_owned(), cause })
 }
 
 impl Desk<'_> {
@@ -225,7 +239,10 @@ impl Desk<'_> {
         member: MemberNumber,
         address: Option<String>,
     ) -> Result<(), ToolError> {
-        let request = ChangeGroup { change, member, address };
+        let mut request = ChangeGroup::new(change, member, address);
+        if let Some(credentials) = &self.credentials {
+            request = request.signed(credentials, Clock::system().now());
+        }
         call(self.client, &self.broker, &request).await.map(|_| ())
     }
 }

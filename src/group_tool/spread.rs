@@ -12,7 +12,7 @@ use remoting::types::MemberNumber;
 
 use super::args::Spread;
 use super::text::table;
-use super::{Desk, ToolError, call, not_understood};
+use super::{Desk, ToolError, call, not_understood, read_credentials};
 
 /// A member that lacks more entries is not given a lead.
 const LACKS_MAX: u64 = 1000;
@@ -58,7 +58,8 @@ pub(super) async fn spread(client: &Client, args: &Spread) -> Result<String, Too
     if args.dry_run {
         return Ok("nothing is changed: --dry-run\n".to_owned());
     }
-    let mut desk = Desk { client, broker: String::new() };
+    let credentials = args.credentials.as_deref().map(read_credentials).transpose()?;
+    let mut desk = Desk { client, broker: String::new(), credentials };
     let mut failed = Vec::new();
     for Step { group, to } in &steps {
         let group = &found.groups[*group];
@@ -93,7 +94,7 @@ async fn find(client: &Client, name_servers: &str, cluster: Option<&str>) -> Res
         let mut status = None;
         // The leader first: it is broker 0.
         for broker in set.broker_addrs.values() {
-            let desk = Desk { client, broker: broker.clone() };
+            let desk = Desk { client, broker: broker.clone(), credentials: None };
             match desk.status().await {
                 Ok(known) => status = Some((broker.clone(), known)),
                 // A broker of its own.

@@ -9,7 +9,9 @@ fn read(line: &str) -> Result<Option<GroupArgs>, String> {
 
 #[test]
 fn a_group_is_named_by_a_broker_or_by_name_servers() {
-    let check = |line: &str, act: Act, at: At| assert_eq!(read(line), Ok(Some(GroupArgs::One { act, at })), "{line}");
+    let check = |line: &str, act: Act, at: At| {
+        assert_eq!(read(line), Ok(Some(GroupArgs::One { act, at, credentials: None })), "{line}")
+    };
     let broker = || At::Broker("a:10911".to_owned());
     check("status -b a:10911", Act::Status { json: false }, broker());
     check("--json status --brokerAddr=a:10911", Act::Status { json: true }, broker());
@@ -21,11 +23,20 @@ fn a_group_is_named_by_a_broker_or_by_name_servers() {
     check("add n3 d:40911 -b a:10911", add(false), broker());
     check("add --learner -b a:10911 n3 d:40911", add(true), broker());
     let check = |line: &str, cluster: Option<&str>, dry_run| {
-        let spread = Spread { name_servers: "a:9876".to_owned(), cluster: cluster.map(str::to_owned), dry_run };
+        let spread = Spread {
+            name_servers: "a:9876".to_owned(),
+            cluster: cluster.map(str::to_owned),
+            dry_run,
+            credentials: None,
+        };
         assert_eq!(read(line), Ok(Some(GroupArgs::Spread(spread))), "{line}");
     };
     check("spread -n a:9876", None, false);
     check("spread --dry-run --cluster c -n a:9876", Some("c"), true);
+    let Ok(Some(GroupArgs::One { credentials, .. })) = read("remove n1 -b a:1 --credentials t.yml") else {
+        panic!("a change")
+    };
+    assert_eq!(credentials, Some("t.yml".into()));
     assert_eq!(read("status -h"), Ok(None));
 }
 

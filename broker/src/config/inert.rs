@@ -441,7 +441,6 @@ const AUTH: &[&str] = &[
     "authorizationWhitelist",
     "clusterName",
     "configName",
-    "initAuthenticationUser",
     "innerClientAuthenticationCredentials",
     "statefulAuthenticationCacheExpiredSecond",
     "statefulAuthenticationCacheMaxNum",

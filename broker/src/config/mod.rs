@@ -12,7 +12,9 @@ mod store_config;
 use std::time::Duration;
 
 use remoting::config::{Config, Inert, Missing, Unfit};
+use remoting::signature::Credentials;
 use remoting::types::{BrokerId, Host};
+use serde::Deserialize;
 use store::timer::WINDOW_SLOTS;
 
 pub(crate) use peers::Peers;
@@ -85,6 +87,22 @@ impl BrokerConfig {
         labels.collect::<Option<_>>().ok_or_else(unfit)
     }
 
+    /// Who may change the Raft group, if not everybody may. Java: `AuthenticationMetadataManagerImpl.initUser`.
+    ///
+    /// # Errors
+    /// [`Unfit`] if `initAuthenticationUser` is something else than a user.
+    pub(crate) fn group_user(&self) -> Result<Option<Credentials>, Unfit> {
+        let Some(text) = self.init_authentication_user.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let user = serde_json::from_str::<InitialUser>(text).ok();
+        let user = user.filter(|user| !user.username.is_empty() && !user.password.is_empty());
+        let InitialUser { username, password } = user.ok_or_else(|| {
+            Unfit::new("initAuthenticationUser", r#"is not of the form {"username":"admin","password":"secret"}"#)
+        })?;
+        Ok(Some(Credentials { access_key: username, secret_key: password }))
+    }
+
     /// Time that a slot of the timer stands for. Java: `MessageStoreConfig.setTimerPrecisionMs`.
     pub(crate) fn timer_slot_ms(&self) -> i64 {
         let wanted = Duration::from(self.timer_precision_ms).as_millis();
@@ -96,6 +114,13 @@ impl BrokerConfig {
         let longest = WINDOW_SLOTS - TIMER_BLANK_SLOTS;
         if (2..=longest).contains(&self.timer_roll_window_slot) { self.timer_roll_window_slot } else { longest }
     }
+}
+
+/// `initAuthenticationUser`.
+#[derive(Deserialize)]
+struct InitialUser {
+    username: String,
+    password: String,
 }
 
 /// Slots that stay free between the last one that may be filled and the first that may not be read yet.
@@ -155,6 +180,7 @@ impl Config for BrokerConfig {
         self.peers()?;
         self.preferred_leaders()?;
         self.check_ha()?;
+        self.group_user()?;
         require(
             !matches!(self.metrics_exporter_type, MetricsExporterType::OtlpGrpc | MetricsExporterType::Log),
             "metricsExporterType",

@@ -90,9 +90,12 @@ remoting::config! {
         /// be written to only: it passes messages on to the leader. Producers then go on at once when the leader dies,
         /// without waiting for the next route.
         followers_take_writes: bool = false, "followersTakeWrites", restart;
-        /// Most bytes per second that a leader sends to members that it fills, as what they lack is gone from the log; all of
-        /// them together, 0: as many as it can.
-        max_raft_fill_byte_in_second: u64 = 200 << 20, "maxRaftFillByteInSecond";
+        /// Most bytes per second that a leader sends to members that lack much of the log, whether it is still there or they are
+        /// filled with files; all of them together, 0: as many as it can.
+        max_raft_fill_byte_in_second: u64 = 100 << 20, "maxRaftFillByteInSecond";
+        /// Who may change the members of the group and its leader, as `{"username":"admin","password":"…"}`: `ferromq group` has to sign
+        /// with it (`--credentials`). Unless set, whoever reaches the broker may. Nothing else is authenticated yet.
+        init_authentication_user: Option<String> = None, "initAuthenticationUser";
 
         // Slaves.
 

@@ -9,6 +9,7 @@ use remoting::protocol::offset::UpdateConsumerOffset;
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::router::{HandleBatch, IntoResponse};
 
+use super::agreed::Waiting;
 use super::{Commit, OffsetError, Offsets, OwnOffset};
 
 /// Ext field of ours: the offset counts unless more is committed already. A slave hands over with it what it was told while its
@@ -18,6 +19,7 @@ pub(crate) const FORWARD: &str = "ferromqForward";
 impl HandleBatch for Offsets {
     /// `UPDATE_CONSUMER_OFFSET`. Java: `ConsumerManageProcessor.updateConsumerOffset`.
     fn handle_batch(&self, commands: &mut Vec<RemotingCommand>, peer: &Peer) {
+        let mut waiting = Vec::new();
         for command in commands.drain(..) {
             let outcome = self.update(&command);
             let to = ReplyTo::of(&command);
@@ -25,11 +27,16 @@ impl HandleBatch for Offsets {
                 continue;
             }
             let (code, remark) = match &outcome {
+                Ok(remark) if self.file.is_agreed_on() => {
+                    waiting.push(Waiting { peer: peer.clone(), to, remark: *remark });
+                    continue;
+                }
                 Ok(remark) => (ResponseCode::SUCCESS, remark.map(Cow::Borrowed)),
                 Err(err) => (err.code(), Some(Cow::Owned(err.to_string()))),
             };
             peer.replies(|out| out.reply(to, code, remark.as_deref(), &NoHeader, ()));
         }
+        self.unanswered.add(waiting);
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use remoting::body::{ConsumerOffsets, DataVersion, LightConsumerOffsets, fastjson};
+use remoting::config::SaveError;
 use remoting::header::NoHeader;
 use remoting::protocol::offset::GetAllConsumerOffset;
 use remoting::router::{Call, Handle, Reply};
@@ -82,9 +83,17 @@ impl OffsetFile {
         self.file.pace(interval)
     }
 
-    /// Writes the table if it has changed; a failure is logged with what it means. Blocks.
-    pub(super) fn save_or_log(&self, means: &str, encode: impl FnOnce() -> String) {
-        self.file.save_or_log(means, encode);
+    /// Whether a save has a group agree on the table.
+    pub(super) fn is_agreed_on(&self) -> bool {
+        self.file.is_agreed_on()
+    }
+
+    /// Writes the table if it has changed. Blocks.
+    ///
+    /// # Errors
+    /// [`SaveError`]; the next save tries again.
+    pub(super) fn save(&self, encode: impl FnOnce() -> String) -> Result<(), SaveError> {
+        self.file.save(encode)
     }
 
     /// Grows by one for every `step` commits. Java: `consumerOffsetUpdateVersionStep`.

@@ -3,6 +3,7 @@
 //! A group commits its offsets every few seconds or along with its pulls; they are kept in memory and saved every
 //! `flushConsumerOffsetInterval`. After a crash a group consumes again what it had committed since the last save.
 
+mod agreed;
 mod bounds;
 mod commit;
 mod copy;
@@ -25,11 +26,11 @@ pub(crate) use own::OwnOffset;
 pub(crate) use popped::Noted;
 pub(crate) use progress::{Commit, Progress, Turn};
 use remoting::header::HeaderError;
-use remoting::protocol::RequestCode;
 use remoting::protocol::offset::{
     CloneGroupOffset, GetAllConsumerOffset, GetEarliestStoreTime, GetMaxOffset, GetMinOffset, QueryConsumerOffset,
     QueryCorrectionOffset, ResetOffset, SearchOffset,
 };
+use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::router::Router;
 use remoting::types::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};
 use store::{LIGHT_QUEUE, Store};
@@ -37,6 +38,7 @@ use thiserror::Error;
 use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::agreed::{Unanswered, answer};
 use self::file::OffsetFile;
 use self::own::Own;
 use self::popped::Popped;
@@ -44,7 +46,7 @@ use self::table::Table;
 use crate::client::Clients;
 use crate::context::{Context, Role};
 use crate::group::GroupTable;
-use crate::persist::{Home, LoadError};
+use crate::persist::{Home, LoadError, log_unsaved};
 use crate::replica::Patch;
 use crate::topic::TopicTable;
 
@@ -60,6 +62,7 @@ pub(crate) struct Offsets {
     popped: Popped,
     /// Of a slave.
     own: Option<Own>,
+    unanswered: Unanswered,
 }
 
 #[derive(Debug, Error)]
@@ -131,7 +134,18 @@ impl Offsets {
         let popped = Popped::new(&ctx.identity);
         let has_master = *ctx.role.borrow() != Role::Master && !home.is_of_group();
         let own = has_master.then(|| Own::load(&home)).transpose()?;
-        Ok(Arc::new(Self { ctx, store, topics, groups, clients, table, file, popped, own }))
+        Ok(Arc::new(Self {
+            ctx,
+            store,
+            topics,
+            groups,
+            clients,
+            table,
+            file,
+            popped,
+            own,
+            unanswered: Unanswered::default(),
+        }))
     }
 
     /// Where a group goes on: its pending reset, or what it committed.
@@ -194,7 +208,7 @@ impl Offsets {
         self.moved();
     }
 
-    /// Saves every `flushConsumerOffsetInterval`, until the broker stops.
+    /// Saves every `flushConsumerOffsetInterval`, and in a group as soon as somebody waits for it, until the broker stops.
     pub(crate) fn start(self: &Arc<Self>) {
         let this = Arc::clone(self);
         self.ctx.tasks.spawn(async move {
@@ -202,10 +216,14 @@ impl Offsets {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    () = this.ctx.stopping.cancelled() => return,
-                    _ = ticks.tick() => this.persist().await,
+                    () = this.ctx.stopping.cancelled() => break,
+                    _ = ticks.tick() => {}
+                    () = this.unanswered.some() => {}
                 }
+                this.persist().await;
             }
+            let why = "this broker does not lead its group any more: commit again";
+            answer(this.unanswered.take(), ResponseCode::SYSTEM_ERROR, Some(why));
         });
     }
 
@@ -237,7 +255,14 @@ impl Offsets {
     /// `means` is what a failure means.
     fn save_as(&self, means: &str) {
         self.save_own();
-        self.file.save_or_log(means, || self.with_pops(|| self.to_java()));
+        let waiting = self.unanswered.take();
+        match self.file.save(|| self.with_pops(|| self.to_java())) {
+            Ok(()) => answer(waiting, ResponseCode::SUCCESS, None),
+            Err(err) => {
+                log_unsaved(&err, means);
+                answer(waiting, ResponseCode::SYSTEM_ERROR, Some(&format!("the offset is not agreed on: {err}")));
+            }
+        }
     }
 }
 

@@ -195,6 +195,7 @@ impl Member {
             state: Arc::clone(&state),
             settings: ground.settings.clone(),
             readiness: readiness.clone(),
+            clock: ground.clock.clone(),
         };
         let desk = Desk {
             ground,

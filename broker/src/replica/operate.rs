@@ -5,9 +5,10 @@ use std::sync::Arc;
 use dledger::{Group, Health, Standing};
 use remoting::body::{RaftFill, RaftGroupMember, RaftGroupStatus, RaftHealth, RaftRole, fastjson};
 use remoting::header::NoHeader;
-use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange};
+use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange, NotSigned};
 use remoting::router::{Call, Handle, Reply, Router};
-use remoting::types::MemberNumber;
+use remoting::signature::Credentials;
+use remoting::types::{Clock, MemberNumber};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -20,6 +21,8 @@ use crate::config::{BrokerConfig, is_host_and_port};
 pub(crate) enum OperateError {
     #[error("to add a member, tell where the others reach it: address is to be host:port, as in dLegerPeers")]
     NoAddress,
+    #[error("members are changed by the user of initAuthenticationUser only: {0}")]
+    NotSigned(#[from] NotSigned),
     #[error(transparent)]
     Group(#[from] dledger::GroupError),
 }
@@ -33,6 +36,7 @@ pub(super) struct Operator {
     pub(super) state: Arc<GroupState>,
     pub(super) settings: watch::Receiver<Arc<BrokerConfig>>,
     pub(super) readiness: Readiness,
+    pub(super) clock: Clock,
 }
 
 impl Operator {
@@ -44,6 +48,12 @@ impl Operator {
     /// What the leader answers besides.
     pub(super) fn routes_of_leader(self: &Arc<Self>, router: &mut Router) {
         router.on::<ChangeGroup>(self);
+    }
+
+    /// Who may change the group, if not everybody may.
+    fn user(&self) -> Option<Credentials> {
+        // A change whose value does not fit is refused before it comes here.
+        self.settings.borrow().group_user().ok().flatten()
     }
 
     async fn status(&self) -> RaftGroupStatus {
@@ -105,7 +115,12 @@ impl Handle<ChangeGroup> for Operator {
     type Error = OperateError;
 
     async fn handle(&self, call: Call<ChangeGroup>) -> Result<Reply<NoHeader>, OperateError> {
-        let ChangeGroup { change, member, address } = call.header;
+        if let Some(user) = &self.user() {
+            call.header.check_signature(user, self.clock.now()).inspect_err(|err| {
+                tracing::warn!(from = %call.peer.remote(), %err, "a change of the group is refused");
+            })?;
+        }
+        let ChangeGroup { change, member, address, .. } = call.header;
         let number = member.0;
         match change {
             GroupChange::Add => {

@@ -21,6 +21,7 @@ use std::time::Duration;
 use dledger::State;
 use parking_lot::Mutex;
 use remoting::config::{SaveError, save_text};
+use remoting::types::PhysicalOffset;
 use serde::{Deserialize, Serialize};
 use store::{AppendError, Confirmation, RaftLog};
 use tokio::sync::watch;
@@ -78,6 +79,8 @@ struct Agreed {
 struct Proposed {
     term: Option<u64>,
     tables: BTreeMap<String, Table>,
+    /// Where the last change ends in the log.
+    end: Option<PhysicalOffset>,
 }
 
 /// `raft/state.json`.
@@ -137,7 +140,7 @@ impl GroupState {
 
     /// This broker leads from now on; what another of its reigns would still propose is refused.
     pub(crate) fn reign(&self, term: u64) {
-        *self.proposed.lock() = Proposed { term: Some(term), tables: BTreeMap::new() };
+        *self.proposed.lock() = Proposed { term: Some(term), ..Proposed::default() };
     }
 
     /// Tells `observer` all there is now, as changes of empty tables, and every change from now on; `None`: nobody.
@@ -171,15 +174,17 @@ impl GroupState {
                 None => newer.whole(),
             },
         };
-        let mut end = None;
         for patch in patch.split(CHANGE_BYTES_MAX) {
             let change = serde_json::to_vec(&Change { file: file.to_owned(), patch })?;
-            end = Some(self.log.append_state(&change).map_err(|error| match error {
+            let end = self.log.append_state(&change).map_err(|error| match error {
                 AppendError::NotLeader => io::Error::other(NotLeading::AnyMore),
                 error => io::Error::other(error),
-            })?);
+            })?;
+            proposed.end = Some(end);
         }
         proposed.tables.insert(file.to_owned(), newer);
+        // Also if nothing differs: what was proposed before may not be agreed on yet.
+        let end = proposed.end;
         drop(proposed);
         let Some(end) = end else { return Ok(()) };
         let (tell, told) = mpsc::sync_channel(1);

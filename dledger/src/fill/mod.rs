@@ -51,7 +51,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// A leader that wants to fill a member tries again much sooner.
 const GIVEN_UP: Duration = Duration::from_secs(10 * 60);
 /// Bytes per second that are sent if nobody says otherwise.
-const RATE: u64 = 200 << 20;
+const RATE: u64 = 100 << 20;
 
 /// What a member has for others.
 #[derive(Clone)]
@@ -123,7 +123,7 @@ impl Fills {
     }
 
     /// Returns when so many bytes more may be sent.
-    async fn pace(&self, bytes: u64) {
+    pub(crate) async fn pace(&self, bytes: u64) {
         self.pace.take(bytes, self.rate.load(Ordering::Relaxed)).await;
     }
 
