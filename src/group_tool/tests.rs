@@ -70,7 +70,7 @@ fn what_is_wrong_with_a_group_command_is_said() {
 async fn a_broker_that_is_not_there_is_told_with_what_to_look_at() {
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let args = GroupArgs::One { act: Act::Status { json: false }, at: At::Broker(free.clone()) };
+    let args = GroupArgs::One { act: Act::Status { json: false }, at: At::Broker(free.clone()), credentials: None };
     let err = act(args).await.unwrap_err().to_string();
     assert!(err.starts_with(&format!("connect to {free}: ")), "{err}");
     assert!(err.ends_with(&format!("is {free} the address for clients (listenPort)?")), "{err}");
