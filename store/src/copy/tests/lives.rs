@@ -5,13 +5,14 @@ use super::*;
 use crate::testing::{Fault, Lie, LossyDisk};
 
 struct Life {
-    folder: TempDir,
     number: usize,
     rng: Rng,
     master: Arc<Store>,
     disk: Arc<LossyDisk>,
     slave: Arc<Store>,
     flush: FlushMode,
+    /// Behind the stores: what these write as they close would stay.
+    folder: TempDir,
 }
 
 impl Life {
@@ -22,7 +23,7 @@ impl Life {
         let master = master(&folder.path().join("master"), rng.usize(0..200), rng.u64(..));
         let flush = if rng.bool() { FlushMode::Sync } else { FlushMode::Async };
         let (disk, slave) = open_on(&folder.path().join("0"), flush, rng.u64(..));
-        Self { folder, number: 0, rng, master, disk, slave, flush }
+        Self { number: 0, rng, master, disk, slave, flush, folder }
     }
 
     fn live(&mut self) {

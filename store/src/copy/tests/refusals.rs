@@ -5,10 +5,11 @@ use crate::message::{BadRecord, DecodeError};
 
 /// A slave with the first `bytes` of what a master has, and these.
 struct Slave {
-    _folder: TempDir,
     store: Arc<Store>,
     copy: LogCopy,
     bytes: Vec<u8>,
+    /// Behind the store, which writes to it as it closes.
+    _folder: TempDir,
 }
 
 impl Slave {
@@ -19,7 +20,7 @@ impl Slave {
         let store = open(there.path());
         let mut copy = store.copy();
         copy.write(PhysicalOffset(0), &all.as_slice()[..bytes]).expect("taken");
-        Self { _folder: there, store, copy, bytes: all.as_slice().to_vec() }
+        Self { store, copy, bytes: all.as_slice().to_vec(), _folder: there }
     }
 
     /// Where the records begin.
