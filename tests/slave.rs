@@ -20,10 +20,10 @@ use remoting::connection::Response;
 use remoting::header::Request;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::group::UpdateGroup;
-use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, ResetOffset, UpdateConsumerOffset};
+use remoting::protocol::offset::{GetMaxOffset, OffsetReply, QueryConsumerOffset, ResetOffset, UpdateConsumerOffset};
 use remoting::protocol::send::SendMessageReply;
 use remoting::protocol::topic::{DeleteTopic, GetAllTopicConfig, GetAllTopicConfigReply};
-use remoting::types::{QueueId, QueueOffset, Timestamp};
+use remoting::types::{Clock, QueueId, QueueOffset, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 
 const TOPIC: &str = "copied";
@@ -32,17 +32,21 @@ const QUEUES: i32 = 2;
 const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Who {
     Master,
     Slave,
+    /// The master of another set.
+    Other,
 }
 
 struct Pair {
     folder: tempfile::TempDir,
     name_server: u16,
-    ports: HashMap<bool, u16>,
-    running: HashMap<bool, Process>,
+    ports: HashMap<Who, u16>,
+    running: HashMap<Who, Process>,
+    /// Settings of all brokers besides those that are needed.
+    extra: &'static str,
     _names: Process,
     client: Client,
     number: u64,
@@ -52,10 +56,15 @@ struct Pair {
 impl Pair {
     /// A master and its slave.
     async fn start() -> Self {
+        Self::start_with("", "")
+    }
+
+    /// With further settings of name server and brokers.
+    fn start_with(of_names: &str, extra: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let name_server = free_port();
         let settings = folder.path().join("namesrv.conf");
-        fs::write(&settings, format!("listenPort={name_server}\n")).expect("the settings");
+        fs::write(&settings, format!("listenPort={name_server}\n{of_names}")).expect("the settings");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
         command.arg("namesrv").arg("-c").arg(settings).env_remove("RUST_LOG").env("HOME", folder.path());
         let log = fs::File::create(folder.path().join("namesrv.log")).expect("a log");
@@ -63,8 +72,9 @@ impl Pair {
         let mut pair = Self {
             folder,
             name_server,
-            ports: [true, false].map(|master| (master, free_port())).into(),
+            ports: [Who::Master, Who::Slave, Who::Other].map(|who| (who, free_port())).into(),
             running: HashMap::new(),
+            extra,
             _names: Process(names),
             client: client(),
             number: 0,
@@ -80,22 +90,23 @@ impl Pair {
     }
 
     fn addr(&self, who: Who) -> String {
-        format!("127.0.0.1:{}", self.ports[&(who == Who::Master)])
+        format!("127.0.0.1:{}", self.ports[&who])
     }
 
     fn start_one(&mut self, who: Who) {
-        let role = if who == Who::Master { "ASYNC_MASTER\nbrokerId=0" } else { "SLAVE\nbrokerId=1" };
+        let role = if who == Who::Slave { "SLAVE\nbrokerId=1" } else { "ASYNC_MASTER\nbrokerId=0" };
         self.start_as(who, role);
     }
 
     fn start_as(&mut self, who: Who, role: &str) {
         let root = self.root(who);
         fs::create_dir_all(&root).expect("a folder");
-        let port = self.ports[&(who == Who::Master)];
+        let port = self.ports[&who];
+        let (set, extra) = (if who == Who::Other { "other" } else { "pair" }, self.extra);
         let settings = format!(
-            "brokerName=pair\nbrokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={}\nbrokerRole={role}\n\
+            "brokerName={set}\nbrokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={}\nbrokerRole={role}\n\
              namesrvAddr=127.0.0.1:{}\nslaveReadEnable=true\nmessageDelayLevel=1s 6s\nflushConsumerOffsetInterval=100\n\
-             mappedFileSizeCommitLog=131072\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=32768\n",
+             mappedFileSizeCommitLog=131072\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=32768\n{extra}",
             root.join("store").display(),
             self.name_server,
         );
@@ -105,23 +116,23 @@ impl Pair {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
         command.arg("broker").arg("-c").arg(file).env_remove("RUST_LOG");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a broker");
-        self.running.insert(who == Who::Master, Process(child));
+        self.running.insert(who, Process(child));
     }
 
     fn kill(&mut self, who: Who) {
-        self.running.remove(&(who == Who::Master)).expect("it runs").kill();
+        self.running.remove(&who).expect("it runs").kill();
     }
 
     /// As SIGTERM, at which it closes everything.
     fn stop(&mut self, who: Who) {
-        let mut process = self.running.remove(&(who == Who::Master)).expect("it runs");
+        let mut process = self.running.remove(&who).expect("it runs");
         kill_process(Pid::from_child(&process.0), Signal::TERM).expect("it is asked to stop");
         let status = process.0.wait().expect("it ends");
         assert!(status.success(), "{status}\n{}", self.logs());
     }
 
     fn logs(&self) -> String {
-        [Who::Master, Who::Slave]
+        [Who::Master, Who::Slave, Who::Other]
             .map(|who| {
                 let log = fs::read_to_string(self.root(who).join("log")).unwrap_or_default();
                 format!("--- {who:?}\n{log}")
@@ -190,6 +201,13 @@ impl Pair {
 
     async fn messages(&self, who: Who) -> HashMap<(i32, i64), u64> {
         messages(&self.client, &self.addr(who), (TOPIC, GROUP, QUEUES), ANSWER_MAX).await
+    }
+
+    /// How many messages queue 0 of a topic has had.
+    async fn count_of(&self, who: Who, topic: &str) -> i64 {
+        let asked = GetMaxOffset { topic: topic.into(), queue_id: QueueId(0), committed: None };
+        let answer = self.try_ask(who, &asked, &Bytes::new()).await;
+        answer.and_then(|answer| answer.success::<OffsetReply>().ok()).map_or(0, |(reply, _)| reply.offset.0)
     }
 
     /// Returns once the slave has everything that was sent.
@@ -363,4 +381,47 @@ async fn a_slave_that_becomes_the_master_goes_on_with_what_waits() {
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=104).collect::<Vec<_>>(), "each once");
     assert_eq!(pair.committed(Who::Slave, 0).await, Some(33));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slave_that_acts_for_its_master_delivers_what_waits_to_another_set() {
+    let names = "supportActingMaster=true\nnotifyMinBrokerIdChanged=true\nscanNotActiveBrokerInterval=500\n";
+    let brokers = "enableSlaveActingMaster=true\nenableRemoteEscape=true\ntotalReplicas=2\n\
+                   brokerNotActiveTimeoutMillis=2000\ntransactionCheckInterval=1000\ntimerMaxDelaySec=1000000\n";
+    let mut pair = Pair::start_with(names, brokers);
+    pair.start_one(Who::Other);
+    topic_and_group(&pair).await;
+    pair.ask(Who::Other, &update_topic(TOPIC, QUEUES), &Bytes::new()).await;
+    pair.send(10).await;
+    let waits = ["DELAY\u{1}2\u{2}", "TIMER_DELAY_MS\u{1}7000\u{2}", "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}producers\u{2}"];
+    for wait in waits {
+        pair.number += 1;
+        let mut header = send_message(TOPIC, QUEUES, pair.number);
+        header.properties = header.properties.map(|properties| properties + wait);
+        if wait.starts_with("TRAN_MSG") {
+            header.sys_flag = 4;
+            // One that is too old is given up.
+            header.born_timestamp = Clock::system().now();
+        }
+        pair.ask(Who::Master, &header, &pair.number.to_string().into()).await;
+    }
+    pair.until_copied().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    pair.kill(Who::Master);
+
+    pair.until("what waits is delivered elsewhere", async || pair.messages(Who::Other).await.len() >= 2).await;
+    let half = async || pair.count_of(Who::Other, "RMQ_SYS_TRANS_HALF_TOPIC").await;
+    pair.until("what is in doubt is moved", async || half().await >= 1).await;
+    let mut numbers: Vec<_> = pair.messages(Who::Other).await.into_values().collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [11, 12], "each once");
+
+    // The master hears of it before it is shown, and delivers nothing again.
+    pair.start_one(Who::Master);
+    pair.until("the master serves", async || pair.messages(Who::Master).await.len() == 10).await;
+    pair.send(1).await;
+    pair.until_copied().await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(pair.messages(Who::Master).await.len(), 11, "{}", pair.logs());
+    assert_eq!(pair.messages(Who::Other).await.len(), 2);
 }

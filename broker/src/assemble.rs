@@ -25,7 +25,7 @@ use crate::offset::OffsetError;
 use crate::persist::{Home, LoadError};
 pub use crate::replica::Ended;
 use crate::replica::{self, Member, Membership};
-use crate::slave::Slave;
+use crate::slave::{self, Members, Returning, Slave};
 use crate::topic::TopicError;
 
 /// A running broker.
@@ -131,19 +131,38 @@ impl Broker {
                 (joined.answered, joined.front, Kind::Member(joined.member))
             }
             (None, None) => {
-                let started = Slave::start(&ground, &identity, &root, listeners, &site)?;
+                let started = Slave::start(ground, &identity, &root, listeners, &site)?;
                 (started.answered, started.front, Kind::Slave(started.slave))
             }
             (None, Some(slaves)) => {
                 let home = Home::Folder(root.join("config"));
-                let features = Features::open(&ground, Arc::clone(&identity), Role::Master, &home)?;
+                let open = || Features::open(&ground, Arc::clone(&identity), Role::Master, &home);
+                let mut features = open()?;
                 let feeder = Feeder::start(slaves, &store, now.clone(), &acks).map_err(StartError::Feeder)?;
                 let side = ha::Side::Master(Arc::clone(&feeder));
                 let replication = Replication::new(side, Arc::clone(&identity), Arc::clone(&store), now.clone());
-                let mut router = features.router();
-                ha::routes(&replication, &mut router);
-                let answered = router.codes();
-                let front = listeners.serve(&features, router);
+                let members = Members::new(Arc::clone(&identity), now.clone());
+                let router = |features: &Features| {
+                    let mut router = features.router();
+                    ha::routes(&replication, &mut router);
+                    slave::member_routes(&members, &mut router);
+                    router
+                };
+                let answered = router(&features).codes();
+                let front = listeners.serve(&features, router(&features));
+                let returning = Returning {
+                    identity: &identity,
+                    members: &members,
+                    tables: features.tables(),
+                    feeder: &feeder,
+                    log_end: store.max_physical_offset(),
+                    folder: &root.join("config"),
+                };
+                if now.borrow().hears_slaves_first() && returning.hear().await {
+                    features.make_way().await;
+                    features = open()?;
+                    front.replace(&features, router(&features));
+                }
                 features.start();
                 let mut registry = features.rooms().registry();
                 replication.add_to(&mut registry);

@@ -85,6 +85,9 @@ impl Identity {
 pub(crate) enum Role {
     /// Takes writes and runs what only one member of a broker set may run.
     Master,
+    /// Takes no writes while its master is away, but runs what only one member may run: what it delivers goes to the masters of
+    /// other broker sets. Java: the slave of the smallest id, with `enableRemoteEscape`.
+    Acting,
     Slave,
 }
 

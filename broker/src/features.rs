@@ -312,6 +312,12 @@ impl Features {
         saving.await.expect("saving does not panic");
     }
 
+    /// As [`Features::stop`], before features of another role read what is saved. Name servers go on with what they know.
+    pub(crate) async fn make_way(&self) {
+        self.stop().await;
+        self.registrar.fall_silent().await;
+    }
+
     /// Takes the broker out of all routes.
     pub(crate) async fn unregister(&self) {
         self.registrar.close().await;

@@ -137,6 +137,12 @@ impl AppendBatch {
         if self.spent { 0 } else { self.bytes.len() }
     }
 
+    /// The records that wait in the batch, without what only the log gives them: for who sends them elsewhere.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let records = if self.spent { &[][..] } else { &self.records[..] };
+        records.iter().map(|record| &self.bytes[record.start..record.start + record.len])
+    }
+
     /// Forgets all messages; keeps a moderate buffer.
     pub fn clear(&mut self) {
         self.bytes.clear();

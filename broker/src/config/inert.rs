@@ -340,14 +340,11 @@ const REPLICATION: &[&str] = &[
     "lockInStrictMode",
     "maxSlaveResendLength",
     "sendHeartbeatTimeoutMillis",
-    "skipPreOnline",
     "storePathBrokerIdentity",
     "storePathDLedgerCommitLog",
     "storePathEpochFile",
-    "syncBrokerMemberGroupPeriod",
     "syncBrokerMetadataPeriod",
     "syncControllerMetadataPeriod",
-    "totalReplicas",
 ];
 
 const TIMER: &[&str] = &[
@@ -464,7 +461,7 @@ pub(super) const MISSING: &[Missing] = &[
     Missing { feature: "TLS", keys: &[("useTLS", "false")] },
     Missing {
         feature: "failover by a controller",
-        keys: &[("allAckInSyncStateSet", "false"), ("enableControllerMode", "false"), ("enableRemoteEscape", "false")],
+        keys: &[("allAckInSyncStateSet", "false"), ("enableControllerMode", "false")],
     },
     Missing {
         feature: "RocksDB as a store",

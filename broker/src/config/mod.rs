@@ -52,6 +52,12 @@ impl BrokerConfig {
         Ok(Host { ip, port: i32::from(self.listen_port) })
     }
 
+    /// Whether a master asks its slaves what happened while it was away, before it is shown to clients.
+    /// Java: `BrokerController.start`, where it is isolated.
+    pub(crate) fn hears_slaves_first(&self) -> bool {
+        self.enable_slave_acting_master && self.total_replicas > 1 && !self.skip_pre_online
+    }
+
     /// The port that slaves connect to. Java: `BrokerStartup`.
     pub fn ha_port(&self) -> u16 {
         if self.ha_listen_port == 0 { self.listen_port + 1 } else { self.ha_listen_port }

@@ -135,6 +135,16 @@ remoting::config! {
         offset_check_in_slave: bool = false, "offsetCheckInSlave";
         /// While a broker set has no master, have name servers show the slave of the smallest id in its place, for reading.
         enable_slave_acting_master: bool = false, "enableSlaveActingMaster", restart;
+        /// A slave that is shown in the place of its master delivers what waits, to the masters of other broker sets: delayed and
+        /// timed messages, and those of transactions in doubt.
+        enable_remote_escape: bool = false, "enableRemoteEscape", restart;
+        /// Brokers of the set. With more than 1 and `enableSlaveActingMaster`, a master that starts first asks the others what
+        /// happened while it was away.
+        total_replicas: i32 = 1, "totalReplicas", restart;
+        /// It does not.
+        skip_pre_online: bool = false, "skipPreOnline", restart;
+        /// Time between two looks at who is in the set.
+        sync_broker_member_group_period: Millis = Millis::new(1000), "syncBrokerMemberGroupPeriod";
         /// With `enableSlaveActingMaster`, name servers hear of a broker this often.
         broker_heartbeat_interval: Millis = Millis::new(1000), "brokerHeartbeatInterval";
         /// With `enableSlaveActingMaster`, name servers forget a broker that was silent for this long.

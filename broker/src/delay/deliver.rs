@@ -4,14 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remoting::types::{GroupName, QueueOffset};
-use store::{AppendError, Position};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::due::{self, Delivery};
 use super::{Delays, queue_of, schedule_topic};
-use crate::context::Role;
-use crate::settle::append_settled;
 
 /// Longest sleep while something waits, so that a changed clock is noticed.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
@@ -35,7 +32,7 @@ pub(super) enum Next {
 }
 
 impl Delays {
-    /// Delivers as long as this broker is the master, until it stops; saves before it ends.
+    /// Delivers as long as this broker is the master or acts for it, until it stops; saves before it ends.
     pub(crate) fn start(self: &Arc<Self>) {
         self.ctx.tasks.spawn(Arc::clone(self).run());
     }
@@ -64,7 +61,7 @@ impl Delays {
         loop {
             tokio::select! {
                 () = self.ctx.stopping.cancelled() => return,
-                master = role.wait_for(|role| *role == Role::Master) => if master.is_err() { return },
+                delivers = role.wait_for(|role| role.delivers()) => if delivers.is_err() { return },
             }
             // Not cancelled on the way: what was stored must be noted.
             let next = self.deliver(level).await;
@@ -88,25 +85,28 @@ impl Delays {
         let offset = self.progress.offset(level).unwrap_or_default();
         let entries = self.store.entries(schedule_topic(), queue_of(level), offset, ENTRIES_MAX);
         let Some(first) = entries.first() else {
-            // A queue that was deleted begins anew.
-            self.correct(level);
+            // A queue that was deleted begins anew. A slave's may only be behind what its master has delivered.
+            if !self.outlet.is_elsewhere() {
+                self.correct(level);
+            }
             return Next::Arrival(self.progress.offset(level).unwrap_or_default());
         };
         let now = self.ctx.clock.now();
         let delay = self.levels.delay(level);
         let due = entries.iter().take_while(|entry| due::deliver_time(entry, delay, now) <= now).count();
+        let due = if self.outlet.is_elsewhere() { due.min(1) } else { due };
         if due == 0 {
             return Next::After(due::deliver_time(first, delay, now).since(now).min(LOOK_PERIOD));
         }
         let Some(mut delivery) = self.read(entries, due).await else { return Next::After(RETRY_PAUSE) };
-        match append_settled(&self.ctx, &self.store, &mut delivery.batch).await {
-            Ok(positions) => {
+        match self.outlet.put(&self.ctx, &self.store, &mut delivery.batch).await {
+            Ok(sizes) => {
                 let step = self.ctx.settings().delay_offset_update_version_step;
-                self.progress.delivered(level, delivery.next, positions.len(), step, self.ctx.clock.now());
-                self.count(level, &delivery, &positions);
+                self.progress.delivered(level, delivery.next, sizes.len(), step, self.ctx.clock.now());
+                self.count(level, &delivery, &sizes);
                 Next::Now
             }
-            Err(AppendError::Closed) => Next::After(RETRY_PAUSE),
+            Err(err) if err.is_closed() => Next::After(RETRY_PAUSE),
             Err(err) => {
                 tracing::warn!(level, %err, "delayed messages are not delivered yet");
                 Next::After(RETRY_PAUSE)
@@ -115,25 +115,26 @@ impl Delays {
     }
 
     /// A delayed message counts as taken from the schedule topic and put into its own.
-    fn count(&self, level: i32, delivery: &Delivery, positions: &[Position]) {
-        if positions.is_empty() || !self.ctx.settings().enable_schedule_message_stats {
+    fn count(&self, level: i32, delivery: &Delivery, sizes: &[usize]) {
+        if sizes.is_empty() || !self.ctx.settings().enable_schedule_message_stats {
             return;
         }
-        let bytes = positions.iter().map(|position| position.size as u64).sum();
+        let bytes = sizes.iter().map(|size| *size as u64).sum();
         let group = GroupName::new(SCHEDULE_GROUP);
-        self.stats.get(&group, schedule_topic(), queue_of(level), positions.len() as u64, bytes);
-        for ((topic, queue_id), position) in delivery.to.iter().zip(positions) {
-            self.stats.put(topic, *queue_id, 1, 1, position.size as u64);
+        self.stats.get(&group, schedule_topic(), queue_of(level), sizes.len() as u64, bytes);
+        for ((topic, queue_id), size) in delivery.to.iter().zip(sizes) {
+            self.stats.put(topic, *queue_id, 1, 1, *size as u64);
         }
     }
 
     /// The messages of the first `due` entries; `None` if reading them panicked.
     async fn read(&self, mut entries: Vec<store::Entry>, due: usize) -> Option<Delivery> {
         entries.truncate(due);
+        let elsewhere = self.outlet.is_elsewhere();
         if entries.iter().all(|entry| self.store.in_memory(entry.physical_offset)) {
-            return Some(Delivery::of(&self.store, &entries));
+            return Some(Delivery::of(&self.store, &entries, elsewhere));
         }
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || Delivery::of(&store, &entries)).await.ok()
+        tokio::task::spawn_blocking(move || Delivery::of(&store, &entries, elsewhere)).await.ok()
     }
 }

@@ -37,6 +37,7 @@ pub(crate) use self::timer::{
 pub(crate) use self::waits::{Until, Waits};
 use crate::context::{Context, Role};
 use crate::persist::{Home, LoadError};
+use crate::slave::Outlet;
 use crate::stats::Stats;
 
 /// Delivers delayed messages when they are due.
@@ -46,6 +47,7 @@ pub(crate) struct Delays {
     stats: Arc<Stats>,
     levels: Arc<Levels>,
     progress: Progress,
+    outlet: Outlet,
 }
 
 pub(crate) fn routes(delays: &Arc<Delays>, router: &mut Router) {
@@ -65,7 +67,8 @@ impl Delays {
         levels: Arc<Levels>,
     ) -> Result<Arc<Self>, LoadError> {
         let progress = Progress::load(&home.into(), ctx.clock.now())?;
-        let delays = Self { ctx, store, stats, levels, progress };
+        let outlet = Outlet::of(&ctx);
+        let delays = Self { ctx, store, stats, levels, progress, outlet };
         // A slave knows how far its master is, which may be further than the slave's queues.
         if *delays.ctx.role.borrow() == Role::Master {
             delays.levels.all().for_each(|level| delays.correct(level));

@@ -1,6 +1,7 @@
 //! What changed of the offsets, for slaves that ask again and again.
 
 use remoting::body::OffsetNews;
+use remoting::types::{GroupName, QueueId, QueueOffset};
 
 use super::{Commit, Offsets, OwnOffset};
 
@@ -23,5 +24,26 @@ impl Offsets {
         let outcome = self.progress(group, topic).commit_forward(*queue, *offset);
         self.changed();
         outcome
+    }
+
+    /// Takes over what a slave had while this broker was away, where that is ahead. Java: `BrokerPreOnlineService.syncMetadataReverse`,
+    /// which also goes backwards.
+    pub(crate) fn merge_forward(&self, slaves: OffsetNews) -> usize {
+        let mut ahead = 0;
+        for (key, offsets) in slaves.offset_table {
+            let Some((topic, group)) = key.split_once(super::table::SEPARATOR) else { continue };
+            let group = GroupName::new(group);
+            let progress = self.progress(&group, &topic.into());
+            for (queue, offset) in offsets {
+                let (queue, offset) = (QueueId(queue), QueueOffset(offset));
+                if progress.get(queue).is_none_or(|known| known < offset) {
+                    ahead += usize::from(progress.commit_forward(queue, offset) == Commit::Done);
+                }
+            }
+        }
+        if ahead > 0 {
+            self.changed();
+        }
+        ahead
     }
 }

@@ -654,3 +654,13 @@ async fn slaves_are_told_what_changed() {
     let (_, news) = fixture.offsets.news(Some(era + 2));
     assert_eq!(news.offset_table["T@g"], [(0, 0), (1, 5)].into());
 }
+
+#[tokio::test]
+async fn a_master_takes_what_a_slave_had_meanwhile_only_where_that_is_ahead() {
+    let fixture = Fixture::new();
+    fixture.commit("g", "T", 0, 5);
+    let slaves = r#"{"offsetTable":{"T@g":{0:3,1:9},"U@h":{0:2}}}"#;
+    assert_eq!(fixture.offsets.merge_forward(fastjson::read(slaves.as_bytes()).unwrap()), 2);
+    let of = |group, topic, queue| fixture.get(group, topic, queue);
+    assert_eq!((of("g", "T", 0), of("g", "T", 1), of("h", "U", 0)), (Some(5), Some(9), Some(2)));
+}

@@ -31,6 +31,7 @@
 mod ask;
 mod check;
 mod doubts;
+mod elsewhere;
 mod end;
 mod half;
 mod judge;
@@ -58,6 +59,7 @@ use crate::client::Clients;
 use crate::context::{Context, Role};
 use crate::delay::Waits;
 use crate::offset::Offsets;
+use crate::slave::Outlet;
 use crate::stats::Stats;
 use crate::topic::{TopicTable, validate};
 
@@ -80,6 +82,7 @@ pub(crate) struct Transactions {
     waits: Waits,
     doubts: Mutex<Doubts>,
     ops: Ops,
+    outlet: Outlet,
     /// The end of the log when it was opened.
     opened_at: PhysicalOffset,
     /// For what ends later than the call that began it.
@@ -110,10 +113,10 @@ impl Transactions {
         };
         let doubts = Doubts::new(start(half_topic()), start(op_topic()));
         let opened_at = store.max_physical_offset();
-        let (doubts, ops) = (Mutex::new(doubts), Ops::default());
+        let (doubts, ops, outlet) = (Mutex::new(doubts), Ops::default(), Outlet::of(&ctx));
         Arc::new_cyclic(|me| {
             let me = me.clone();
-            Self { ctx, store, topics, clients, offsets, stats, waits, doubts, ops, opened_at, me }
+            Self { ctx, store, topics, clients, offsets, stats, waits, doubts, ops, outlet, opened_at, me }
         })
     }
 
@@ -126,6 +129,9 @@ impl Transactions {
         if let Err(err) = self.recover().await {
             tracing::error!(%err, "the half messages of the last run could not be looked at: none are asked about");
             return;
+        }
+        if self.outlet.is_elsewhere() {
+            return self.move_elsewhere().await;
         }
         let mut next_check = Instant::now() + self.check_interval();
         while !self.ctx.stopping.is_cancelled() {

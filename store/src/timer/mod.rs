@@ -122,6 +122,22 @@ impl TimerFiles {
         Ok(files)
     }
 
+    /// Deletes the files in the folder of `store`: what waits there is in the timer topic, too.
+    ///
+    /// # Errors
+    /// Failing I/O.
+    pub fn discard(store: &Store) -> io::Result<()> {
+        let root = &store.shared.config.root;
+        let is_gone = |outcome: io::Result<()>| match outcome {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+            _ => Ok(()),
+        };
+        // The checkpoint goes first: without it, a log that is left begins anew.
+        is_gone(std::fs::remove_file(root.join("config").join("timercheck")))?;
+        is_gone(std::fs::remove_file(root.join("timerwheel")))?;
+        is_gone(std::fs::remove_dir_all(root.join("timerlog")))
+    }
+
     /// Links what the wheel does not have yet, and counts what waits.
     fn recover(&mut self) -> io::Result<()> {
         let flushed = self.log.find_end(self.checkpoint.log_flushed)?;

@@ -89,7 +89,9 @@ impl Timers {
                     "a timed message cannot be delivered and is passed over");
             }
             delivery.cursor = Cursor { slot, deliver_at, position };
-            if delivery.batch.bytes() >= BYTES_MAX {
+            let is_full =
+                delivery.batch.bytes() >= BYTES_MAX || (self.outlet.is_elsewhere() && !delivery.to.is_empty());
+            if is_full {
                 break;
             }
         }
@@ -110,8 +112,10 @@ impl Timers {
         if !unit.roll && state.reading.is_cancelled(&topic, stored.property(name::UNIQ_KEY)) {
             return Ok(());
         }
-        let properties = properties(wheel, &stored, unit, now);
-        let (to, queue) = if unit.roll { (timer_topic(), QUEUE) } else { (&topic, queue_id) };
+        let elsewhere = self.outlet.is_elsewhere();
+        let properties =
+            if elsewhere { properties_elsewhere(wheel, &stored, unit) } else { properties(wheel, &stored, unit, now) };
+        let (to, queue) = if unit.roll && !elsewhere { (timer_topic(), QUEUE) } else { (&topic, queue_id) };
         delivery.batch.push(&stored.copy_to(to, queue, &properties))?;
         delivery.to.push((to.clone(), queue));
         // Enrolled again, a rolled one is counted again.
@@ -139,6 +143,30 @@ fn properties(wheel: &Wheel, stored: &StoredMessage<'_>, unit: &Unit, now: Times
     text.extend_without(stored.properties, &names);
     for (name, value) in added {
         text.push(name, &value.to_string());
+    }
+    text.finish()
+}
+
+/// The properties for another broker: it must not let the message wait again, or if its time has not come, must let it wait from
+/// the start.
+fn properties_elsewhere(wheel: &Wheel, stored: &StoredMessage<'_>, unit: &Unit) -> String {
+    let own = [
+        name::REAL_TOPIC,
+        name::REAL_QUEUE_ID,
+        timing::DELAY_SEC,
+        timing::DELAY_MS,
+        timing::DELIVER_MS,
+        timing::OUT_MS,
+        timing::ROLL_TIMES,
+    ];
+    let mut text = Builder::with_capacity(stored.properties.len() + 32);
+    text.extend_without(stored.properties, &own);
+    if unit.roll {
+        let asked = Timing::in_text(stored.properties);
+        if let Some(begin) = asked.out_time() {
+            let due = asked.due_at(stored.store_timestamp, begin, wheel.precision_ms);
+            text.push(timing::DELIVER_MS, &due.0.to_string());
+        }
     }
     text.finish()
 }

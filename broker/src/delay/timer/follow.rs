@@ -1,10 +1,12 @@
 //! How far the timer of a slave's master is. A slave has no wheel; should it have to go on with the timer one day, it makes one
 //! of the timer topic, and passes over what the master has delivered.
 
+use std::io;
+
 use parking_lot::Mutex;
 use remoting::body::TimerMetrics;
 use remoting::types::Timestamp;
-use store::timer::TimerCheckpoint;
+use store::timer::{TimerCheckpoint, TimerFiles};
 
 use super::Timers;
 use super::handover::{Done, Handover};
@@ -57,10 +59,30 @@ impl Timers {
         self.metrics.save_or_log();
     }
 
+    /// Gives up the wheel, to be called before anything is started: a slave has acted for this broker. The next one is made of the
+    /// timer topic, and passes over what the slave has delivered. Blocks.
+    ///
+    /// # Errors
+    /// Failing I/O; the wheel may be gone, or not.
+    pub(crate) fn give_up(&self, home: &Home, slaves: &TimerCheckpoint) -> io::Result<()> {
+        let Some(wheel) = &self.wheel else { return Ok(()) };
+        let handover = Handover::open(home, true).map_err(io::Error::other)?;
+        let done = Done { queue_offset: slaves.queue_offset, slot: slaves.read_time.0.div_euclid(wheel.precision_ms) };
+        handover.tell(done, 1).map_err(io::Error::other)?;
+        TimerFiles::discard(&self.store)
+    }
+
     /// Takes over how far the master of this slave is. Blocks. Java: `SlaveSynchronize.syncTimerCheckPoint`.
     pub(crate) fn follow(&self, master: TimerCheckpoint) {
         let Some(followed) = &self.followed else { return };
-        *followed.checkpoint.lock() = master;
+        {
+            // A master that was away knows less than this slave if that has acted for it.
+            let mut known = followed.checkpoint.lock();
+            if master.read_time < known.read_time {
+                return;
+            }
+            *known = master;
+        }
         // Java's master names both; the one is of what is in its log for sure.
         let queue_offset = master.master_queue_offset.max(master.queue_offset);
         let done = Done { queue_offset, slot: master.read_time.0.div_euclid(followed.precision_ms) };

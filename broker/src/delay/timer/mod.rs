@@ -53,6 +53,7 @@ use self::metrics::Metrics;
 use self::reading::Reading;
 use crate::context::{Context, Role};
 use crate::persist::{Home, LoadError};
+use crate::slave::Outlet;
 use crate::stats::Stats;
 use crate::topic::validate::TIMER_TOPIC;
 
@@ -74,6 +75,7 @@ pub(crate) struct Timers {
     wheel: Option<Arc<Wheel>>,
     /// Of a slave: its master's.
     followed: Option<Followed>,
+    outlet: Outlet,
     tally: Tally,
 }
 
@@ -162,7 +164,8 @@ impl Timers {
         } else {
             None
         };
-        Ok(Arc::new(Self { ctx, store, stats, metrics, wheel, followed, tally: Tally::default() }))
+        let outlet = Outlet::of(&ctx);
+        Ok(Arc::new(Self { ctx, store, stats, metrics, wheel, followed, outlet, tally: Tally::default() }))
     }
 
     /// A topic was deleted: nothing is counted for it any more.

@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use remoting::types::{QueueOffset, Timestamp};
 use store::timer::{Cursor, TimerFiles};
-use store::{AppendError, Position};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::deliver::Delivery;
 use super::{QUEUE, Tally, Timers, Wheel, timer_topic};
-use crate::context::Role;
-use crate::settle::append_settled;
 
 /// Shortest time between two rounds that both found little: what comes meanwhile is worked on together.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -33,7 +30,7 @@ pub(super) enum Next {
 }
 
 impl Timers {
-    /// Enrols and delivers as long as this broker is the master, until it stops.
+    /// Enrols and delivers as long as this broker is the master or acts for it, until it stops.
     pub(crate) fn start(self: &Arc<Self>) {
         if let Some(wheel) = &self.wheel {
             self.ctx.tasks.spawn(Arc::clone(self).run(Arc::clone(wheel)));
@@ -55,7 +52,7 @@ impl Timers {
         loop {
             tokio::select! {
                 () = self.ctx.stopping.cancelled() => break,
-                master = role.wait_for(|role| *role == Role::Master) => if master.is_err() { return },
+                delivers = role.wait_for(|role| role.delivers()) => if delivers.is_err() { return },
             }
             // Not cancelled on the way: what was stored must be noted.
             let next = self.round(wheel, &mut kept, true).await;
@@ -64,7 +61,7 @@ impl Timers {
                 () = self.until(next) => {}
             }
         }
-        if *role.borrow() == Role::Master {
+        if role.borrow().delivers() {
             self.finish_slot(wheel, kept).await;
         }
     }
@@ -131,13 +128,14 @@ impl Timers {
             }
         };
         let Some(mut delivery) = delivery else { return next };
-        match append_settled(&self.ctx, &self.store, &mut delivery.batch).await {
-            Ok(positions) => {
-                self.note(wheel, delivery, &positions);
-                if positions.len() < MANY { next } else { Next::Now }
+        match self.outlet.put(&self.ctx, &self.store, &mut delivery.batch).await {
+            Ok(sizes) => {
+                self.note(wheel, delivery, &sizes);
+                let is_many = sizes.len() >= MANY || (self.outlet.is_elsewhere() && !sizes.is_empty());
+                if is_many { Next::Now } else { next }
             }
             Err(err) => {
-                if !matches!(err, AppendError::Closed) {
+                if !err.is_closed() {
                     tracing::warn!(%err, "timed messages are not delivered yet");
                 }
                 *kept = Some(delivery);
@@ -168,13 +166,13 @@ impl Timers {
     }
 
     /// The messages were stored.
-    fn note(&self, wheel: &Wheel, delivery: Delivery, positions: &[Position]) {
+    fn note(&self, wheel: &Wheel, delivery: Delivery, sizes: &[usize]) {
         if let Err(err) = wheel.state.lock().files.delivered(delivery.cursor) {
             tracing::warn!(%err, "the progress of the timer could not be noted; a crash would deliver again");
         }
-        Tally::add(&self.tally.delivered, positions.len());
-        for ((topic, queue_id), position) in delivery.to.iter().zip(positions) {
-            self.stats.put(topic, *queue_id, 1, 1, position.size as u64);
+        Tally::add(&self.tally.delivered, sizes.len());
+        for ((topic, queue_id), size) in delivery.to.iter().zip(sizes) {
+            self.stats.put(topic, *queue_id, 1, 1, *size as u64);
         }
         self.metrics.add(delivery.changes, self.ctx.clock.now());
     }
