@@ -1,166 +1,25 @@
-//! Name servers, a broker and a machine for clients, on a network of their own.
+//! Name servers, brokers and a machine for clients, on a network of their own.
 
-use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use tokio::process::Command;
+use anyhow::{Context, Result};
 use tokio::sync::Mutex;
 
-use crate::artifacts::Artifacts;
 use crate::clients::{Hosts, Mqadmin};
-use crate::machine::{Disk, Machine, Place, Signal};
+use crate::group::MEMBERS;
+use crate::machine::{Disk, Machine, Signal};
 use crate::process::Process;
-use crate::target::{Flush, STORE, Server, Target};
+use crate::stage::Stage;
+use crate::target::{Copies, Flush, Launch, Part, Post, STORE, Server, Target};
 use crate::wire;
 
 /// Name server port in a container of its own.
 const NAME_SERVER_PORT: u16 = 9876;
 /// Broker port in a container of its own.
 pub(crate) const BROKER_PORT: u16 = 10911;
-
-/// What all clusters of one run have in common.
-#[derive(Debug)]
-pub struct Stage {
-    pub artifacts: Artifacts,
-    /// Files of this run.
-    dir: PathBuf,
-    /// The run's copy of our binary, below the mounted cache.
-    ferromq: Option<PathBuf>,
-    /// Plain processes on loopback instead of containers.
-    loopback: bool,
-    next_port: AtomicU16,
-    next_cluster: AtomicU16,
-    started: std::sync::Mutex<Started>,
-}
-
-/// What an interrupted run has to remove.
-#[derive(Debug, Default)]
-struct Started {
-    /// Container ids.
-    containers: Vec<String>,
-    /// Network names, which carry the process id of this run.
-    networks: Vec<String>,
-    /// Machines that are about to be in the lists.
-    starting: usize,
-    /// Nothing is started any more.
-    interrupted: bool,
-}
-
-/// A machine that is about to start; while there is one, [`Stage::abandon`] waits.
-struct Starting<'a>(&'a Stage);
-
-impl Drop for Starting<'_> {
-    fn drop(&mut self) {
-        if let Ok(mut started) = self.0.started.lock() {
-            started.starting -= 1;
-        }
-    }
-}
-
-impl Stage {
-    /// Prepares a run's directory, with the Ferromq binary if a target needs it.
-    ///
-    /// # Errors
-    /// If the set-up or the binary is missing.
-    pub fn new(loopback: bool, with_ferromq: bool) -> Result<Self> {
-        let artifacts = Artifacts::find()?;
-        let dir = artifacts.cache.join("runs").join(std::process::id().to_string());
-        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
-        let ferromq = if with_ferromq {
-            let copy = dir.join("ferromq");
-            fs::copy(artifacts.ferromq()?, &copy).context("copy the Ferromq binary")?;
-            Some(copy)
-        } else {
-            None
-        };
-        Ok(Self {
-            artifacts,
-            dir,
-            ferromq,
-            loopback,
-            next_port: AtomicU16::new(21_000),
-            next_cluster: AtomicU16::new(0),
-            started: std::sync::Mutex::default(),
-        })
-    }
-
-    /// Path of our binary.
-    ///
-    /// # Errors
-    /// If this run has no target that needs it.
-    pub fn ferromq(&self) -> Result<String> {
-        Ok(self.ferromq.as_ref().context("find the Ferromq binary")?.display().to_string())
-    }
-
-    /// Removes the run's files.
-    pub fn clear(&self) {
-        // What cannot be removed is below `target`, and no test depends on it.
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-
-    /// Starts a machine, and notes it for [`Stage::abandon`].
-    async fn machine(&self, place: &Place, dir: &Path, name: &str, disk: Option<Disk>) -> Result<Machine> {
-        let _starting = self.starting()?;
-        let machine = Machine::start(&self.artifacts, place, dir, name, disk).await?;
-        self.note(&machine, place);
-        Ok(machine)
-    }
-
-    fn starting(&self) -> Result<Starting<'_>> {
-        let Ok(mut started) = self.started.lock() else { bail!("a test broke the list of machines") };
-        ensure!(!started.interrupted, "the run was interrupted");
-        started.starting += 1;
-        Ok(Starting(self))
-    }
-
-    fn note(&self, machine: &Machine, place: &Place) {
-        if let (Ok(mut started), Some(id), Place::Containers { network }) =
-            (self.started.lock(), machine.container_id(), place)
-        {
-            started.containers.push(id.to_owned());
-            if !started.networks.contains(network) {
-                started.networks.push(network.clone());
-            }
-        }
-    }
-
-    /// Removes at once whatever this run started and did not remove yet: at its end, and when it is interrupted.
-    pub async fn abandon(&self) {
-        let (containers, networks) = loop {
-            match self.started.lock() {
-                Ok(mut started) => {
-                    started.interrupted = true;
-                    if started.starting == 0 {
-                        break (std::mem::take(&mut started.containers), std::mem::take(&mut started.networks));
-                    }
-                }
-                Err(_) => return,
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        for (what, names) in [(&["rm", "--force"][..], containers), (&["network", "rm"], networks)] {
-            // Most of them are gone already; docker says so for each and goes on.
-            let _ = Command::new("docker").args(what).args(names).output().await;
-        }
-        self.clear();
-    }
-
-    /// A port with free neighbours: a broker also listens two below and two above.
-    pub(crate) fn free_port(&self) -> Result<u16> {
-        for _ in 0..1000 {
-            let port = self.next_port.fetch_add(10, Ordering::Relaxed);
-            if (port - 2..=port + 2).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-                return Ok(port);
-            }
-        }
-        bail!("no free ports");
-    }
-}
 
 /// What a cluster is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +33,14 @@ pub struct Layout {
     pub disk_mib: Option<u32>,
     /// Whether the broker has light queues.
     pub light: bool,
+    /// Broker sets, each with a master of its own, see `sets.rs`.
+    pub masters: usize,
+    /// Slaves that each master may have; scenarios start them.
+    pub slaves: usize,
+    /// What a master waits for.
+    pub copies: Copies,
+    /// Whether the slave of the lowest id does a master's work while there is none (`enableSlaveActingMaster`).
+    pub acting_master: bool,
     /// Three brokers of one name that share a log, see `group.rs`, instead of one.
     pub group: bool,
     /// Whether our group shows all of its members to producers (`followersTakeWrites`); Java's has nothing like it.
@@ -188,6 +55,10 @@ impl Layout {
         timer: false,
         disk_mib: None,
         light: false,
+        masters: 1,
+        slaves: 0,
+        copies: Copies::Own,
+        acting_master: false,
         group: false,
         followers_take_writes: false,
     };
@@ -195,6 +66,15 @@ impl Layout {
     pub const WITH_TIMER: Self = Self { timer: true, ..Self::SMALL };
     /// A broker group.
     pub const GROUP: Self = Self { group: true, ..Self::SMALL };
+    /// A master and a slave.
+    pub const PAIR: Self = Self { slaves: 1, ..Self::SMALL };
+    /// The same, and the master waits for its slave.
+    pub const SYNC_PAIR: Self = Self { copies: Copies::Two, ..Self::PAIR };
+
+    /// Brokers that may run at a time.
+    pub const fn brokers(self) -> usize {
+        if self.group { MEMBERS } else { self.masters * (1 + self.slaves) }
+    }
 }
 
 /// One server process on its machine.
@@ -224,9 +104,9 @@ pub struct Cluster {
     pub(crate) layout: Layout,
     dir: PathBuf,
     pub(crate) name_servers: Vec<Node>,
-    /// Of a group, the first member.
+    /// The master of the first set; of a group, the first member.
     pub(crate) broker: Node,
-    /// The other members of a group.
+    /// The other members of a group; or those for the other posts, see `sets.rs`.
     pub(crate) others: Vec<Node>,
     /// Which member led when the group was last whole.
     pub(crate) led: AtomicUsize,
@@ -242,13 +122,7 @@ impl Cluster {
     /// # Errors
     /// If one of them does not come up.
     pub async fn prepare(stage: &Arc<Stage>, target: Target, layout: Layout) -> Result<Self> {
-        let number = stage.next_cluster.fetch_add(1, Ordering::Relaxed);
-        let dir = stage.dir.join(format!("{target}-{number}"));
-        let place = if stage.loopback {
-            Place::Loopback
-        } else {
-            Place::Containers { network: format!("ferromq-compat-{}-{number}", std::process::id()) }
-        };
+        let (place, dir) = stage.place(target.name());
         let machine = async |name: &str, disk| stage.machine(&place, &dir, name, disk).await.map(Arc::new);
         let node = |machine: Arc<Machine>, port: u16| {
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
@@ -266,7 +140,12 @@ impl Cluster {
             let (first, second, third) = members?;
             (node(first, BROKER_PORT)?, vec![node(second, BROKER_PORT)?, node(third, BROKER_PORT)?])
         } else {
-            (node(servers, BROKER_PORT)?, Vec::new())
+            let mut others = Vec::new();
+            for post in layout.posts().skip(1) {
+                let name = format!("{}-{}", post.broker(), post.id);
+                others.push(node(machine(&name, None).await?, BROKER_PORT)?);
+            }
+            (node(servers, BROKER_PORT)?, others)
         };
         let clients = stage.machine(&place, &dir, "clients", None).await?;
         let (hosts, mqadmin) = (Hosts::default(), Mutex::new(None));
@@ -286,7 +165,7 @@ impl Cluster {
         })
     }
 
-    /// Starts all servers and waits until the broker is registered everywhere, or the group has a leader.
+    /// Starts all servers but slaves, and waits until the brokers are registered everywhere, or the group has a leader.
     ///
     /// # Errors
     /// If any of it does not come up.
@@ -294,7 +173,13 @@ impl Cluster {
         for number in 0..self.name_servers.len() {
             self.start_name_server(number).await?;
         }
-        if self.layout.group { self.start_group().await } else { self.start_broker().await }
+        if self.layout.group {
+            return self.start_group().await;
+        }
+        for set in 0..self.layout.masters {
+            self.start_at(Post::master_of(set), self.target.broker()).await?;
+        }
+        Ok(())
     }
 
     /// The run this cluster belongs to.
@@ -346,18 +231,10 @@ impl Cluster {
     /// If it does not listen in time.
     pub(crate) async fn start_name_server(&self, number: usize) -> Result<()> {
         let node = &self.name_servers[number];
-        let launch = self.target.name_server().name_server(&self.stage, &node.machine, node.port)?;
+        let launch = self.target.name_server().name_server(&self.stage, &node.machine, node.port, self.layout)?;
         let process = node.machine.run("namesrv", &launch.program, &launch.args)?;
         *node.process.lock().await = Some(process);
         wire::until_listening(&node.address()).await
-    }
-
-    /// Starts the broker, new or after it was stopped or killed, and waits until all running name servers list it.
-    ///
-    /// # Errors
-    /// If that does not happen in time.
-    async fn start_broker(&self) -> Result<()> {
-        self.start_broker_of(self.target.broker()).await
     }
 
     /// Has the cluster, which was just started, go on with a broker of this make.
@@ -372,22 +249,25 @@ impl Cluster {
         self.start_broker_of(server).await
     }
 
-    /// As [`Self::start_broker`], but a broker of this make, on the same files and under the same name.
+    /// Starts the broker, new or after it was stopped or killed, of this make, on the same files and under the same name, and waits
+    /// until all running name servers list it.
     ///
     /// # Errors
     /// If that does not happen in time.
     pub(crate) async fn start_broker_of(&self, server: Server) -> Result<()> {
-        let node = &self.broker;
-        let name_servers = self.name_servers();
-        let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout, None)?;
+        self.start_at(Post::MASTER, server).await
+    }
+
+    /// Writes the settings of a broker of this make on `node` and tells how to start it.
+    pub(crate) fn launch_on(&self, node: &Node, server: Server, part: &Part) -> Result<Launch> {
+        server.broker(&self.stage, &node.machine, node.port, &self.name_servers(), self.layout, part)
+    }
+
+    /// Starts a broker of this make on `node`, and waits for nothing.
+    pub(crate) async fn start_on(&self, node: &Node, server: Server, part: &Part) -> Result<()> {
+        let launch = self.launch_on(node, server, part)?;
         let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
         *node.process.lock().await = Some(process);
-        wire::until_listening(&node.address()).await?;
-        for name_server in &self.name_servers {
-            if name_server.process.lock().await.is_some() {
-                wire::until_registered(&name_server.address(), &node.address(), true).await?;
-            }
-        }
         Ok(())
     }
 
@@ -436,25 +316,33 @@ impl Cluster {
         self.name_servers[number].end(Signal::Term).await
     }
 
-    /// Creates a topic at the broker and waits until all running name servers route to it.
+    /// Creates a topic at every master and waits until all running name servers route to it.
     ///
     /// # Errors
-    /// If the broker refuses or the route does not come.
+    /// If one refuses or the route does not come.
     pub async fn create_topic(&self, topic: &str, queues: u32, order: bool) -> Result<()> {
+        if !self.layout.group {
+            for set in 0..self.layout.masters {
+                self.create_topic_at(Post::master_of(set), topic, queues, order).await?;
+            }
+            return Ok(());
+        }
+        let running = self.running_name_servers().await;
+        // Who led a moment ago may refuse.
+        wire::eventually(&format!("topic {topic}"), async || {
+            wire::create_topic(&self.leader_address().await?, &running, topic, queues, order).await.map(Some)
+        })
+        .await
+    }
+
+    pub(crate) async fn running_name_servers(&self) -> Vec<String> {
         let mut running = Vec::new();
         for node in &self.name_servers {
             if node.process.lock().await.is_some() {
                 running.push(node.address());
             }
         }
-        if !self.layout.group {
-            return wire::create_topic(&self.broker_address(), &running, topic, queues, order).await;
-        }
-        // Who led a moment ago may refuse.
-        wire::eventually(&format!("topic {topic}"), async || {
-            wire::create_topic(&self.leader_address().await?, &running, topic, queues, order).await.map(Some)
-        })
-        .await
+        running
     }
 
     /// Runs one mqadmin command and returns what it printed to standard output.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cluster::{Cluster, Node};
 use crate::machine::Signal;
-use crate::target::{BROKER, STORE, Seat, Server};
+use crate::target::{BROKER, Part, STORE, Seat, Server};
 use crate::wire;
 
 /// Members of a group.
@@ -41,10 +41,7 @@ impl Cluster {
             Ok(format!("{}:{}", node.machine.ip(), node.port + TO_PEER_PORT))
         });
         let seat = Seat { number, addresses: addresses.collect::<Result<_>>()? };
-        let name_servers = self.name_servers();
-        let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout, Some(&seat))?;
-        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
-        *node.process.lock().await = Some(process);
+        self.start_on(node, server, &Part::OfGroup(seat)).await?;
         wire::until_listening(&node.address()).await
     }
 

@@ -10,7 +10,10 @@
 //! | [`process`] | one running program |
 //! | [`dialogue`] | what a program or role is told and the events it printed |
 //! | [`target`] | how name server and broker are started: Java's or ours |
+//! | [`stage`] | what all clusters of a run share |
 //! | [`cluster`] | name servers, broker and client machine of one test network |
+//! | [`sets`] | broker sets of such a network: masters and slaves, and what can be done to them |
+//! | [`stores`] | whether brokers have the same log and the same queues, byte by byte |
 //! | [`group`] | a broker group of such a network, and what can be done to its members |
 //! | [`moving`] | from Java's groups to ours |
 //! | [`clients`] | stock Java and Go clients and mqadmin as typed handles |
@@ -39,6 +42,9 @@ pub mod moving;
 mod plan;
 pub mod process;
 pub mod scenario;
+pub mod sets;
+pub mod stage;
+pub mod stores;
 pub mod suite;
 pub mod target;
 mod times;

@@ -8,11 +8,11 @@ use tokio::sync::Mutex;
 use crate::cluster::{BROKER_PORT, Cluster, Node};
 use crate::group::MEMBERS;
 use crate::machine::Signal;
-use crate::target::{BROKER, STORE, Seat, Server};
+use crate::target::{BROKER, Part, Post, STORE, Seat, Server};
 use crate::wire;
 
 /// Name of the broker set that takes over.
-pub const NEXT_BROKER: &str = "broker-b";
+pub const NEXT_BROKER: &str = Post::master_of(1).broker();
 /// Where the files of a member go that is imported.
 const OLD_STORE: &str = "java-store";
 
@@ -62,7 +62,7 @@ impl Cluster {
         ensure!(node.process.lock().await.is_none(), "n{number} is not stopped");
         let (store, old) = (node.machine.dir().join(STORE), node.machine.dir().join(OLD_STORE));
         fs::rename(&store, &old).with_context(|| format!("move {}", store.display()))?;
-        let launch = server.broker(&self.stage, &node.machine, node.port, &self.name_servers(), self.layout, None)?;
+        let launch = self.launch_on(node, server, &Part::OfSet(Post::MASTER))?;
         let import = format!("'{}' store import {OLD_STORE} {STORE} -c broker.conf", launch.program);
         let told = node.machine.shell(&import).await?;
         self.start_alone(number, server).await?;
@@ -75,9 +75,7 @@ impl Cluster {
     /// If it does not come up in time.
     pub async fn start_alone(&self, number: usize, server: Server) -> Result<()> {
         let node = self.member(number)?;
-        let launch = server.broker(&self.stage, &node.machine, node.port, &self.name_servers(), self.layout, None)?;
-        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
-        *node.process.lock().await = Some(process);
+        self.start_on(node, server, &Part::OfSet(Post::MASTER)).await?;
         for name_server in self.name_server_addresses() {
             wire::until_master(&name_server, BROKER, &node.address()).await?;
         }
@@ -96,10 +94,7 @@ impl Cluster {
         let node = &self.broker;
         let address = format!("{}:{}", node.machine.ip(), node.port + 2);
         let seat = Seat { number: 0, addresses: vec![address] };
-        let name_servers = self.name_servers();
-        let launch = server.broker(&self.stage, &node.machine, node.port, &name_servers, self.layout, Some(&seat))?;
-        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
-        *node.process.lock().await = Some(process);
+        self.start_on(node, server, &Part::OfGroup(seat)).await?;
         wire::until_listening(&node.address()).await?;
         for name_server in self.name_server_addresses() {
             wire::until_master(&name_server, BROKER, &node.address()).await?;
@@ -116,12 +111,8 @@ impl Cluster {
         let server = self.target.broker();
         let machine = self.name_servers[0].machine.clone();
         let port = if machine.shares_ports() { self.stage.free_port()? } else { BROKER_PORT };
-        let launch = server.broker(&self.stage, &machine, port, &self.name_servers(), self.layout, None)?;
-        let settings = machine.dir().join("broker.conf");
-        let text = fs::read_to_string(&settings).context("read the settings")?;
-        fs::write(&settings, text.replace(BROKER, NEXT_BROKER)).context("write the settings")?;
-        let process = machine.run(server.broker_process(), &launch.program, &launch.args)?;
-        let node = Node { machine, port, process: Mutex::new(Some(process)) };
+        let node = Node { machine, port, process: Mutex::default() };
+        self.start_on(&node, server, &Part::OfSet(Post::master_of(1))).await?;
         for name_server in self.name_server_addresses() {
             wire::until_registered(&name_server, &node.address(), true).await?;
         }

@@ -51,11 +51,11 @@ impl Party {
     }
 
     /// How much of the machine they take, of the suite's places. On our broker they mostly wait. Those that start brokers, or
-    /// run on Java's, have more to do, several clients with a Java broker still more, and three brokers most.
+    /// run on Java's, have more to do, several clients with a Java broker still more, and several brokers most.
     pub(crate) fn places(&self) -> u32 {
         let Test { scenario, target, .. } = self.tests[0];
         let on_java = target.broker() == Server::Java;
-        match scenario.in_group || scenario.own.is_some_and(|layout| layout.group) {
+        match scenario.in_group || scenario.own.is_some_and(|layout| layout.brokers() > 1) {
             true if on_java => 4,
             true => 3,
             false => 1 + u32::from(scenario.own.is_some() || on_java) + u32::from(on_java && self.tests.len() > 1),

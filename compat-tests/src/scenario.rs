@@ -238,7 +238,11 @@ impl Run {
         self.together("empty the disk", async || self.cluster.empty_broker_disk().await).await
     }
 
-    async fn together(&self, what: &str, act: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+    /// Does something to the cluster, once for all clients.
+    ///
+    /// # Errors
+    /// If it fails, or the others have come to something else.
+    pub async fn together(&self, what: &str, act: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
         let company =
             self.company.as_ref().context("disturb a cluster that other scenarios share: list it as `alone`")?;
         company.together(what, act).await

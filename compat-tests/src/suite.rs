@@ -18,12 +18,13 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::clients::Client;
-use crate::cluster::{Cluster, Layout, Stage};
+use crate::cluster::{Cluster, Layout};
 use crate::company::Member;
 use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::plan::{Failure, Party, Test, planned};
 use crate::scenario::{Run, Scenario, tag};
+use crate::stage::Stage;
 use crate::target::Target;
 use crate::times::Times;
 

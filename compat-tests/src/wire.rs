@@ -15,6 +15,7 @@ const PULL_MESSAGE: i32 = 11;
 const QUERY_CONSUMER_OFFSET: i32 = 14;
 const UPDATE_AND_CREATE_TOPIC: i32 = 17;
 const GET_ALL_TOPIC_CONFIG: i32 = 21;
+const GET_BROKER_RUNTIME_INFO: i32 = 28;
 const GET_MAX_OFFSET: i32 = 30;
 const GET_ALL_CONSUMER_OFFSET: i32 = 43;
 const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
@@ -139,9 +140,17 @@ pub async fn until_registered(name_server: &str, broker_address: &str, wanted: b
 /// # Errors
 /// If it does not in time.
 pub async fn until_master(name_server: &str, name: &str, address: &str) -> Result<()> {
-    eventually(&format!("{address} as the master of {name} at {name_server}"), async || {
+    until_listed(name_server, name, 0, address).await
+}
+
+/// Waits until a name server lists `address` as broker `id` of the set `name`.
+///
+/// # Errors
+/// If it does not in time.
+pub async fn until_listed(name_server: &str, name: &str, id: usize, address: &str) -> Result<()> {
+    eventually(&format!("{address} as broker {id} of {name} at {name_server}"), async || {
         let listed = brokers_of(name_server, name).await?;
-        Ok((listed.get(&0).is_some_and(|master| master == address)).then_some(()))
+        Ok(listed.get(&(id as u64)).is_some_and(|listed| listed == address).then_some(()))
     })
     .await
 }
@@ -180,6 +189,28 @@ fn quoted(json: &str) -> String {
         rest = &rest[next.len_utf8()..];
     }
     quoted
+}
+
+/// How far a broker's log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// Physical offset behind its last message.
+    pub end: i64,
+    /// Bytes that its queues do not know of yet.
+    pub undispatched: i64,
+}
+
+/// # Errors
+/// If there is no answer.
+pub async fn log_end(broker: &str) -> Result<LogEnd> {
+    let answer = ask(broker, GET_BROKER_RUNTIME_INFO, json!({})).await?;
+    ensure!(answer.code == SUCCESS, "figures of {broker}: {} {}", answer.code, answer.remark);
+    let body: Value = serde_json::from_str(&answer.body).context("read the figures")?;
+    let figure = |name: &str| {
+        let text = body["table"][name].as_str().with_context(|| format!("find {name} of {broker}"))?;
+        text.parse().with_context(|| format!("read {name} of {broker}"))
+    };
+    Ok(LogEnd { end: figure("commitLogMaxOffset")?, undispatched: figure("dispatchBehindBytes")? })
 }
 
 /// Whether a broker has settings of `topic`.

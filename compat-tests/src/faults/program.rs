@@ -12,9 +12,10 @@ use tokio::runtime::Runtime;
 
 use super::{Plan, Report};
 use crate::clients::Client;
-use crate::cluster::{Cluster, Layout, Stage};
+use crate::cluster::{Cluster, Layout};
 use crate::logs;
 use crate::scenario::Run;
+use crate::stage::Stage;
 use crate::suite::{chosen, interrupted};
 use crate::target::Target;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::Launch;
-use crate::cluster::Stage;
+use crate::stage::Stage;
 
 pub(super) fn name_server(stage: &Stage, config: &Path) -> Result<Launch> {
     let args = ["namesrv".to_owned(), "-c".to_owned(), config.display().to_string()];

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use super::Launch;
 use crate::artifacts::{Artifacts, JAVA_SERVER};
-use crate::cluster::Stage;
 use crate::machine::Machine;
+use crate::stage::Stage;
 
 /// What makes a Java broker fit a small and busy machine that runs several: small files, no refusal of a fairly full
 /// disk, no flow control because a request waited its usual 200 ms, a background task that uses a tenth of a core at its

@@ -2,6 +2,7 @@
 
 mod ferromq;
 pub(crate) mod java;
+mod part;
 
 use std::fmt;
 use std::fs;
@@ -9,9 +10,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+pub use self::part::{Copies, Post};
+pub(crate) use self::part::{Part, Seat};
 use crate::artifacts::{JAVA_SERVER, OLD_JAVA_SERVER};
-use crate::cluster::{Layout, Stage};
+use crate::cluster::Layout;
 use crate::machine::Machine;
+use crate::stage::Stage;
 
 /// One implementation of name server and broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,30 +109,6 @@ pub const BROKER: &str = "broker-a";
 /// Folder of the broker's store on its machine.
 pub(crate) const STORE: &str = "store";
 
-/// What a broker has to know of the group it is a member of.
-#[derive(Clone, Debug)]
-pub(crate) struct Seat {
-    /// Of the member, from 0.
-    pub number: usize,
-    /// Where each member speaks with the others.
-    pub addresses: Vec<String>,
-}
-
-impl Seat {
-    fn settings(&self) -> String {
-        let peers = (0..).zip(&self.addresses).map(|(number, address): (usize, _)| format!("n{number}-{address}"));
-        [
-            setting("enableDLegerCommitLog", true),
-            setting("dLegerGroup", BROKER),
-            setting("dLegerPeers", peers.collect::<Vec<_>>().join(";")),
-            setting("dLegerSelfId", format!("n{}", self.number)),
-            // Else Java's followers refuse consumers, also when no member leads.
-            setting("slaveReadEnable", true),
-        ]
-        .concat()
-    }
-}
-
 /// How to start a server process.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -150,11 +130,14 @@ impl Server {
     ///
     /// # Errors
     /// If the file cannot be written or there is no binary.
-    pub(crate) fn name_server(self, stage: &Stage, machine: &Machine, port: u16) -> Result<Launch> {
+    pub(crate) fn name_server(self, stage: &Stage, machine: &Machine, port: u16, layout: Layout) -> Result<Launch> {
         let config = machine.dir().join("namesrv.conf");
         let mut text = format!("listenPort={port}\n");
         text += &setting("kvConfigPath", machine.dir().join("kvConfig.json").display());
         text += &setting("orderMessageEnable", true);
+        if layout.acting_master {
+            text += &setting("supportActingMaster", true);
+        }
         write(&config, &text)?;
         match self {
             Self::Java | Self::OldJava => Ok(java::name_server(stage, machine, &config)),
@@ -173,15 +156,15 @@ impl Server {
         port: u16,
         name_servers: &str,
         layout: Layout,
-        seat: Option<&Seat>,
+        part: &Part,
     ) -> Result<Launch> {
         let config = machine.dir().join("broker.conf");
         let store = machine.dir().join(STORE);
         let text: String = [
             setting("brokerClusterName", CLUSTER),
-            setting("brokerName", BROKER),
-            setting("brokerId", 0),
+            part.settings(layout),
             setting("brokerIP1", machine.ip()),
+            setting("brokerIP2", machine.ip()),
             setting("listenPort", port),
             setting("haListenPort", port + 1),
             setting("storePathRootDir", store.display()),
@@ -203,7 +186,6 @@ impl Server {
             setting("recallMessageEnable", true),
             setting("enableLmq", layout.light),
             setting("enableMultiDispatch", layout.light),
-            seat.map_or_else(String::new, Seat::settings),
             match self {
                 Self::Java | Self::OldJava => {
                     java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)

@@ -1,0 +1,159 @@
+//! Broker sets: masters, each with slaves that follow it, on machines of their own.
+//!
+//! A [`Post`] names a machine by the broker that is meant for it. What runs there may be of any make, and may act for another
+//! post: a slave's machine may have the master when mastership was switched.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cluster::{Cluster, Layout, Node};
+use crate::machine::Signal;
+use crate::target::{Launch, Part, Post, STORE, Server};
+use crate::wire;
+
+impl Layout {
+    /// The posts of all sets, masters before their slaves.
+    pub fn posts(self) -> impl Iterator<Item = Post> {
+        (0..self.masters).flat_map(move |set| (0..=self.slaves).map(move |id| Post { set, id }))
+    }
+}
+
+impl Cluster {
+    /// Starts a broker of this make at its post, new or after one was stopped or killed there, and waits until all running name
+    /// servers list it.
+    ///
+    /// # Errors
+    /// If that does not happen in time.
+    pub async fn start_at(&self, post: Post, server: Server) -> Result<()> {
+        self.start_as(post, server, post).await
+    }
+
+    /// The same, with the broker name, id and role of another post than the machine's.
+    ///
+    /// # Errors
+    /// If it is not listed in time.
+    pub async fn start_as(&self, at: Post, server: Server, acts: Post) -> Result<()> {
+        let node = self.node(at)?;
+        self.start_on(node, server, &Part::OfSet(acts)).await?;
+        wire::until_listening(&node.address()).await?;
+        for name_server in self.running_name_servers().await {
+            wire::until_listed(&name_server, acts.broker(), acts.id, &node.address()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the settings of such a broker, and tells how to start it: for those who do it themselves.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn launch_as(&self, at: Post, server: Server, acts: Post) -> Result<Launch> {
+        self.launch_on(self.node(at)?, server, &Part::OfSet(acts))
+    }
+
+    /// Ends the broker there in order.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn stop_at(&self, post: Post) -> Result<()> {
+        self.node(post)?.end(Signal::Term).await
+    }
+
+    /// `kill -9` of the broker there.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn kill_at(&self, post: Post) -> Result<()> {
+        self.node(post)?.end(Signal::Kill).await
+    }
+
+    /// Has the broker there hold still, with all its connections open.
+    ///
+    /// # Errors
+    /// If none runs.
+    pub async fn pause_at(&self, post: Post) -> Result<()> {
+        self.signal_at(post, Signal::Stop).await
+    }
+
+    /// Undoes [`Self::pause_at`].
+    ///
+    /// # Errors
+    /// If none runs.
+    pub async fn resume_at(&self, post: Post) -> Result<()> {
+        self.signal_at(post, Signal::Continue).await
+    }
+
+    async fn signal_at(&self, post: Post, signal: Signal) -> Result<()> {
+        let node = self.node(post)?;
+        let process = node.process.lock().await;
+        node.machine.send(process.as_ref().context("signal a broker that does not run")?, signal).await
+    }
+
+    /// Removes what the broker there, which was ended, has stored.
+    ///
+    /// # Errors
+    /// If it runs, or files cannot be removed.
+    pub async fn wipe_at(&self, post: Post) -> Result<()> {
+        ensure!(self.node(post)?.process.lock().await.is_none(), "{post:?} is not ended");
+        let store = self.store_at(post)?;
+        tokio::fs::remove_dir_all(&store).await.with_context(|| format!("remove {}", store.display()))
+    }
+
+    /// Address of the broker there.
+    ///
+    /// # Errors
+    /// If there is no such post.
+    pub fn address_at(&self, post: Post) -> Result<String> {
+        Ok(self.node(post)?.address())
+    }
+
+    /// Directory of the broker's machine.
+    ///
+    /// # Errors
+    /// If there is no such post.
+    pub fn dir_at(&self, post: Post) -> Result<&Path> {
+        Ok(self.node(post)?.machine.dir())
+    }
+
+    /// Folder of the broker's store.
+    ///
+    /// # Errors
+    /// If there is no such post.
+    pub fn store_at(&self, post: Post) -> Result<PathBuf> {
+        Ok(self.dir_at(post)?.join(STORE))
+    }
+
+    /// Creates a topic at one master and waits until all running name servers route to it.
+    ///
+    /// # Errors
+    /// If it refuses or the route does not come.
+    pub async fn create_topic_at(&self, post: Post, topic: &str, queues: u32, order: bool) -> Result<()> {
+        let running = self.running_name_servers().await;
+        wire::create_topic(&self.address_at(post)?, &running, topic, queues, order).await
+    }
+
+    /// Waits until a slave has as much of the log as its master, and both have dispatched all of it to their queues.
+    ///
+    /// # Errors
+    /// If it does not get there in time.
+    pub async fn until_followed(&self, master: Post, slave: Post) -> Result<()> {
+        let (ahead, behind) = (self.address_at(master)?, self.address_at(slave)?);
+        wire::eventually(&format!("{behind} with all that {ahead} has"), async || {
+            let theirs = wire::log_end(&behind).await?;
+            let own = wire::log_end(&ahead).await?;
+            let both_dispatched = own.undispatched == 0 && theirs.undispatched == 0;
+            ensure!(own.end == theirs.end, "{ahead} ends at {}, {behind} at {}", own.end, theirs.end);
+            Ok(both_dispatched.then_some(()))
+        })
+        .await
+    }
+
+    pub(crate) fn node(&self, post: Post) -> Result<&Node> {
+        let Layout { masters, slaves, group, .. } = self.layout;
+        ensure!(!group && post.set < masters && post.id <= slaves, "the cluster has no {post:?}");
+        match post.set * (1 + slaves) + post.id {
+            0 => Ok(&self.broker),
+            number => self.others.get(number - 1).with_context(|| format!("find {post:?}")),
+        }
+    }
+}
