@@ -35,6 +35,8 @@ pub struct Layout {
     pub light: bool,
     /// Broker sets, each with a master of its own, see `sets.rs`.
     pub masters: usize,
+    /// Masters that are started with the cluster, and none after them; scenarios start the others.
+    pub begins_with: usize,
     /// Slaves that each master may have; scenarios start them.
     pub slaves: usize,
     /// What a master waits for.
@@ -56,6 +58,7 @@ impl Layout {
         disk_mib: None,
         light: false,
         masters: 1,
+        begins_with: 1,
         slaves: 0,
         copies: Copies::Own,
         acting_master: false,
@@ -66,6 +69,8 @@ impl Layout {
     pub const WITH_TIMER: Self = Self { timer: true, ..Self::SMALL };
     /// A broker group.
     pub const GROUP: Self = Self { group: true, ..Self::SMALL };
+    /// Two masters without slaves, of which one runs at first.
+    pub const MASTERS: Self = Self { masters: 2, ..Self::SMALL };
     /// A master and a slave.
     pub const PAIR: Self = Self { slaves: 1, ..Self::SMALL };
     /// The same, and the master waits for its slave.
@@ -176,7 +181,7 @@ impl Cluster {
         if self.layout.group {
             return self.start_group().await;
         }
-        for set in 0..self.layout.masters {
+        for set in 0..self.layout.begins_with {
             self.start_at(Post::master_of(set), self.target.broker()).await?;
         }
         Ok(())
@@ -316,14 +321,16 @@ impl Cluster {
         self.name_servers[number].end(Signal::Term).await
     }
 
-    /// Creates a topic at every master and waits until all running name servers route to it.
+    /// Creates a topic at every master that runs and waits until all running name servers route to it.
     ///
     /// # Errors
     /// If one refuses or the route does not come.
     pub async fn create_topic(&self, topic: &str, queues: u32, order: bool) -> Result<()> {
         if !self.layout.group {
             for set in 0..self.layout.masters {
-                self.create_topic_at(Post::master_of(set), topic, queues, order).await?;
+                if self.runs_at(Post::master_of(set)).await? {
+                    self.create_topic_at(Post::master_of(set), topic, queues, order).await?;
+                }
             }
             return Ok(());
         }

@@ -250,7 +250,7 @@ impl Run {
 
     /// The same with another client.
     #[must_use]
-    pub(crate) fn with_client(&self, client: Client) -> Self {
+    pub fn with_client(&self, client: Client) -> Self {
         Self { client, ..self.part(&client.tag()) }
     }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cluster::{Cluster, Layout, Node};
 use crate::machine::Signal;
+use crate::stores::{self, Equal, Since};
 use crate::target::{Launch, Part, Post, STORE, Server};
 use crate::wire;
 
@@ -49,6 +50,14 @@ impl Cluster {
     /// If they cannot be written.
     pub fn launch_as(&self, at: Post, server: Server, acts: Post) -> Result<Launch> {
         self.launch_on(self.node(at)?, server, &Part::OfSet(acts))
+    }
+
+    /// Whether a broker was started there, and not ended.
+    ///
+    /// # Errors
+    /// If there is no such post.
+    pub async fn runs_at(&self, post: Post) -> Result<bool> {
+        Ok(self.node(post)?.process.lock().await.is_some())
     }
 
     /// Ends the broker there in order.
@@ -144,6 +153,48 @@ impl Cluster {
             let both_dispatched = own.undispatched == 0 && theirs.undispatched == 0;
             ensure!(own.end == theirs.end, "{ahead} ends at {}, {behind} at {}", own.end, theirs.end);
             Ok(both_dispatched.then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until a slave has all that its master has, and compares their logs and queues byte by byte. What a broker writes now
+    /// and then without being asked does no harm.
+    ///
+    /// # Errors
+    /// If they are not the same in time.
+    pub async fn until_same(&self, master: Post, slave: Post, since: Since) -> Result<Equal> {
+        let (own, theirs) = (self.store_at(master)?, self.store_at(slave)?);
+        wire::eventually(&format!("the same files in {} and {}", own.display(), theirs.display()), async || {
+            self.until_followed(master, slave).await?;
+            let (own, theirs) = (own.clone(), theirs.clone());
+            let compared = tokio::task::spawn_blocking(move || stores::compare(&own, &theirs, since));
+            compared.await.context("compare stores")?.map(Some)
+        })
+        .await
+    }
+
+    /// Waits until our broker there has written `text` to its log.
+    ///
+    /// # Errors
+    /// If it does not in time.
+    pub async fn until_told(&self, post: Post, text: &str) -> Result<()> {
+        let log = self.dir_at(post)?.join(Server::Ferromq.broker_process());
+        let files = ["out", "err"].map(|end| log.with_extension(end));
+        wire::eventually(&format!("`{text}` in the log of {post:?}"), async || {
+            let told = files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).any(|l| l.contains(text));
+            Ok(told.then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until the slave knows the settings of a topic or of a group's retries: Java's fetches them every 60 s.
+    ///
+    /// # Errors
+    /// If it does not in time.
+    pub async fn until_known(&self, slave: Post, topic: &str) -> Result<()> {
+        let address = self.address_at(slave)?;
+        wire::eventually(&format!("{topic} at {address}"), async || {
+            Ok(wire::has_topic(&address, topic).await?.then_some(()))
         })
         .await
     }

@@ -20,6 +20,7 @@ const GET_MAX_OFFSET: i32 = 30;
 const GET_ALL_CONSUMER_OFFSET: i32 = 43;
 const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
 const GET_BROKER_CLUSTER_INFO: i32 = 106;
+const GET_ALL_SUBSCRIPTION_GROUPS: i32 = 201;
 const SUCCESS: i64 = 0;
 /// Version number sent with requests; any 5.x value gets standard JSON.
 const VERSION: i32 = 479;
@@ -95,7 +96,10 @@ async fn ask_once(address: &str, code: i32, fields: Value, body: &[u8]) -> Resul
 }
 
 /// Looks again until `look` gives a value.
-pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
+///
+/// # Errors
+/// If it never does; with the last error of a look.
+pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
     let end = Instant::now() + PATIENCE;
     let mut last = String::new();
     while Instant::now() < end {
@@ -221,6 +225,17 @@ pub async fn has_topic(broker: &str, topic: &str) -> Result<bool> {
     let answer = ask(broker, GET_ALL_TOPIC_CONFIG, json!({})).await?;
     ensure!(answer.code == SUCCESS, "topics of {broker}: {} {}", answer.code, answer.remark);
     Ok(answer.body.contains(&format!("\"{topic}\"")))
+}
+
+/// How often a broker has messages of `group` tried again; `None` if it does not know the group.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn retries_of(broker: &str, group: &str) -> Result<Option<i64>> {
+    let answer = ask(broker, GET_ALL_SUBSCRIPTION_GROUPS, json!({})).await?;
+    ensure!(answer.code == SUCCESS, "groups of {broker}: {} {}", answer.code, answer.remark);
+    let body: Value = serde_json::from_str(&quoted(&answer.body)).context("read the groups")?;
+    Ok(body["subscriptionGroupTable"][group]["retryMaxTimes"].as_i64())
 }
 
 /// The offsets that a broker has for `group` in `topic`, by queue, as they are written.

@@ -48,6 +48,20 @@ pub(crate) fn are_where_acknowledged(sent: &[Sent], received: &[Received]) -> Re
     Ok(())
 }
 
+/// What was sent and received, for each broker set; nothing came from one that nothing was sent to.
+pub(crate) fn by_broker(sent: &[Sent], received: &[Received]) -> Result<BTreeMap<String, (Vec<Sent>, Vec<Received>)>> {
+    let mut brokers: BTreeMap<String, (Vec<Sent>, Vec<Received>)> = BTreeMap::new();
+    for sent in sent {
+        brokers.entry(sent.broker.clone()).or_default().0.push(sent.clone());
+    }
+    for received in received {
+        let broker = received.broker.as_ref().with_context(|| format!("of which broker? {received:?}"))?;
+        let (_, of_broker) = brokers.get_mut(broker).with_context(|| format!("not sent there: {received:?}"))?;
+        of_broker.push(received.clone());
+    }
+    Ok(brokers)
+}
+
 /// Each queue was handed out in the order of its offsets, without gaps and repeats.
 pub(crate) fn in_queue_order(received: &[Received]) -> Result<()> {
     let mut next: BTreeMap<i32, i64> = BTreeMap::new();

@@ -289,7 +289,7 @@ async fn readers_far_behind_are_sent_to_a_follower(run: Run) -> Result<()> {
     let follower = run.cluster.followers().await?[0];
     let address = run.cluster.member_address(follower)?;
     // Whatever is not the last message counts as far behind.
-    far_behind_is(&run, "0").await?;
+    far_behind_is_everywhere(&run, "0").await?;
     let id = (follower + 1).to_string();
     let update = ["updateSubGroup", "-c", CLUSTER, "-g", &group, "-w", &id];
     run.mqadmin_until(&update, |out| out.contains("success")).await?;
@@ -300,24 +300,29 @@ async fn readers_far_behind_are_sent_to_a_follower(run: Run) -> Result<()> {
     let consumer = run.push("consumer", &group, &topic).await?;
     check::arrived_once(&sent, &consumer.until_received(400).await?)?;
     let got = messages_got(&run, &address).await? - before;
-    far_behind_is(&run, "40").await?;
+    far_behind_is_everywhere(&run, "40").await?;
     ensure!(got > 200, "n{follower} handed out {got} of 400 messages");
     Ok(())
 }
 
 /// Has all members take a reader for far behind from so many percent of the memory on.
-async fn far_behind_is(run: &Run, percent: &str) -> Result<()> {
+async fn far_behind_is_everywhere(run: &Run, percent: &str) -> Result<()> {
     for number in 0..MEMBERS {
-        let member = run.cluster.member_address(number)?;
-        let update = ["updateBrokerConfig", "-b", &member, "-k", "accessMessageInMemoryMaxRatio", "-v", percent];
-        let out = run.mqadmin(&update).await?;
-        ensure!(out.contains("success"), "{out}");
+        far_behind_is(run, &run.cluster.member_address(number)?, percent).await?;
     }
     Ok(())
 }
 
+/// The same of one broker.
+pub(crate) async fn far_behind_is(run: &Run, broker: &str, percent: &str) -> Result<()> {
+    let update = ["updateBrokerConfig", "-b", broker, "-k", "accessMessageInMemoryMaxRatio", "-v", percent];
+    let out = run.mqadmin(&update).await?;
+    ensure!(out.contains("success"), "{out}");
+    Ok(())
+}
+
 /// How many messages a broker has handed out since midnight.
-async fn messages_got(run: &Run, broker: &str) -> Result<u64> {
+pub(crate) async fn messages_got(run: &Run, broker: &str) -> Result<u64> {
     let out = run.mqadmin(&["brokerStatus", "-b", broker]).await?;
     let line = out.lines().find(|line| line.starts_with("msgGetTotalTodayNow")).with_context(|| out.clone())?;
     let (_, figure) = line.split_once(':').with_context(|| line.to_owned())?;

@@ -17,6 +17,8 @@ mod group;
 mod hand_over;
 mod kinds;
 mod light;
+mod mixed;
+mod modes;
 mod moving;
 mod name_servers;
 mod neighbours;
@@ -26,9 +28,11 @@ mod pop;
 mod pull;
 mod queries;
 mod rebalance;
+mod replication;
 mod reply;
 mod send;
 mod size;
+mod slaves;
 mod sql;
 mod stay;
 mod tags;
@@ -62,6 +66,10 @@ fn main() -> ExitCode {
         group::SCENARIOS,
         hand_over::SCENARIOS,
         moving::SCENARIOS,
+        replication::SCENARIOS,
+        slaves::SCENARIOS,
+        modes::SCENARIOS,
+        mixed::SCENARIOS,
         stay::SCENARIOS,
         timer::SCENARIOS,
         admin_brokers::SCENARIOS,
