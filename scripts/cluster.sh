@@ -43,8 +43,9 @@ setting() { sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*//p" "$dir/conf/$1
 
 port_of() { setting "$1" listenPort; }
 
-# When a process began, in the kernel's ticks: with its number that tells it from any other.
-began() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+# When a process began, in the kernel's ticks: with its number that tells it from any other. One that is over, and which nobody has
+# asked about yet (state Z), began never.
+began() { sed --quiet 's/.*) \([^Z]\)/\1/p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
 
 # The number of the process that was started under this name, if it still runs.
 pid_of() {

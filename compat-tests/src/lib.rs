@@ -20,6 +20,7 @@
 //! | [`wire`] | the few questions the harness itself asks a server |
 //! | [`logs`] | lines a healthy server does not write; keeping logs of failures |
 //! | [`faults`] | rounds of faults in a group under load, and what they may not do |
+//! | [`replicas`] | replicas of all makes under one master, with many messages of all kinds |
 //! | [`mod@scenario`] | what a scenario is and what it is given |
 //! | `company` | runs with several clients that share a cluster, and disturb it together |
 //! | `plan` | scenarios × clients × targets as tests, and which of them run together |
@@ -41,6 +42,7 @@ pub mod matrix;
 pub mod moving;
 mod plan;
 pub mod process;
+pub mod replicas;
 pub mod scenario;
 pub mod sets;
 pub mod stage;

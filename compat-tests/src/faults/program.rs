@@ -86,7 +86,7 @@ async fn on(stage: &Arc<Stage>, target: Target, plan: Plan) -> Result<Report> {
     outcome
 }
 
-fn number(variable: &str, otherwise: u64) -> Result<u64> {
+pub(crate) fn number(variable: &str, otherwise: u64) -> Result<u64> {
     let Ok(text) = env::var(variable) else { return Ok(otherwise) };
     text.parse().with_context(|| format!("{variable} is `{text}`, not a number"))
 }
