@@ -155,7 +155,10 @@ impl Cluster {
     }
 
     async fn until_it_has_all(&self, broker: &str) {
-        self.until(&format!("{broker} with all messages"), async || self.messages(broker).await.len() as u64 >= MESSAGES).await;
+        self.until(&format!("{broker} with all messages"), async || {
+            self.messages(broker).await.len() as u64 >= MESSAGES
+        })
+        .await;
         let numbers: BTreeSet<_> = self.messages(broker).await.into_values().collect();
         assert_eq!(numbers, (0..MESSAGES).collect(), "{broker}");
     }
@@ -217,7 +220,10 @@ async fn masters_without_slaves_share_the_topics_and_take_in_another() {
     cluster.act("down", &["broker-a"]);
     let Output { status, stdout, .. } = cluster.script("status", &[]);
     let told = String::from_utf8_lossy(&stdout);
-    assert!(!status.success() && told.lines().any(|l| l.starts_with("broker-a ") && l.contains("not running")), "{told}");
+    assert!(
+        !status.success() && told.lines().any(|l| l.starts_with("broker-a ") && l.contains("not running")),
+        "{told}"
+    );
     cluster.until_routed(&["broker-b"]).await;
     cluster.act("up", &[]);
     cluster.act("status", &[]);
@@ -227,7 +233,8 @@ async fn masters_without_slaves_share_the_topics_and_take_in_another() {
     // Another is a file beside the others.
     let text = fs::read_to_string(cluster.settings("broker-b")).expect("settings");
     let (port, free) = (cluster.setting("broker-b", "listenPort"), quiet_port());
-    let text = text.replace("broker-b", "broker-c").replace(&format!("listenPort={port}"), &format!("listenPort={free}"));
+    let text =
+        text.replace("broker-b", "broker-c").replace(&format!("listenPort={port}"), &format!("listenPort={free}"));
     fs::write(cluster.settings("broker-c"), text).expect("settings");
     cluster.act("up", &[]);
     cluster.create_topic("broker-c").await;
@@ -236,8 +243,12 @@ async fn masters_without_slaves_share_the_topics_and_take_in_another() {
     cluster.until_it_has_all("broker-c").await;
 }
 
-const PAIRS: [(&str, i64, &str); 4] =
-    [("broker-a", 0, "broker-a"), ("broker-a", 1, "broker-a-s"), ("broker-b", 0, "broker-b"), ("broker-b", 1, "broker-b-s")];
+const PAIRS: [(&str, i64, &str); 4] = [
+    ("broker-a", 0, "broker-a"),
+    ("broker-a", 1, "broker-a-s"),
+    ("broker-b", 0, "broker-b"),
+    ("broker-b", 1, "broker-b-s"),
+];
 
 /// Slaves have what their masters have, and hand it out when these are gone.
 async fn slaves_follow(cluster: &Cluster) {

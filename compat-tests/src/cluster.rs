@@ -234,7 +234,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it does not listen in time.
-    pub(crate) async fn start_name_server(&self, number: usize) -> Result<()> {
+    pub async fn start_name_server(&self, number: usize) -> Result<()> {
         let node = &self.name_servers[number];
         let launch = self.target.name_server().name_server(&self.stage, &node.machine, node.port, self.layout)?;
         let process = node.machine.run("namesrv", &launch.program, &launch.args)?;
@@ -317,7 +317,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it stays.
-    pub(crate) async fn stop_name_server(&self, number: usize) -> Result<()> {
+    pub async fn stop_name_server(&self, number: usize) -> Result<()> {
         self.name_servers[number].end(Signal::Term).await
     }
 

@@ -78,7 +78,7 @@ fn complains(line: &str) -> bool {
 }
 
 /// Drops the escape sequences that colour a terminal: `ESC [ … m`.
-fn without_colours(text: &str) -> String {
+pub(crate) fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\u{1b}[") {

@@ -22,8 +22,7 @@ use crate::suite::{chosen, interrupted};
 use crate::target::{Post, Server, Target};
 
 const LAYOUT: Layout = Layout { slaves: 2, timer: true, ..Layout::SMALL };
-const SLAVES: [(Post, Server); 2] =
-    [(Post { set: 0, id: 1 }, Server::Java), (Post { set: 0, id: 2 }, Server::Ferromq)];
+const SLAVES: [(Post, Server); 2] = [(Post { set: 0, id: 1 }, Server::Java), (Post { set: 0, id: 2 }, Server::Ferromq)];
 const PRODUCERS: [Client; 3] = [Client::Java55, Client::Java49, Client::Go];
 const QUEUES: u32 = 8;
 
@@ -126,8 +125,9 @@ impl Load {
 
     async fn send_until(&mut self, total: usize) -> Result<()> {
         while self.sent < total {
-            let sends = self.producers.iter().map(|(client, plain, transactional)| async {
-                for (line, in_doubt) in self.lines(*client) {
+            let load = &*self;
+            let sends = load.producers.iter().map(|(client, plain, transactional)| async move {
+                for (line, in_doubt) in load.lines(*client) {
                     let producer = if in_doubt { transactional } else { plain };
                     let answers = producer.try_send(line).await?;
                     ensure!(answers.failed.is_empty(), "{client}: {:?}", answers.failed.first());
@@ -137,7 +137,7 @@ impl Load {
                     // A long run keeps no list of them.
                     sent += producer.0.dialogue().take(|journal| std::mem::take(&mut journal.sent)).len();
                 }
-                Ok(sent)
+                anyhow::Ok(sent)
             });
             let sent = futures_util::future::try_join_all(sends).await?;
             // A batch is answered once.

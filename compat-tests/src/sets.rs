@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::cluster::{Cluster, Layout, Node};
+use crate::logs;
 use crate::machine::Signal;
 use crate::stores::{self, Equal, Since};
 use crate::target::{Launch, Part, Post, STORE, Server};
@@ -181,8 +182,8 @@ impl Cluster {
         let log = self.dir_at(post)?.join(Server::Ferromq.broker_process());
         let files = ["out", "err"].map(|end| log.with_extension(end));
         wire::eventually(&format!("`{text}` in the log of {post:?}"), async || {
-            let told = files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).any(|l| l.contains(text));
-            Ok(told.then_some(()))
+            let mut written = files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default());
+            Ok(written.any(|log| logs::without_colours(&log).contains(text)).then_some(()))
         })
         .await
     }

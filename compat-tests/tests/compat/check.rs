@@ -48,9 +48,12 @@ pub(crate) fn are_where_acknowledged(sent: &[Sent], received: &[Received]) -> Re
     Ok(())
 }
 
+/// What was sent to a broker set, and received from it.
+pub(crate) type Traffic = (Vec<Sent>, Vec<Received>);
+
 /// What was sent and received, for each broker set; nothing came from one that nothing was sent to.
-pub(crate) fn by_broker(sent: &[Sent], received: &[Received]) -> Result<BTreeMap<String, (Vec<Sent>, Vec<Received>)>> {
-    let mut brokers: BTreeMap<String, (Vec<Sent>, Vec<Received>)> = BTreeMap::new();
+pub(crate) fn by_broker(sent: &[Sent], received: &[Received]) -> Result<BTreeMap<String, Traffic>> {
+    let mut brokers: BTreeMap<String, Traffic> = BTreeMap::new();
     for sent in sent {
         brokers.entry(sent.broker.clone()).or_default().0.push(sent.clone());
     }

@@ -31,10 +31,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(a_master_that_is_added_takes_traffic).alone_with(Layout::MASTERS),
 ];
 
-const GONE: [(&str, &str); 5] = [
+const GONE: [(&str, &str); 7] = [
     replication::PAIR[0],
     replication::PAIR[1],
     replication::PAIR[2],
+    replication::PAIR[3],
+    replication::PAIR[4],
     ("the name server closed the connection", "brokers tell of the stopped name server"),
     ("registration failed; it is tried again", "and that they go on trying"),
 ];

@@ -32,10 +32,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .allowing(&PAIR),
     scenario!(consumers_go_on_at_the_slave_while_the_master_is_gone).alone_with(Layout::PAIR).allowing(&PAIR),
     // Java's master does not ask, and its slave's offsets are overwritten by the older ones.
-    scenario!(offsets_committed_at_the_slave_count_at_the_master)
-        .alone_with(Layout::PAIR)
-        .on(OURS)
-        .allowing(&PAIR),
+    scenario!(offsets_committed_at_the_slave_count_at_the_master).alone_with(Layout::PAIR).on(OURS).allowing(&PAIR),
     scenario!(readers_far_behind_are_sent_to_the_slave).alone_with(Layout::PAIR).with(ONE).allowing(&PAIR),
     scenario!(mqadmin_shows_the_pair).alone_with(Layout::PAIR).with(&[Client::Mqadmin]).allowing(&PAIR),
 ];
@@ -226,7 +223,8 @@ async fn mqadmin_shows_the_pair(run: Run) -> Result<()> {
         row.is_some_and(|row| row.get(1) == Some(&end.as_str()) && row.get(2) == Some(&"0") && row.contains(&"OK"))
     };
     let status = run.mqadmin_until(&["haStatus", "-b", &at_master], level).await?;
-    for (name, value) in [("#MasterAddr", at_master.as_str()), ("#MasterCommitLogMaxOffset", &end), ("#SlaveNum", "1")] {
+    for (name, value) in [("#MasterAddr", at_master.as_str()), ("#MasterCommitLogMaxOffset", &end), ("#SlaveNum", "1")]
+    {
         check::row(&status, &[name, value])?;
     }
     check::row(&status, &["#InSyncSlaveNum", "1"])?;
