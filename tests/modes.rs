@@ -15,7 +15,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{client, free_port, send_message, update_topic};
+use common::{Process, client, free_port, send_message, update_topic};
 use messages::messages;
 use remoting::body::{ClusterInfo, TopicRouteData, fastjson};
 use remoting::client::Client;
@@ -329,18 +329,17 @@ async fn a_raft_group_goes_on_without_its_leader() {
 /// A number in a pid file that is another process's by now is left alone.
 #[tokio::test]
 async fn down_ends_only_what_the_script_started() {
-    let mut other = Command::new("sleep").arg("60").spawn().expect("a process");
+    let mut other = Process(Command::new("sleep").arg("60").spawn().expect("a process"));
     let folder = tempfile::tempdir().expect("a folder");
     for (folder_name, name, text) in [
         ("conf", "broker-a.properties", "listenPort=1\n".to_owned()),
-        ("run", "broker-a.pid", format!("{} 12345\n", other.id())),
+        ("run", "broker-a.pid", format!("{} 12345\n", other.0.id())),
     ] {
         fs::create_dir(folder.path().join(folder_name)).expect("a folder");
         fs::write(folder.path().join(folder_name).join(name), text).expect("a file");
     }
     let cluster = Cluster { mode: "2m-noslave", folder, client: client() };
     cluster.act("down", &[]);
-    assert!(other.try_wait().expect("its state").is_none(), "it was ended");
-    other.kill().expect("ended");
-    other.wait().expect("ended");
+    assert!(other.0.try_wait().expect("its state").is_none(), "it was ended");
+    other.kill();
 }
