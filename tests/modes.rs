@@ -48,7 +48,7 @@ impl Cluster {
         }
         let ports: BTreeSet<String> = files.values().flat_map(|text| ports_in(text)).collect();
         fs::create_dir(folder.path().join("conf")).expect("a folder");
-        let free: Vec<_> = ports.into_iter().map(|port| (port, quiet_port().to_string())).collect();
+        let free: Vec<_> = ports.into_iter().map(|port| (port, free_port().to_string())).collect();
         for (name, mut text) in files {
             for (port, free) in &free {
                 text = text.replace(&format!("listenPort={port}\n"), &format!("listenPort={free}\n"));
@@ -195,16 +195,6 @@ fn ports_in(text: &str) -> Vec<String> {
     own.chain(named).collect()
 }
 
-/// A port with two free ones below it and one above.
-fn quiet_port() -> u16 {
-    loop {
-        let (port, next) = (free_port(), free_port());
-        if next == port + 3 {
-            return port;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn masters_without_slaves_share_the_topics_and_take_in_another() {
     let cluster = Cluster::up("2m-noslave");
@@ -232,7 +222,7 @@ async fn masters_without_slaves_share_the_topics_and_take_in_another() {
 
     // Another is a file beside the others.
     let text = fs::read_to_string(cluster.settings("broker-b")).expect("settings");
-    let (port, free) = (cluster.setting("broker-b", "listenPort"), quiet_port());
+    let (port, free) = (cluster.setting("broker-b", "listenPort"), free_port());
     let text =
         text.replace("broker-b", "broker-c").replace(&format!("listenPort={port}"), &format!("listenPort={free}"));
     fs::write(cluster.settings("broker-c"), text).expect("settings");
