@@ -47,6 +47,9 @@ const BROKER_PORT: u16 = 20911;
 const MEMBERS: usize = 3;
 const PORTS_APART: u16 = 20;
 
+/// The place of a slave among the brokers.
+pub(crate) const SLAVE: usize = 1;
+
 fn member_port(number: usize) -> u16 {
     BROKER_PORT + number as u16 * PORTS_APART
 }
@@ -111,6 +114,22 @@ impl Target {
         fs::write(path.join("broker.conf"), broker_settings(path, port, more))?;
         self.brokers.push(spawn(self.kind, programs, path, "broker")?);
         self.check()
+    }
+
+    /// Adds a slave on the data in a folder of its own, or one that was there before.
+    pub(crate) fn add_slave(&mut self, programs: &Programs, path: &Path) -> Result<()> {
+        let folder = path.join("slave");
+        fs::create_dir_all(&folder)?;
+        self.add_broker(programs, &folder, member_port(SLAVE), "brokerId=1\nbrokerRole=SLAVE")
+    }
+
+    /// Ends the broker that was added last, as a stop does.
+    pub(crate) fn stop_last(&mut self) -> Result<()> {
+        let mut broker = self.brokers.pop().context("no broker to stop")?;
+        let pid = Pid::from_raw(broker.id() as i32).context("a process without a number")?;
+        kill_process(pid, Signal::TERM).context("stop a broker")?;
+        broker.wait().context("wait for the end of a broker")?;
+        Ok(())
     }
 
     /// Kills a member of a group, takes its files away and starts it again.

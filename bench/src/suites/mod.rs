@@ -3,6 +3,8 @@
 mod catch_up;
 mod delay;
 mod group;
+mod ha;
+mod ha_catch_up;
 mod light;
 mod load;
 mod pop;
@@ -43,7 +45,7 @@ pub(crate) struct Load {
     pub(crate) light_queues: usize,
     /// Of the load suite.
     pub(crate) flush: String,
-    /// How large a store the recovery suite kills.
+    /// How large a store the recovery suite kills, and how much a replica or a slave lacks.
     pub(crate) store_gib: usize,
 }
 
@@ -85,10 +87,14 @@ pub(crate) enum Suite {
     Group,
     /// A replica that lost its files, under load. Ours alone: Java's sends it the log entry by entry, for hours.
     Refill,
+    /// A master with a slave: how far that is behind, and what waiting for it costs.
+    Ha,
+    /// A slave that was away catches up.
+    HaCatchUp,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Load,
         Self::SyncFlush,
         Self::CatchUp,
@@ -102,6 +108,8 @@ impl Suite {
         Self::Light,
         Self::Group,
         Self::Refill,
+        Self::Ha,
+        Self::HaCatchUp,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -119,6 +127,8 @@ impl Suite {
             Self::Light => "light",
             Self::Group => "group",
             Self::Refill => "refill",
+            Self::Ha => "ha",
+            Self::HaCatchUp => "ha_catch_up",
         }
     }
 
@@ -136,6 +146,8 @@ impl Suite {
             Self::Pop => self.rounds(bench, report, nothing, pop::run).await,
             Self::Light => self.rounds(bench, report, nothing, light::run).await,
             Self::Group => self.rounds(bench, report, nothing, group::run).await,
+            Self::Ha => self.rounds(bench, report, nothing, ha::run).await,
+            Self::HaCatchUp => self.rounds(bench, report, ha_catch_up::limits, ha_catch_up::run).await,
             Self::Refill => refill::run(bench, report).await,
             // All brokers recover one store.
             Self::Recovery => recovery::run(bench, report).await,
