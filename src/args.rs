@@ -109,7 +109,7 @@ Options:
       --masters <how>            migrate plan: in-place, or switch to a slave
       --into <set=new set>       migrate plan: what takes the place of a DLedger group
       --accept <check,check>     migrate run: go on though these checks found something
-      --leave <group,group>      migrate run, rollback: consumer groups that a set is not drained for
+      --leave <name,name>        migrate run, rollback: consumer groups and topics that a set is not drained for
       --route-poll <seconds>     migrate run, rollback: how often clients look at name servers, 30 if not said
       --quiet <seconds>          migrate run, rollback: no message for so long is quiet, 5 if not said
       --patience <seconds>       migrate run, rollback: longest wait for anything, 600 if not said

@@ -19,7 +19,7 @@ pub(crate) struct MigrateArgs {
     pub(crate) json: bool,
     /// Checks whose findings do not stop a run.
     pub(crate) accept: Vec<String>,
-    /// Consumer groups that are not waited for when a set is drained.
+    /// Consumer groups and topics that are not waited for when a set is drained.
     pub(crate) leave: Vec<String>,
     pub(crate) scope: Scope,
     pub(crate) pace: Pace,

@@ -1,7 +1,8 @@
 //! A DLedger group gives its work to a new broker set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use remoting::body::MessageModel;
 use remoting::types::GroupName;
 
 use super::Runner;
@@ -9,8 +10,12 @@ use super::wait::Look;
 use crate::migrate::checks::some;
 use crate::migrate::desk::AskError;
 use crate::migrate::hooks::{self, Act};
+use crate::migrate::notes::queues;
 use crate::migrate::survey::is_internal;
 use crate::migrate::{MigrateError, say};
+
+/// By `topic@group` and queue.
+type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
 
 /// Before each pair of a delay level's numbers: how far it is, and how far it has to go.
 const DELAY: &str = "scheduleMessageOffset_";
@@ -105,7 +110,7 @@ impl Runner<'_> {
                     let _ = self.desk.wipe_writes(at, set).await;
                 }
             }
-            let left = match self.left(&master).await {
+            let left = match self.left(set, &master).await {
                 Ok(left) => left,
                 Err(err) => return Ok(Look::not_yet(err)),
             };
@@ -114,12 +119,49 @@ impl Runner<'_> {
         .await
     }
 
+    fn is_left(&self, name: &str) -> bool {
+        self.leave.iter().any(|left| left == name)
+    }
+
+    /// Topics with messages whose consumers have no offset yet: those that nobody has ever read, and those that a group which is there
+    /// has only begun with.
+    async fn untouched(&self, set: &str, at: &str, keys: &Offsets) -> Result<Vec<String>, AskError> {
+        let mut untouched = Vec::new();
+        let mut messages = BTreeMap::new();
+        for topic in self.desk.topics(at).await?.topic_config_table.keys() {
+            if is_internal(topic, set, &self.state.cluster) || self.is_left(topic) {
+                continue;
+            }
+            let count: i64 = queues(self.desk, at, topic).await?.values().map(|(min, max)| max - min).sum();
+            if count > 0 {
+                messages.insert(topic.to_string(), count);
+            }
+        }
+        let read = |topic: &str| keys.keys().any(|key| key.rsplit_once('@').is_some_and(|(of, _)| of == topic));
+        let nobody = messages.iter().filter(|(topic, _)| !read(topic));
+        untouched.extend(nobody.map(|(topic, count)| format!("nobody has read the {count} messages of {topic}")));
+        for group in self.desk.groups(at).await?.subscription_group_table.keys() {
+            if self.is_left(group) {
+                continue;
+            }
+            let Some(members) = self.desk.consumers(at, group).await? else { continue };
+            if members.message_model == MessageModel::Broadcasting {
+                // Its members keep their own.
+                continue;
+            }
+            let topics = members.subscription_table.keys().filter(|topic| messages.contains_key(topic.as_str()));
+            let begun = topics.filter(|topic| !keys.contains_key(&format!("{topic}@{group}")));
+            untouched.extend(begun.map(|topic| format!("{group} has only begun to read {topic}")));
+        }
+        Ok(untouched)
+    }
+
     /// What is still to be worked off.
-    async fn left(&self, at: &str) -> Result<Vec<String>, AskError> {
-        let mut left = Vec::new();
+    async fn left(&self, set: &str, at: &str) -> Result<Vec<String>, AskError> {
         let keys = self.desk.consumer_offsets(at).await?.offset_table;
+        let mut left = self.untouched(set, at, &keys).await?;
         let groups: BTreeSet<_> = keys.keys().filter_map(|key| key.rsplit_once('@')).map(|(_, group)| group).collect();
-        for group in groups.into_iter().filter(|group| !self.leave.iter().any(|left| left == group)) {
+        for group in groups.into_iter().filter(|group| !self.is_left(group)) {
             let stats = match self.desk.progress(at, &GroupName::new(group)).await {
                 Ok(stats) => stats,
                 // A group without a topic that is left.

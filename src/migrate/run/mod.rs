@@ -26,7 +26,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) hooks: Hooks,
     pub(crate) pace: Pace,
     pub(crate) yes: bool,
-    /// Consumer groups that are not waited for when a set is drained.
+    /// Consumer groups and topics that are not waited for when a set is drained.
     pub(crate) leave: Vec<String>,
 }
 
