@@ -13,8 +13,9 @@ import (
 )
 
 // sender sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told
-// otherwise, with `every=` no more often than every so many milliseconds; `request topic= key= within=` sends and waits so many milliseconds for the reply. With the role's argument
-// `transactional` it sends transactions only.
+// otherwise, with `every=` no more often than every so many milliseconds, and with `cycle.name=a,b` the property `name` with the
+// next of these words in each message; `request topic= key= within=` sends and waits so many milliseconds for the reply. With the
+// role's argument `transactional` it sends transactions only.
 type sender struct {
 	producer     rocketmq.Producer
 	transactions rocketmq.TransactionProducer
@@ -130,13 +131,7 @@ func (s *sender) send(l line) error {
 		report(keys, result, err, began)
 	case "transaction":
 		for _, message := range made {
-			began := time.Now()
-			result, err := s.transactions.SendMessageInTransaction(context.Background(), message)
-			if err != nil {
-				report([]string{message.GetKeys()}, nil, err, began)
-			} else {
-				report([]string{message.GetKeys()}, result.SendResult, nil, began)
-			}
+			s.sendInTransaction(message)
 		}
 	default:
 		return fmt.Errorf("unknown mode %s", mode)
@@ -163,17 +158,37 @@ func (s *sender) sendSync(message *primitive.Message) error {
 	return err
 }
 
+func (s *sender) sendInTransaction(message *primitive.Message) error {
+	began := time.Now()
+	result, err := s.transactions.SendMessageInTransaction(context.Background(), message)
+	if err != nil {
+		report([]string{message.GetKeys()}, nil, err, began)
+	} else {
+		report([]string{message.GetKeys()}, result.SendResult, nil, began)
+	}
+	return err
+}
+
 // run sends one message after the other until `stop`; a failed key is not sent again.
 func (s *sender) run(l line) {
 	defer s.stream.Done()
 	every, next := time.Duration(l.number("every", 0))*time.Millisecond, time.Now()
+	send := s.sendSync
+	if s.transactions != nil {
+		send = s.sendInTransaction
+	}
 	for n := 0; ; n++ {
 		select {
 		case <-s.stopping:
 			return
 		default:
 		}
-		if s.sendSync(newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n))) != nil {
+		message := newMessage(l, fmt.Sprintf("%s-%d", l.text("key"), n))
+		for name, words := range l.under("cycle.") {
+			cycle := strings.Split(words, ",")
+			message.WithProperty(name, cycle[n%len(cycle)])
+		}
+		if send(message) != nil {
 			time.Sleep(50 * time.Millisecond)
 		}
 		// What was late is not made up for.

@@ -3,6 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `load` | stock producers and consumers with their usual settings, and what they told since the last look |
+//! | `senders` | producers that send one message after the other, and when they were answered |
 //! | `checker` | nothing acknowledged is lost, moved or put out of order; no two leaders acknowledge |
 //! | `program` | the long form, as a program of its own |
 //! | `report` | from a fault to the first acknowledged write, by fault and by client |
@@ -10,10 +11,11 @@
 //! A round: the group is whole and every producer is served; one member is killed, held still or cut off; every producer
 //! is served again; the member returns, and the group is whole again.
 
-mod checker;
-mod load;
+pub(crate) mod checker;
+pub(crate) mod load;
 mod program;
 mod report;
+pub(crate) mod senders;
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -66,15 +68,15 @@ pub struct Plan {
 
 /// Longest wait for a producer to be served again. Java's clients may need their poll of the name server, and a send that
 /// was under way its time.
-const SERVED_AGAIN_MAX: Duration = Duration::from_secs(180);
+pub(crate) const SERVED_AGAIN_MAX: Duration = Duration::from_secs(180);
 /// Longest wait for the consumers to have had everything, at the end.
-const DRAIN_MAX: Duration = Duration::from_secs(180);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(180);
 /// Between two looks at what the clients told.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A fault that happened, by the clock of this machine, which is that of all containers: milliseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
-struct Moment {
+pub(crate) struct Moment {
     /// It was not before that.
     from: i64,
     /// What was begun after that met the member as it was then.
@@ -160,8 +162,22 @@ async fn heal(cluster: &Cluster, fault: Fault, victim: usize) -> Result<()> {
     }
 }
 
+/// Clients at work.
+pub(crate) trait Look {
+    /// Takes in what they told since the last look.
+    ///
+    /// # Errors
+    /// If one is gone, or something is not as it must be.
+    fn look(&mut self) -> Result<()>;
+}
+
 /// Looks at the clients until `waits_for` has nothing more to tell.
-async fn until(what: &str, limit: Duration, load: &mut Load, waits_for: impl Fn(&Load) -> Vec<String>) -> Result<()> {
+pub(crate) async fn until<L: Look>(
+    what: &str,
+    limit: Duration,
+    load: &mut L,
+    waits_for: impl Fn(&L) -> Vec<String>,
+) -> Result<()> {
     let end = Instant::now() + limit;
     loop {
         load.look()?;
@@ -176,7 +192,7 @@ async fn until(what: &str, limit: Duration, load: &mut Load, waits_for: impl Fn(
     }
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "compared with what the clients' clocks say")]
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

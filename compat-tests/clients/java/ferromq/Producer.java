@@ -19,7 +19,8 @@ import org.apache.rocketmq.common.message.MessageConst;
 
 /**
  * Sends: `send mode=sync|async|oneway|batch|transaction topic= key= [count=] …`, and `stream … / stop` until told otherwise,
- * with `every=` no more often than every so many milliseconds, and with `mode=async` whether there are answers or not;
+ * with `every=` no more often than every so many milliseconds, with `mode=async` whether there are answers or not, and with
+ * `cycle.name=a,b` the property `name` with the next of these words in each message;
  * `request topic= key= within=` sends and waits so many milliseconds for the reply.
  * `recall topic= [handle=]` takes a timed message back, the last one or that of the handle.
  * Transactions need the role's argument `transactional=true`.
@@ -104,11 +105,7 @@ final class Producer implements Session.Role {
                 break;
             case "transaction":
                 for (Message message : messages) {
-                    long began = System.currentTimeMillis();
-                    sent(
-                        Collections.singletonList(message.getKeys()),
-                        ((TransactionMQProducer) producer).sendMessageInTransaction(message, null),
-                        began);
+                    sendInTransaction(message);
                 }
                 break;
             default:
@@ -138,6 +135,12 @@ final class Producer implements Session.Role {
             failed(Collections.singletonList(message.getKeys()), failure, began);
             return false;
         }
+    }
+
+    private void sendInTransaction(Message message) throws Exception {
+        long began = System.currentTimeMillis();
+        SendResult result = ((TransactionMQProducer) producer).sendMessageInTransaction(message, null);
+        sent(Collections.singletonList(message.getKeys()), result, began);
     }
 
     private void sendAsync(List<Message> messages, Line line) throws Exception {
@@ -215,11 +218,16 @@ final class Producer implements Session.Role {
     /** Sends one message after the other until `stop`; a failed key is not sent again. */
     private void stream(Line line) {
         String prefix = line.text("key");
-        boolean async = line.text("mode", "sync").equals("async");
+        String mode = line.text("mode", "sync");
+        Map<String, String> cycles = line.under("cycle.");
         long next = System.currentTimeMillis();
-        for (long n = 0; stream == Thread.currentThread(); n++) {
+        for (int n = 0; stream == Thread.currentThread(); n++) {
             Message message = message(line, prefix + "-" + n);
-            if (!(async ? startSend(message, line) : sendSync(message, line))) {
+            for (Map.Entry<String, String> cycle : cycles.entrySet()) {
+                String[] words = cycle.getValue().split(",");
+                message.putUserProperty(cycle.getKey(), words[n % words.length]);
+            }
+            if (!(mode.equals("sync") ? sendSync(message, line) : startSend(message, line, mode))) {
                 pause(50);
             }
             // What was late is not made up for.
@@ -228,11 +236,15 @@ final class Producer implements Session.Role {
         }
     }
 
-    /** False if it failed before it was on its way. */
-    private boolean startSend(Message message, Line line) {
+    /** False if it failed before it was on its way, or, of a transaction, at all. */
+    private boolean startSend(Message message, Line line, String mode) {
         long began = System.currentTimeMillis();
         try {
-            sendAsync(message, line, () -> { });
+            if (mode.equals("transaction")) {
+                sendInTransaction(message);
+            } else {
+                sendAsync(message, line, () -> { });
+            }
             return true;
         } catch (Exception failure) {
             failed(Collections.singletonList(message.getKeys()), failure, began);
