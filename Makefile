@@ -64,7 +64,7 @@ check: ## Check format, spelling, licences, dependencies, lints, documents and g
 	$(tools) cargo machete --skip-target-dir
 	cargo clippy $(lint) --all-targets -- --deny warnings
 	@# Targets that ordinary test runs leave out are not among all targets.
-	cargo clippy $(lint) --test compat --test group_faults --test replicas --test sql92 -- --deny warnings
+	cargo clippy $(lint) --test compat --test group_faults --test migration --test replicas --test sql92 -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc $(lint) --no-deps --document-private-items
 	cargo test --locked --quiet --workspace --bin ferromq docs
 

@@ -220,13 +220,12 @@ impl Cluster {
 
     /// Output of those servers that are ours.
     pub fn own_logs(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        if self.target.name_server() == Server::Ferromq {
-            files.extend(self.name_servers.iter().map(|node| node.machine.dir().join("namesrv")));
-        }
-        // Others may hand their store over to ours; a file that is not there has no lines.
+        // Others may be replaced by ours; a file that is not there has no lines.
+        let own = Server::Ferromq;
+        let name_servers = self.name_servers.iter().map(|node| node.machine.dir().join(own.name_server_process()));
         let brokers = [&self.broker].into_iter().chain(&self.others);
-        files.extend(brokers.map(|node| node.machine.dir().join(Server::Ferromq.broker_process())));
+        let brokers = brokers.map(|node| node.machine.dir().join(own.broker_process()));
+        let files: Vec<_> = name_servers.chain(brokers).collect();
         files.iter().flat_map(|path| [path.with_extension("out"), path.with_extension("err")]).collect()
     }
 
@@ -235,9 +234,17 @@ impl Cluster {
     /// # Errors
     /// If it does not listen in time.
     pub async fn start_name_server(&self, number: usize) -> Result<()> {
+        self.start_name_server_of(number, self.target.name_server()).await
+    }
+
+    /// The same, of this make.
+    ///
+    /// # Errors
+    /// If it does not listen in time.
+    pub(crate) async fn start_name_server_of(&self, number: usize, server: Server) -> Result<()> {
         let node = &self.name_servers[number];
-        let launch = self.target.name_server().name_server(&self.stage, &node.machine, node.port, self.layout)?;
-        let process = node.machine.run("namesrv", &launch.program, &launch.args)?;
+        let launch = server.name_server(&self.stage, &node.machine, node.port, self.layout)?;
+        let process = node.machine.run(server.name_server_process(), &launch.program, &launch.args)?;
         *node.process.lock().await = Some(process);
         wire::until_listening(&node.address()).await
     }

@@ -35,12 +35,18 @@ impl Cluster {
     }
 
     pub(crate) async fn start_member_of(&self, number: usize, server: Server) -> Result<()> {
+        let addresses = (0..MEMBERS).map(|number| Ok((number, self.peer_address(number)?)));
+        self.start_seated(Seat { number, addresses: addresses.collect::<Result<_>>()? }, server).await
+    }
+
+    /// Where a member speaks with the others.
+    pub(crate) fn peer_address(&self, number: usize) -> Result<String> {
         let node = self.member(number)?;
-        let addresses = (0..MEMBERS).map(|number| {
-            let node = self.member(number)?;
-            Ok(format!("{}:{}", node.machine.ip(), node.port + TO_PEER_PORT))
-        });
-        let seat = Seat { number, addresses: addresses.collect::<Result<_>>()? };
+        Ok(format!("{}:{}", node.machine.ip(), node.port + TO_PEER_PORT))
+    }
+
+    pub(crate) async fn start_seated(&self, seat: Seat, server: Server) -> Result<()> {
+        let node = self.member(seat.number)?;
         self.start_on(node, server, &Part::OfGroup(seat)).await?;
         wire::until_listening(&node.address()).await
     }

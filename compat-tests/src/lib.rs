@@ -21,6 +21,7 @@
 //! | [`logs`] | lines a healthy server does not write; keeping logs of failures |
 //! | [`faults`] | rounds of faults in a group under load, and what they may not do |
 //! | [`replicas`] | replicas of all makes under one master, with many messages of all kinds |
+//! | [`migration`] | a cluster of Java's becomes ours, and Java's again, under load |
 //! | [`mod@scenario`] | what a scenario is and what it is given |
 //! | `company` | runs with several clients that share a cluster, and disturb it together |
 //! | `plan` | scenarios × clients × targets as tests, and which of them run together |
@@ -39,6 +40,7 @@ pub mod group;
 pub mod logs;
 pub mod machine;
 pub mod matrix;
+pub mod migration;
 pub mod moving;
 mod plan;
 pub mod process;

@@ -58,15 +58,22 @@ impl Cluster {
     /// # Errors
     /// If the import fails, or the broker does not start in time.
     pub async fn import_member(&self, number: usize) -> Result<String> {
-        let (node, server) = (self.member(number)?, Server::Ferromq);
+        let told = self.import_files(number).await?;
+        self.start_alone(number, Server::Ferromq).await?;
+        Ok(told)
+    }
+
+    /// Makes a store of ours of the files of a member of Java's that was stopped; what the import told.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub(crate) async fn import_files(&self, number: usize) -> Result<String> {
+        let node = self.member(number)?;
         ensure!(node.process.lock().await.is_none(), "n{number} is not stopped");
         let (store, old) = (node.machine.dir().join(STORE), node.machine.dir().join(OLD_STORE));
         fs::rename(&store, &old).with_context(|| format!("move {}", store.display()))?;
-        let launch = self.launch_on(node, server, &Part::OfSet(Post::MASTER))?;
-        let import = format!("'{}' store import {OLD_STORE} {STORE} -c broker.conf", launch.program);
-        let told = node.machine.shell(&import).await?;
-        self.start_alone(number, server).await?;
-        Ok(told)
+        let launch = self.launch_on(node, Server::Ferromq, &Part::OfSet(Post::MASTER))?;
+        node.machine.shell(&format!("'{}' store import {OLD_STORE} {STORE} -c broker.conf", launch.program)).await
     }
 
     /// Starts a broker of this make on the files of a member that was stopped, as one of its own.
@@ -93,7 +100,7 @@ impl Cluster {
         }
         let node = &self.broker;
         let address = format!("{}:{}", node.machine.ip(), node.port + 2);
-        let seat = Seat { number: 0, addresses: vec![address] };
+        let seat = Seat { number: 0, addresses: vec![(0, address)] };
         self.start_on(node, server, &Part::OfGroup(seat)).await?;
         wire::until_listening(&node.address()).await?;
         for name_server in self.name_server_addresses() {

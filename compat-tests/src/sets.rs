@@ -36,8 +36,13 @@ impl Cluster {
     /// # Errors
     /// If it is not listed in time.
     pub async fn start_as(&self, at: Post, server: Server, acts: Post) -> Result<()> {
+        self.start_on(self.node(at)?, server, &Part::OfSet(acts)).await?;
+        self.until_up(at, acts).await
+    }
+
+    /// Waits until all running name servers list the broker that was started there.
+    pub(crate) async fn until_up(&self, at: Post, acts: Post) -> Result<()> {
         let node = self.node(at)?;
-        self.start_on(node, server, &Part::OfSet(acts)).await?;
         wire::until_listening(&node.address()).await?;
         for name_server in self.running_name_servers().await {
             wire::until_listed(&name_server, acts.broker(), acts.id, &node.address()).await?;

@@ -27,6 +27,9 @@ struct Answered {
 
 impl Sender {
     /// Has a producer with these `settings` send as `stream` says, in this `mode`.
+    ///
+    /// # Errors
+    /// If it does not start.
     pub(crate) async fn start(run: &Run, label: &str, mode: &str, settings: Line, stream: Line) -> Result<Self> {
         let producer = run.producer_with(label, settings).await?;
         producer.start_stream(stream.with("mode", mode)).await?;

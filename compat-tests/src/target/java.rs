@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Launch;
-use crate::artifacts::{Artifacts, JAVA_SERVER};
+use crate::artifacts::Artifacts;
 use crate::machine::Machine;
 use crate::stage::Stage;
 
@@ -27,10 +27,10 @@ transactionOpBatchInterval=600000
 transactionOpMsgMaxSize=1
 ";
 
-pub(super) fn name_server(stage: &Stage, machine: &Machine, config: &Path) -> Launch {
+pub(super) fn name_server(stage: &Stage, machine: &Machine, version: &str, config: &Path) -> Launch {
     let heap = ["-Xms64m", "-Xmx256m"];
     let args = ["-c", &config.display().to_string()];
-    launch(stage, machine, ("namesrv", JAVA_SERVER), &heap, "org.apache.rocketmq.namesrv.NamesrvStartup", &args)
+    launch(stage, machine, ("namesrv", version), &heap, "org.apache.rocketmq.namesrv.NamesrvStartup", &args)
 }
 
 pub(super) fn broker(stage: &Stage, machine: &Machine, version: &str, config: &Path, name_servers: &str) -> Launch {
@@ -47,11 +47,11 @@ pub(super) fn broker(stage: &Stage, machine: &Machine, version: &str, config: &P
     launch(stage, machine, ("broker", version), &flags, "org.apache.rocketmq.broker.BrokerStartup", &args)
 }
 
-/// Java 4.9 does not start without this file; an empty one keeps its logs to errors on the console.
-pub(super) fn write_old_logback(machine: &Machine) -> Result<()> {
+/// Java 4.9 does not start without such a file for its `program`; an empty one keeps its logs to errors on the console.
+pub(super) fn write_old_logback(machine: &Machine, program: &str) -> Result<()> {
     let dir = machine.dir().join("conf");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
-    let path = dir.join("logback_broker.xml");
+    let path = dir.join(format!("logback_{program}.xml"));
     fs::write(&path, "<configuration/>\n").with_context(|| format!("write {}", path.display()))
 }
 

@@ -22,7 +22,7 @@ use crate::stage::Stage;
 pub enum Server {
     /// The stock Java one.
     Java,
-    /// An older stock Java broker.
+    /// An older stock Java one.
     OldJava,
     /// Ours.
     Ferromq,
@@ -117,6 +117,15 @@ pub struct Launch {
 }
 
 impl Server {
+    /// Name of its name server's process, and so of the files with its output.
+    pub(crate) fn name_server_process(self) -> &'static str {
+        match self {
+            Self::Java => "java-namesrv",
+            Self::OldJava => "old-java-namesrv",
+            Self::Ferromq => "namesrv",
+        }
+    }
+
     /// Name of its broker's process, and so of the files with its output.
     pub(crate) fn broker_process(self) -> &'static str {
         match self {
@@ -140,7 +149,11 @@ impl Server {
         }
         write(&config, &text)?;
         match self {
-            Self::Java | Self::OldJava => Ok(java::name_server(stage, machine, &config)),
+            Self::Java => Ok(java::name_server(stage, machine, JAVA_SERVER, &config)),
+            Self::OldJava => {
+                java::write_old_logback(machine, "namesrv")?;
+                Ok(java::name_server(stage, machine, OLD_JAVA_SERVER, &config))
+            }
             Self::Ferromq => ferromq::name_server(stage, &config),
         }
     }
@@ -202,7 +215,7 @@ impl Server {
         match self {
             Self::Java => Ok(java::broker(stage, machine, JAVA_SERVER, &config, name_servers)),
             Self::OldJava => {
-                java::write_old_logback(machine)?;
+                java::write_old_logback(machine, "broker")?;
                 Ok(java::broker(stage, machine, OLD_JAVA_SERVER, &config, name_servers))
             }
             Self::Ferromq => ferromq::broker(stage, &config, name_servers),

@@ -75,13 +75,13 @@ impl Post {
 pub(crate) struct Seat {
     /// Of the member, from 0.
     pub number: usize,
-    /// Where each member speaks with the others.
-    pub addresses: Vec<String>,
+    /// Where each member speaks with the others, with its number.
+    pub addresses: Vec<(usize, String)>,
 }
 
 impl Seat {
     fn settings(&self) -> String {
-        let peers = (0..).zip(&self.addresses).map(|(number, address): (usize, _)| format!("n{number}-{address}"));
+        let peers = self.addresses.iter().map(|(number, address)| format!("n{number}-{address}"));
         [
             setting("brokerName", BROKER),
             setting("brokerId", 0),
