@@ -16,7 +16,7 @@ use crate::wire;
 /// Members of a group.
 pub const MEMBERS: usize = 3;
 /// From a member's port to the one that it speaks with the others at.
-const TO_PEER_PORT: u16 = 2;
+pub(crate) const TO_PEER_PORT: u16 = 2;
 
 impl Cluster {
     /// Starts all members at once and waits until they are listed as a group.

@@ -37,6 +37,9 @@ pub const GROUP_FAULTS: [(&str, &str); 8] = [
     ("registration failed", "a member that is cut off reaches no name server either"),
 ];
 
+/// Of scenarios with transactions in doubt.
+pub const NOBODY_TO_ASK: (&str, &str) = ("none of their producers is there", "the broker looked while nobody was");
+
 /// Of scenarios with a Java 4.9 broker.
 pub const OLD_LEAVES: (&str, &str) =
     ("lost a broker's connection", "Java 4.9 hangs up before it says that it leaves, and the name server tells");
@@ -48,6 +51,9 @@ pub const KILLED_WHILE_WRITING: [(&str, &str); 4] = [
     ("index file is damaged", "an entry was being written"),
     ("no message where an index file ends", "its message was cut off with the end of the log"),
 ];
+
+/// Of migrations.
+pub const MIGRATION: [(&str, &str); 2] = [NOBODY_TO_ASK, OLD_LEAVES];
 
 /// How much of some log files is already known.
 #[derive(Debug)]

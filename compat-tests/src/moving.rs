@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::sync::Mutex;
 
 use crate::cluster::{BROKER_PORT, Cluster, Node};
-use crate::group::MEMBERS;
+use crate::group::{MEMBERS, TO_PEER_PORT};
 use crate::machine::Signal;
 use crate::target::{BROKER, Part, Post, STORE, Seat, Server};
 use crate::wire;
@@ -15,6 +15,11 @@ use crate::wire;
 pub const NEXT_BROKER: &str = Post::master_of(1).broker();
 /// Where the files of a member go that is imported.
 const OLD_STORE: &str = "java-store";
+/// Of a member of the group that takes over: it runs on the machine of one of the old group.
+const NEXT_STORE: &str = "next-store";
+const NEXT_SETTINGS: &str = "next.conf";
+/// From the port of the one to that of the other.
+const TO_NEXT_PORT: u16 = 50;
 
 /// A broker of another name in the same cluster.
 #[derive(Debug)]
@@ -124,5 +129,39 @@ impl Cluster {
             wire::until_registered(&name_server, &node.address(), true).await?;
         }
         Ok(NextBroker(node))
+    }
+
+    /// Where the members of a group under [`NEXT_BROKER`] are to run: beside those of the group.
+    pub(crate) fn next_members(&self) -> Result<Vec<Node>> {
+        let nodes = (0..MEMBERS).map(|number| {
+            let Node { machine, port, .. } = self.member(number)?;
+            Ok(Node { machine: machine.clone(), port: port + TO_NEXT_PORT, process: Mutex::default() })
+        });
+        nodes.collect()
+    }
+
+    /// Starts our broker as one of these `members`; whether it leads or follows is seen later.
+    ///
+    /// # Errors
+    /// If it does not listen in time.
+    pub(crate) async fn start_next_member(&self, members: &[Node], number: usize) -> Result<()> {
+        let (node, server) = (&members[number], Server::Ferromq);
+        let addresses = (0..).zip(members).map(|(number, Node { machine, port, .. })| {
+            let address = format!("{}:{}", machine.ip(), port + TO_PEER_PORT);
+            (number, address)
+        });
+        let mut launch =
+            self.launch_on(node, server, &Part::OfGroup(Seat { number, addresses: addresses.collect() }))?;
+        let (dir, next) = (node.machine.dir(), node.machine.dir().join(NEXT_SETTINGS));
+        let [store, next_store] = [STORE, NEXT_STORE].map(|folder| dir.join(folder).display().to_string());
+        let settings = dir.join("broker.conf");
+        let text = fs::read_to_string(&settings).context("read the settings")?;
+        fs::write(&next, text.replace(BROKER, NEXT_BROKER).replace(&store, &next_store))
+            .context("write the settings")?;
+        let settings = settings.display().to_string();
+        launch.args.iter_mut().filter(|arg| **arg == settings).for_each(|arg| *arg = next.display().to_string());
+        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
+        *node.process.lock().await = Some(process);
+        wire::until_listening(&node.address()).await
     }
 }

@@ -1,6 +1,7 @@
 //! The servers of a cluster that is migrated. Each can be stopped, and started as one of another make on the same files and under
 //! the same address, and, if there are to be faults, is killed in between.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -12,6 +13,7 @@ use super::kills::{Kill, Kills};
 use crate::cluster::{Cluster, Node};
 use crate::group::MEMBERS;
 use crate::machine::Signal;
+use crate::moving::NEXT_BROKER;
 use crate::target::{BROKER, Part, Post, Seat, Server};
 use crate::wire;
 
@@ -23,6 +25,8 @@ pub(super) enum At {
     Broker(Post),
     /// The machine of a group's member.
     Member(usize),
+    /// Beside it, a member of the group that takes over.
+    Next(usize),
 }
 
 impl fmt::Display for At {
@@ -31,6 +35,7 @@ impl fmt::Display for At {
             Self::NameServer(number) => write!(f, "name server {number}"),
             Self::Broker(post) => write!(f, "machine {} of {}", post.id, post.broker()),
             Self::Member(number) => write!(f, "n{number}"),
+            Self::Next(number) => write!(f, "n{number} of {NEXT_BROKER}"),
         }
     }
 }
@@ -40,7 +45,7 @@ impl fmt::Display for At {
 pub(super) enum Task {
     NameServer,
     Broker(Post),
-    /// Member of a group of three.
+    /// Member of its group of three.
     Member,
     /// Member of a group that has no other.
     FirstMember,
@@ -61,14 +66,20 @@ struct Running {
 /// All of them.
 pub(super) struct Fleet {
     pub(super) cluster: Arc<Cluster>,
+    /// For the members of a group that takes over from another one.
+    next: Vec<Node>,
     running: Mutex<Vec<Running>>,
     kills: Mutex<Kills>,
 }
 
 impl Fleet {
     /// Of which nothing runs yet, and nobody is killed.
-    pub(super) fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, running: Mutex::default(), kills: Mutex::new(Kills::none()) }
+    ///
+    /// # Errors
+    /// If the cluster's machines are not there.
+    pub(super) fn new(cluster: Arc<Cluster>) -> Result<Self> {
+        let next = if cluster.layout.group { cluster.next_members()? } else { Vec::new() };
+        Ok(Self { cluster, next, running: Mutex::default(), kills: Mutex::new(Kills::none()) })
     }
 
     /// Has servers be killed from now on.
@@ -129,13 +140,24 @@ impl Fleet {
     pub(super) fn at(&self, address: &str) -> Result<At> {
         let servers = (0..self.cluster.name_servers.len()).map(At::NameServer);
         let brokers: Vec<_> = if self.cluster.layout.group {
-            (0..MEMBERS).map(At::Member).collect()
+            (0..MEMBERS).flat_map(|number| [At::Member(number), At::Next(number)]).collect()
         } else {
             self.cluster.layout.posts().map(At::Broker).collect()
         };
         let mut all = servers.chain(brokers);
         let found = all.find(|at| self.node(*at).is_ok_and(|node| node.address() == address));
         found.with_context(|| format!("nobody is at {address}"))
+    }
+
+    /// Names of the broker sets that have a broker.
+    pub(super) fn sets(&self) -> BTreeSet<&'static str> {
+        let sets = self.listed().into_iter().filter_map(|running| match (running.at, running.task) {
+            (At::NameServer(_), _) => None,
+            (At::Next(_), _) => Some(NEXT_BROKER),
+            (_, Task::Broker(acts)) => Some(acts.broker()),
+            _ => Some(BROKER),
+        });
+        sets.collect()
     }
 
     /// What was killed since the last time this was asked.
@@ -161,6 +183,7 @@ impl Fleet {
                 None => cluster.start_as(post, make, acts).await,
             },
             (At::Member(number), Task::Member) => cluster.start_member_of(number, make).await,
+            (At::Next(number), Task::Member) => cluster.start_next_member(&self.next, number).await,
             (At::Member(number), Task::Alone) => cluster.start_alone(number, make).await,
             (At::Member(number), Task::FirstMember) => {
                 let seat = Seat { number, addresses: vec![(number, cluster.peer_address(number)?)] };
@@ -204,12 +227,13 @@ impl Fleet {
     /// What befalls the cluster once a server has started.
     async fn disturb(&self, started: Running) -> Result<()> {
         let others: Vec<_> = self.listed().into_iter().filter(|running| running.at != started.at).collect();
+        let after = started.at;
         let victim = match self.kills().after_start(others.len()) {
             None => return Ok(()),
             Some(Kill::TheSame) => started,
             Some(Kill::Another(number)) => others[number].clone(),
         };
-        self.kills().note(format!("{} was killed after {} had started", victim.at, started.at));
+        self.kills().note(format!("{} was killed after {after} had started", victim.at));
         self.forget(victim.at)?;
         self.node(victim.at)?.end(Signal::Kill).await?;
         self.run(victim).await
@@ -236,6 +260,7 @@ impl Fleet {
             At::NameServer(number) => self.cluster.name_servers.get(number).context("find a name server"),
             At::Broker(post) => self.cluster.node(post),
             At::Member(number) => self.cluster.member(number),
+            At::Next(number) => self.next.get(number).context("find a member of the next group"),
         }
     }
 }

@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::fleet::{At, Fleet, Task};
+use crate::group::MEMBERS;
+use crate::moving::NEXT_BROKER;
 use crate::target::{Post, Server};
 
 /// First argument of this program when it is such a command; the port follows.
@@ -27,6 +29,7 @@ const ACTS: [&str; 4] = ["stop-java", "start-java", "stop-ferromq", "start-ferro
 struct Wanted {
     /// One of [`ACTS`].
     act: String,
+    /// Empty: all members of a set that takes over.
     address: String,
     /// Broker name; empty for a name server.
     set: String,
@@ -95,7 +98,7 @@ impl Hooks {
         let program = env::current_exe().context("find this program")?;
         let (program, port) = (program.display(), self.listener.local_addr()?.port());
         let mut text = String::new();
-        for section in ["brokers", "name servers"] {
+        for section in ["brokers", "name servers", &format!("set {NEXT_BROKER}")] {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "[{section}]");
             for act in ACTS {
@@ -120,13 +123,19 @@ impl Hooks {
 
     /// What is so already is left so: a tool that was killed wants it again.
     async fn act(&self, fleet: &Fleet, wanted: Wanted) -> Result<()> {
+        if wanted.address.is_empty() {
+            ensure!(wanted.set == NEXT_BROKER, "there are no machines for {}", wanted.set);
+            return self.act_on_next_group(fleet, &wanted.act).await;
+        }
         let at = fleet.at(&wanted.address)?;
+        // The members of a group share one log; Java's are told by their machines.
+        let task = || if matches!(at, At::Member(_)) { Ok(Task::Member) } else { wanted.task() };
         let (make, task) = match wanted.act.as_str() {
             "stop-java" | "stop-ferromq" => {
                 return if fleet.task(at).is_some() { fleet.stop(at).await } else { Ok(()) };
             }
-            "start-java" => (self.java, wanted.task()?),
-            "start-ferromq" => (Server::Ferromq, wanted.task()?),
+            "start-java" => (self.java, task()?),
+            "start-ferromq" => (Server::Ferromq, task()?),
             other => bail!("there is no act {other}"),
         };
         if fleet.is(at, make, task) {
@@ -135,5 +144,17 @@ impl Hooks {
         let ours = make == Server::Ferromq && matches!(at, At::Broker(_)) && !wanted.config.as_os_str().is_empty();
         let settings = ours.then(|| Arc::from(wanted.config));
         fleet.start_with(at, make, task, settings).await
+    }
+
+    async fn act_on_next_group(&self, fleet: &Fleet, act: &str) -> Result<()> {
+        for at in (0..MEMBERS).map(At::Next) {
+            match (act, fleet.task(at)) {
+                ("start-ferromq", None) => fleet.start(at, Server::Ferromq, Task::Member).await?,
+                ("stop-ferromq", Some(_)) => fleet.stop(at).await?,
+                ("start-ferromq" | "stop-ferromq", _) => {}
+                (other, _) => bail!("{NEXT_BROKER} has no act {other}"),
+            }
+        }
+        Ok(())
     }
 }

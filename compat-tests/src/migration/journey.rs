@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
 use super::fleet::Fleet;
-use super::load::{Load, Owed};
+use super::load::{Load, Owed, Since};
 use super::report::{Report, Row};
 use crate::faults::{DRAIN_MAX, LOOK_AGAIN, Look, SERVED_AGAIN_MAX, now, until};
 
@@ -49,7 +49,7 @@ impl<'a> Journey<'a> {
         let over = now();
         self.served_since(over).await?;
         let owed = self.load.owed();
-        self.until_had(&owed).await?;
+        self.until_had(&owed, Since::TheStart).await?;
         let (now, pauses) = (self.load.repeats(), self.load.longest_pauses(began));
         let killed = fleet.killed();
         let row = Row { what: what.to_owned(), took_ms: over - began, pauses, before, now, killed };
@@ -61,9 +61,11 @@ impl<'a> Journey<'a> {
     /// Ends the load once all of it was consumed, also by somebody who comes only now.
     pub(super) async fn end(mut self) -> Result<Report> {
         self.load.stop().await?;
+        let mut owed = self.load.owed();
+        self.until_had(&owed, Since::TheStart).await?;
         self.load.read_all_again().await?;
-        let owed = self.load.owed();
-        self.until_had(&owed).await?;
+        owed.keep(&self.fleet.sets());
+        self.until_had(&owed, Since::TheEnd).await?;
         let had = self.load.repeats();
         sleep(QUIET).await;
         self.load.look()?;
@@ -81,8 +83,8 @@ impl<'a> Journey<'a> {
             .await
     }
 
-    async fn until_had(&mut self, owed: &Owed) -> Result<()> {
-        until("the consumers to have all", DRAIN_MAX, &mut self.load, |load| load.lacks(owed)).await
+    async fn until_had(&mut self, owed: &Owed, since: Since) -> Result<()> {
+        until("the consumers to have all", DRAIN_MAX, &mut self.load, |load| load.lacks(owed, since)).await
     }
 }
 

@@ -111,6 +111,17 @@ enum Seen {
 /// What was acknowledged until a moment and has to come, of each topic.
 pub(super) struct Owed(Vec<OwedOf>);
 
+impl Owed {
+    /// Only what lies at these broker sets.
+    pub(super) fn keep(&mut self, sets: &BTreeSet<&str>) {
+        for owed in &mut self.0 {
+            if let OwedOf::Ends(ends) = owed {
+                ends.retain(|queue, _| sets.contains(queue.broker.as_str()));
+            }
+        }
+    }
+}
+
 enum OwedOf {
     Ends(Ends),
     Keys(BTreeSet<String>),
@@ -121,8 +132,22 @@ struct Course {
     flow: Flow,
     topic: String,
     senders: Senders,
-    consumers: Vec<(String, Consumer)>,
+    consumers: Vec<Taker>,
     seen: Seen,
+}
+
+struct Taker {
+    label: String,
+    consumer: Consumer,
+    since: Since,
+}
+
+/// When a consumer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    TheStart,
+    /// Nothing is sent any more, and it reads everything from the beginning.
+    TheEnd,
 }
 
 /// All clients.
@@ -142,7 +167,7 @@ impl Load {
             let (senders, consumers, seen) = (Senders::default(), Vec::new(), flow.nothing_seen());
             load.courses.push(Course { flow, topic, senders, consumers, seen });
             for client in clients {
-                load.consume(*client, flow, "consumer").await?;
+                load.consume(*client, flow, Since::TheStart).await?;
             }
         }
         for source in SOURCES {
@@ -167,20 +192,20 @@ impl Load {
         Ok(())
     }
 
-    async fn consume(&mut self, client: Client, flow: Flow, what: &str) -> Result<()> {
+    async fn consume(&mut self, client: Client, flow: Flow, since: Since) -> Result<()> {
         let course = self.courses.iter_mut().find(|course| course.flow == flow).context("find the topic")?;
-        let label = format!("{}-{what}", flow.name());
+        let label = format!("{}-{}", flow.name(), if since == Since::TheStart { "consumer" } else { "newcomer" });
         let (run, settings) = (self.run.with_client(client), stock_consumer(self.poll_ms, flow.order()));
         let group = run.name(&format!("{label}-group"));
         let consumer = run.push_with(&label, &group, &course.topic, settings).await?;
-        course.consumers.push((format!("{client} {label}"), consumer));
+        course.consumers.push(Taker { label: format!("{client} {label}"), consumer, since });
         Ok(())
     }
 
     /// Has new groups consume everything from the beginning that is delivered from where it was acknowledged.
     pub(super) async fn read_all_again(&mut self) -> Result<()> {
         for flow in [Flow::Plain, Flow::Ordered] {
-            self.consume(Client::Java55, flow, "newcomer").await?;
+            self.consume(Client::Java55, flow, Since::TheEnd).await?;
         }
         Ok(())
     }
@@ -214,10 +239,11 @@ impl Load {
         Owed(owed.collect())
     }
 
-    /// What consumers have not had yet of that.
-    pub(super) fn lacks(&self, owed: &Owed) -> Vec<String> {
+    /// What those who came then have not had yet of that.
+    pub(super) fn lacks(&self, owed: &Owed, since: Since) -> Vec<String> {
         let lacks = self.courses.iter().zip(&owed.0).flat_map(|(course, owed)| {
-            let consumers = course.consumers.iter().map(|(label, _)| label.as_str());
+            let takers = course.consumers.iter().filter(|taker| taker.since == since);
+            let consumers = takers.map(|taker| taker.label.as_str());
             match (&course.seen, owed) {
                 (Seen::Places(checker), OwedOf::Ends(ends)) => checker.lacks(consumers, ends),
                 (Seen::Keys(book), OwedOf::Keys(due)) => book.lacks(consumers, due),
@@ -277,7 +303,7 @@ impl Look for Load {
     fn look(&mut self) -> Result<()> {
         for Course { flow, senders, consumers, seen, .. } in &mut self.courses {
             senders.look(|sender, sent| seen.acknowledged(sender, sent))?;
-            for (label, consumer) in consumers {
+            for Taker { label, consumer, .. } in consumers {
                 let dialogue = consumer.0.dialogue();
                 ensure!(!dialogue.look(|journal| journal.ended), "the consumer {label} is gone");
                 for received in dialogue.take(|journal| std::mem::take(&mut journal.received)) {

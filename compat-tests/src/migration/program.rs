@@ -19,7 +19,7 @@ use super::shapes::Shape;
 use super::tool::Tool;
 use crate::clients::Client;
 use crate::cluster::Cluster;
-use crate::logs;
+use crate::logs::{self, Watch};
 use crate::scenario::Run;
 use crate::stage::Stage;
 use crate::suite::{chosen, interrupted};
@@ -180,7 +180,8 @@ async fn migrate(stage: &Arc<Stage>, plan: Plan) -> Result<Report> {
 
 async fn there_and_back(cluster: &Arc<Cluster>, plan: Plan) -> Result<Report> {
     let Plan { shape, poll_ms, .. } = plan;
-    let fleet = Fleet::new(cluster.clone());
+    let fleet = Fleet::new(cluster.clone())?;
+    let watch = Watch::start(cluster.own_logs());
     shape.begin(&fleet).await?;
     let run = Run { cluster: cluster.clone(), client: Client::Java55, tag: "migration".to_owned(), company: None };
     let load = Load::start(&run, &fleet, shape.timed(), poll_ms).await?;
@@ -204,7 +205,10 @@ async fn there_and_back(cluster: &Arc<Cluster>, plan: Plan) -> Result<Report> {
             tool.back(&mut journey).await?;
         }
     }
-    journey.end().await
+    let report = journey.end().await?;
+    let complaints = watch.complaints(|line| plan.allows(line));
+    ensure!(complaints.is_empty(), "unexpected lines in our servers' logs:\n{}", complaints.join("\n"));
+    Ok(report)
 }
 
 impl Plan {
@@ -212,6 +216,14 @@ impl Plan {
         let Self { shape, to, by, meanwhile, seed, .. } = self;
         let seed = if *meanwhile == Meanwhile::Kills { format!("-{seed}") } else { String::new() };
         format!("{}-to-{}-by-{}-{}{seed}", shape.name(), to.name(), by.name(), meanwhile.name())
+    }
+
+    /// Whether our servers may write this line.
+    fn allows(&self, line: &str) -> bool {
+        let kills: &[_] = if self.meanwhile == Meanwhile::Kills { &logs::KILLED_WHILE_WRITING } else { &[] };
+        let group: &[_] = if self.shape == Shape::Group { &logs::GROUP_FAULTS } else { &[] };
+        let allowed = logs::ALLOWED.iter().chain(&logs::MIGRATION).chain(kills).chain(group);
+        allowed.into_iter().any(|(text, _)| line.contains(text))
     }
 
     /// Java's groups become nothing else of Java's, the tool makes nothing Java's that was not ours, and nobody kills where nobody acts.

@@ -9,7 +9,6 @@ use super::fleet::{At, Fleet, Task};
 use super::journey::Journey;
 use crate::cluster::Layout;
 use crate::group::MEMBERS;
-use crate::machine::Signal;
 use crate::target::{BROKER, Post, Server};
 use crate::wire;
 
@@ -47,11 +46,6 @@ impl Shape {
     /// Whose it is at first.
     pub(super) fn make(self) -> Server {
         if self == Self::OldPair { Server::OldJava } else { Server::Java }
-    }
-
-    /// Whether it is a master and a slave.
-    pub(super) fn is_pair(self) -> bool {
-        matches!(self, Self::OldPair | Self::Pair)
     }
 
     /// Whether it knows messages with a time of their own.

@@ -1,6 +1,6 @@
 //! The steps as `ferromq migrate` takes them, stage by stage, with hooks that start and stop the processes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -12,6 +12,8 @@ use super::fleet::Fleet;
 use super::hooks::Hooks;
 use super::journey::Journey;
 use super::shapes::Shape;
+use crate::moving::NEXT_BROKER;
+use crate::target::BROKER;
 
 /// Seconds in which nothing is sent to a broker that is drained.
 const QUIET_SECONDS: u64 = 4;
@@ -29,7 +31,7 @@ impl Tool {
     /// Has it plan the migration of this cluster, whose clients look for routes every `poll_ms`.
     pub(super) async fn plan(fleet: &Fleet, shape: Shape, poll_ms: u64) -> Result<Self> {
         let dir = fleet.cluster.dir().join("migrate");
-        std::fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
         let hooks = Hooks::listen(shape.make()).await?;
         hooks.write(&dir.join("hooks"))?;
         let program = fleet.cluster.stage().ferromq()?;
@@ -37,18 +39,29 @@ impl Tool {
         // Go's clients look every 30 s, whatever others do.
         let (poll, quiet) = (poll_ms.div_ceil(1000).max(30).to_string(), QUIET_SECONDS.to_string());
         let name_servers = fleet.cluster.name_servers();
-        let mut args = vec!["plan", "-n", &name_servers, "--json", "--route-poll", &poll, "--quiet", &quiet];
-        if shape.is_pair() {
-            args.extend(["--masters", "switch"]);
+        let mut args = vec!["plan", "-n", &name_servers, "--route-poll", &poll, "--quiet", &quiet];
+        let into = format!("{BROKER}={NEXT_BROKER}");
+        match shape {
+            Shape::OldPair | Shape::Pair => args.extend(["--masters", "switch"]),
+            Shape::Masters => {}
+            Shape::Group => args.extend(["--into", &into]),
         }
-        let told = tool.command(&args)?.stdout(Stdio::piped()).output().await.context("run migrate plan")?;
-        let text = String::from_utf8_lossy(&told.stdout);
-        ensure!(told.status.success(), "migrate plan ended with {}: {text}", told.status);
+        let status = tool.command(&args)?.stdout(tool.output("out")?).status().await.context("run migrate plan")?;
+        ensure!(status.success(), "migrate plan ended with {status}; see {}", tool.dir.display());
+        let text = fs::read_to_string(tool.state()).context("read what was planned")?;
         let plan: Value = serde_json::from_str(&text).with_context(|| format!("read the plan {text}"))?;
         let stages = plan["stages"].as_array().with_context(|| format!("find the stages of {text}"))?;
-        tool.stages = stages.iter().map(|stage| stage["title"].as_str().unwrap_or_default().to_owned()).collect();
+        let words = |stage: &Value| {
+            let words = ["kind", "set", "address"].into_iter().filter_map(|word| stage[word].as_str());
+            words.collect::<Vec<_>>().join(" ")
+        };
+        tool.stages = stages.iter().map(words).collect();
         ensure!(!tool.stages.is_empty(), "a plan without stages: {text}");
         Ok(tool)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.join("state.json")
     }
 
     /// Everything becomes ours, and is then compared.
@@ -102,7 +115,7 @@ impl Tool {
 
     fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = Command::new(&self.program);
-        command.arg("migrate").args(args).arg("--state").arg(self.dir.join("state.json"));
+        command.arg("migrate").args(args).arg("--state").arg(self.state());
         command.stdin(Stdio::null()).stderr(self.output("err")?).kill_on_drop(true);
         Ok(command)
     }

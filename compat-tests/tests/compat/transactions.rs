@@ -29,7 +29,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(given_up_transactions_can_be_resumed).alone().with(&[Client::Java55]).allowing(&[NOBODY, GIVEN_UP]),
 ];
 
-pub(crate) const NOBODY: (&str, &str) = ("none of their producers is there", "the broker looked while nobody was");
+pub(crate) const NOBODY: (&str, &str) = logs::NOBODY_TO_ASK;
 pub(crate) const GIVEN_UP: (&str, &str) = ("given up, as nobody says", "that is what happens here");
 
 /// Longer than a look of the broker takes to come, and its answer.
