@@ -29,6 +29,8 @@ pub struct Layout {
     /// Whether a Java broker runs its timer wheel: that doubles the cost of its start, and without it Java 5.5.0 fails
     /// `deleteTopic`.
     pub timer: bool,
+    /// Whether transactions end all the time: then Java's broker writes that down in its usual time.
+    pub transactions: bool,
     /// The broker's store is on a disk of its own, of so many MiB; containers only.
     pub disk_mib: Option<u32>,
     /// Whether the broker has light queues.
@@ -55,6 +57,7 @@ impl Layout {
         name_servers: 1,
         flush: Flush::Async,
         timer: false,
+        transactions: false,
         disk_mib: None,
         light: false,
         masters: 1,

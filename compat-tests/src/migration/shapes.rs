@@ -59,7 +59,7 @@ impl Shape {
             Self::Masters => Layout { masters: 2, ..Layout::SMALL },
             Self::Group => Layout::GROUP,
         };
-        Layout { name_servers: NAME_SERVERS, timer: self.timed(), ..small }
+        Layout { name_servers: NAME_SERVERS, timer: self.timed(), transactions: true, ..small }
     }
 
     /// Starts all of it.

@@ -201,7 +201,8 @@ impl Server {
             setting("enableMultiDispatch", layout.light),
             match self {
                 Self::Java | Self::OldJava => {
-                    java::BROKER_SETTINGS.to_owned() + &setting("timerWheelEnable", layout.timer)
+                    let busy = if layout.transactions { java::BUSY_SETTINGS } else { "" };
+                    java::BROKER_SETTINGS.to_owned() + busy + &setting("timerWheelEnable", layout.timer)
                 }
                 // Sooner than it looks, as by default: what is not written down then is asked about again.
                 Self::Ferromq => {
