@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::cluster::{BROKER_PORT, Cluster, Node};
@@ -66,6 +67,22 @@ impl Cluster {
         let told = self.import_files(number).await?;
         self.start_alone(number, Server::Ferromq).await?;
         Ok(told)
+    }
+
+    /// Term and index of the last entry that a member of Java's, which was stopped, would give to an import.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub(crate) async fn last_entry(&self, number: usize) -> Result<(i64, i64)> {
+        let node = self.member(number)?;
+        ensure!(node.process.lock().await.is_none(), "n{number} is not stopped");
+        let program = self.stage.ferromq()?;
+        let line = format!("'{program}' store import {STORE} {OLD_STORE}-none --dry-run --json");
+        let told = node.machine.shell(&line).await?;
+        let told: Value =
+            serde_json::from_str(&told).with_context(|| format!("read what an import of n{number} tells"))?;
+        let figure = |name: &str| told[name].as_i64().with_context(|| format!("find {name} in {told}"));
+        Ok((figure("lastTerm")?, figure("lastIndex")?))
     }
 
     /// Makes a store of ours of the files of a member of Java's that was stopped; what the import told.

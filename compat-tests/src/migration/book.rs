@@ -32,6 +32,9 @@ impl Fate {
     }
 }
 
+/// Broker, queue and offset.
+type Place = (Option<String>, i32, i64);
+
 /// What was seen of the messages of one topic; what cannot be is an error at once.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -41,8 +44,10 @@ pub(super) struct Book {
     due: BTreeSet<String>,
     /// How often each consumer had each key.
     came: BTreeMap<String, HashMap<String, usize>>,
-    /// Where each key was delivered from: broker, queue and offset.
-    places: HashMap<String, BTreeSet<(Option<String>, i32, i64)>>,
+    /// Where each key was delivered from.
+    places: HashMap<String, BTreeSet<Place>>,
+    /// And the key that was.
+    contents: HashMap<Place, String>,
     repeats: Repeats,
 }
 
@@ -54,6 +59,7 @@ impl Book {
             due: BTreeSet::new(),
             came: BTreeMap::new(),
             places: HashMap::new(),
+            contents: HashMap::new(),
             repeats: Repeats::default(),
         }
     }
@@ -76,9 +82,12 @@ impl Book {
             let late = received.store_time - received.born_time;
             ensure!(late >= delay, "{consumer} had {key} {late} ms after it was sent: {received:?}");
         }
+        let place = (received.broker.clone(), received.queue_id, received.queue_offset);
+        let before = self.contents.entry(place.clone()).or_insert_with(|| key.clone());
+        ensure!(before == key, "{place:?} was {before} before it was {key} to {consumer}: {received:?}");
         let places = self.places.entry(key.clone()).or_default();
         let known = !places.is_empty();
-        if places.insert((received.broker.clone(), received.queue_id, received.queue_offset)) && known {
+        if places.insert(place) && known {
             self.repeats.stored += 1;
         }
         let times = self.came.entry(consumer.to_owned()).or_default().entry(key.clone()).or_default();

@@ -166,26 +166,31 @@ fn machines(fleet: &Fleet) -> Result<(Post, Post)> {
     }
 }
 
-/// The leader's files are imported and become those of a group's first member, which takes the others in.
+/// The files of the member with the last entry are imported and become those of a group's first member, which takes the others in.
 async fn group(journey: &mut Journey<'_>, make: Server) -> Result<()> {
     ensure!(make == Server::Ferromq, "Java's groups import nothing");
-    let leader = journey.fleet.cluster.leader().await?;
-    let others: Vec<_> = (0..MEMBERS).filter(|number| *number != leader).collect();
+    let mut first = journey.fleet.cluster.leader().await?;
     let act = async |fleet: &Fleet| {
-        // Who leads first: what it knows of consumers and timers is the newest.
-        fleet.stop(At::Member(leader)).await?;
-        for other in &others {
-            fleet.stop(At::Member(*other)).await?;
+        // All at once: those who are still there when a leader has gone make another one, who takes messages.
+        let stop = async |number| fleet.stop(At::Member(number)).await;
+        tokio::try_join!(stop(first), stop((first + 1) % MEMBERS), stop((first + 2) % MEMBERS))?;
+        let mut last = fleet.cluster.last_entry(first).await?;
+        for other in 0..MEMBERS {
+            let entry = fleet.cluster.last_entry(other).await?;
+            // Of equals who led: what it knows of consumers and timers is the newest.
+            if entry > last {
+                (first, last) = (other, entry);
+            }
         }
-        fleet.cluster.import_files(leader).await?;
-        fleet.start(At::Member(leader), make, Task::FirstMember).await
+        fleet.cluster.import_files(first).await?;
+        fleet.start(At::Member(first), make, Task::FirstMember).await
     };
-    journey.step(&format!("the files of n{leader} become those of a group's first member"), act).await?;
-    for other in others {
+    journey.step("a member's files become those of a group's first member", act).await?;
+    for other in (0..MEMBERS).filter(|number| *number != first) {
         let act = async |fleet: &Fleet| {
             fleet.cluster.wipe_member(other).await?;
             fleet.start(At::Member(other), make, Task::Member).await?;
-            add_member(fleet, leader, other).await
+            add_member(fleet, first, other).await
         };
         journey.step(&format!("n{other} is taken in"), act).await?;
     }
