@@ -131,7 +131,7 @@ async fn pair(journey: &mut Journey<'_>, make: Server) -> Result<()> {
     let what = format!("the slave becomes {make:?}");
     let act = async |fleet: &Fleet| {
         fleet.replace(At::Broker(slave), make).await?;
-        fleet.cluster.until_followed(master, slave).await
+        until_level(fleet, master, slave).await
     };
     journey.step(&what, act).await?;
 
@@ -152,7 +152,7 @@ async fn pair(journey: &mut Journey<'_>, make: Server) -> Result<()> {
         // Its log may be longer by what it stored for itself once nobody sent any more; Java's does not look.
         fleet.cluster.wipe_at(master).await?;
         fleet.start(At::Broker(master), make, Task::Broker(Post::SLAVE)).await?;
-        fleet.cluster.until_followed(slave, master).await
+        until_level(fleet, slave, master).await
     };
     journey.step(&what, act).await
 }
@@ -236,6 +236,16 @@ async fn permit(fleet: &Fleet, command: &str, broker: &str) -> Result<()> {
     let done = told.matches(&format!("of broker[{broker}]")).count();
     ensure!(done == NAME_SERVERS && !told.contains("Exception"), "{command}: {told}");
     Ok(())
+}
+
+/// Waits until a slave has what its master has now, which goes on growing.
+async fn until_level(fleet: &Fleet, master: Post, slave: Post) -> Result<()> {
+    let (ahead, behind) = (fleet.cluster.address_at(master)?, fleet.cluster.address_at(slave)?);
+    let end = wire::log_end(&ahead).await?.end;
+    wire::eventually(&format!("{behind} with the log up to {end}"), async || {
+        Ok((wire::log_end(&behind).await?.end >= end).then_some(()))
+    })
+    .await
 }
 
 /// Waits until nobody sends there any more, and what was delayed or in doubt is done with.

@@ -24,6 +24,8 @@ pub(super) struct Tool {
     /// With its state, its output, and the hooks file.
     dir: PathBuf,
     hooks: Hooks,
+    /// How often clients look for routes, in seconds.
+    route_poll: u64,
     stages: Vec<String>,
 }
 
@@ -35,11 +37,11 @@ impl Tool {
         let hooks = Hooks::listen(shape.make()).await?;
         hooks.write(&dir.join("hooks"))?;
         let program = fleet.cluster.stage().ferromq()?;
-        let mut tool = Self { program, dir, hooks, stages: Vec::new() };
         // Go's clients look every 30 s, whatever others do.
-        let (poll, quiet) = (poll_ms.div_ceil(1000).max(30).to_string(), QUIET_SECONDS.to_string());
+        let route_poll = poll_ms.div_ceil(1000).max(30);
+        let mut tool = Self { program, dir, hooks, route_poll, stages: Vec::new() };
         let name_servers = fleet.cluster.name_servers();
-        let mut args = vec!["plan", "-n", &name_servers, "--route-poll", &poll, "--quiet", &quiet];
+        let mut args = vec!["plan", "-n", &name_servers];
         let into = format!("{BROKER}={NEXT_BROKER}");
         match shape {
             Shape::OldPair | Shape::Pair => args.extend(["--masters", "switch"]),
@@ -110,6 +112,7 @@ impl Tool {
     fn start(&self, args: &[&str]) -> Result<Child> {
         let mut command = self.command(args)?;
         command.arg("--yes").arg("--hooks").arg(self.dir.join("hooks"));
+        command.arg("--route-poll").arg(self.route_poll.to_string()).arg("--quiet").arg(QUIET_SECONDS.to_string());
         command.stdout(self.output("out")?).spawn().with_context(|| format!("start migrate {args:?}"))
     }
 
