@@ -53,6 +53,14 @@ enum Brokers {
     Group,
     /// The same, and its leader is killed again and again.
     FailingGroup,
+    /// As many as a scenario asks for; only those of broker sets run.
+    Sets,
+}
+
+impl Brokers {
+    fn are_group(self) -> bool {
+        matches!(self, Self::Group | Self::FailingGroup)
+    }
 }
 
 /// One run of the suite.
@@ -77,12 +85,12 @@ struct Suite {
 /// Runs the tests the command line and the environment ask for:
 /// `COMPAT_TARGETS` and `COMPAT_CLIENTS` (names with commas), `COMPAT_PLACE` (`containers` or `loopback`) and
 /// `COMPAT_BROKERS` (`one`; or `group` for those that share a cluster, on a broker group; or `failing-group`, of which the leader
-/// is killed all the time).
-pub fn main(scenarios: &[Scenario]) -> ExitCode {
+/// is killed all the time; or `sets`, for the scenarios `of_sets` alone, which no other run has).
+pub fn main(scenarios: &[Scenario], of_sets: &[Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
     // A test has a thread while it waits for its party.
     args.test_threads.get_or_insert(AT_A_TIME * Client::MESSAGING.len());
-    match run(&args, scenarios) {
+    match run(&args, scenarios, of_sets) {
         Ok(code) => code,
         Err(err) => {
             eprintln!("error: {err:#}");
@@ -91,7 +99,7 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     }
 }
 
-fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
+fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result<ExitCode> {
     let targets = chosen("COMPAT_TARGETS", &Target::ALL, |target| target.name())?;
     let clients = chosen("COMPAT_CLIENTS", &Client::ALL, |client| client.name())?;
     let loopback = match env::var("COMPAT_PLACE").as_deref() {
@@ -99,16 +107,17 @@ fn run(args: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> {
         Ok("loopback") => true,
         Ok(other) => bail!("COMPAT_PLACE is `{other}`, not `containers` or `loopback`"),
     };
-    let brokers = match env::var("COMPAT_BROKERS").as_deref() {
-        Err(_) | Ok("one") => Brokers::One,
-        Ok("group") => Brokers::Group,
-        Ok("failing-group") => Brokers::FailingGroup,
-        Ok(other) => bail!("COMPAT_BROKERS is `{other}`, not `one`, `group` or `failing-group`"),
+    let (brokers, scenarios) = match env::var("COMPAT_BROKERS").as_deref() {
+        Err(_) | Ok("one") => (Brokers::One, scenarios),
+        Ok("group") => (Brokers::Group, scenarios),
+        Ok("failing-group") => (Brokers::FailingGroup, scenarios),
+        Ok("sets") => (Brokers::Sets, of_sets),
+        Ok(other) => bail!("COMPAT_BROKERS is `{other}`, not `one`, `group`, `failing-group` or `sets`"),
     };
     let suite: Arc<OnceLock<Suite>> = Arc::default();
     // Parties are made of what will run, so the filter is asked first.
     let wanted = |test: &Test| {
-        let left_out = brokers != Brokers::One && test.scenario.own.is_some();
+        let left_out = brokers.are_group() && test.scenario.own.is_some();
         !left_out && !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())))
     };
     let parties = planned(scenarios, &targets, &clients, wanted);
@@ -267,7 +276,7 @@ impl Suite {
 
     async fn shared(&self, target: Target) -> Result<Arc<Cluster>> {
         let cell = self.shared.get(&target).context("find the target's cluster")?;
-        let layout = Layout { group: self.brokers != Brokers::One, ..Layout::WITH_TIMER };
+        let layout = Layout { group: self.brokers.are_group(), ..Layout::WITH_TIMER };
         let start = async || {
             let cluster = self.start(target, layout).await?;
             if self.brokers == Brokers::FailingGroup {

@@ -66,10 +66,6 @@ fn main() -> ExitCode {
         group::SCENARIOS,
         hand_over::SCENARIOS,
         moving::SCENARIOS,
-        replication::SCENARIOS,
-        slaves::SCENARIOS,
-        modes::SCENARIOS,
-        mixed::SCENARIOS,
         stay::SCENARIOS,
         timer::SCENARIOS,
         admin_brokers::SCENARIOS,
@@ -81,5 +77,6 @@ fn main() -> ExitCode {
         queries::SCENARIOS,
         neighbours::SCENARIOS,
     ];
-    compat_tests::suite::main(&scenarios.concat())
+    let of_sets = [replication::SCENARIOS, slaves::SCENARIOS, modes::SCENARIOS, mixed::SCENARIOS];
+    compat_tests::suite::main(&scenarios.concat(), &of_sets.concat())
 }
