@@ -393,6 +393,8 @@ async fn a_slave_that_acts_for_its_master_delivers_what_waits_to_another_set() {
     topic_and_group(&pair).await;
     pair.ask(Who::Other, &update_topic(TOPIC, QUEUES), &Bytes::new()).await;
     pair.send(10).await;
+    // Before what waits is sent: the master must not deliver any of it.
+    pair.until_copied().await;
     let waits = ["DELAY\u{1}2\u{2}", "TIMER_DELAY_MS\u{1}7000\u{2}", "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}producers\u{2}"];
     for wait in waits {
         pair.number += 1;

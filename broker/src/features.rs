@@ -277,6 +277,7 @@ impl Features {
 
     /// Begins what goes on by itself. Most of it only one member of a broker set may do.
     pub(crate) fn start(&self) {
+        self.news.start();
         self.stats.start();
         self.clients.start();
         let pops = Arc::clone(&self.pops);

@@ -36,7 +36,7 @@ const PERIOD_MAX: Duration = Duration::from_secs(60);
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Time between two registrations of a slave that has not heard yet where its master is.
-const SEARCH_PERIOD: Duration = Duration::from_secs(5);
+const SEARCH_PERIOD: Duration = Duration::from_secs(1);
 
 impl Link {
     pub(super) fn new(addr: String, stopping: CancellationToken) -> Self {

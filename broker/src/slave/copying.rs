@@ -57,6 +57,8 @@ pub(super) struct Copying {
 /// What is known of the master that answers.
 enum Known {
     Nothing,
+    /// It is ours, and does not tell its tables before it has heard what was delivered while it was away.
+    Returning,
     /// It is ours, and has told us everything up to here.
     Ours {
         seen: String,
@@ -165,6 +167,9 @@ impl Copying {
         }
         let (_, body) = answer.success::<NoHeader>()?;
         let news = TableNews::from_body(&body)?;
+        if news.returning {
+            return Ok((TableNews::default(), Known::Returning));
+        }
         let seen = news.seen.clone();
         Ok((news, Known::Ours { seen }))
     }

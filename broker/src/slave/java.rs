@@ -61,6 +61,7 @@ pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews,
         modes: ask.maybe::<_, MessageRequestModes>("request modes", &GetAllMessageRequestMode {}).await?,
         timer: timer(client, addr).await?.map(|checkpoint| numbers(&checkpoint)),
         timer_metrics: ask.maybe::<_, TimerMetrics>("timer metrics", &GetTimerMetrics {}).await?,
+        returning: false,
     })
 }
 

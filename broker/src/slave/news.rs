@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use remoting::body::TableNews;
 use remoting::header::NoHeader;
@@ -28,6 +29,8 @@ pub(crate) struct News {
     tables: Tables,
     /// Counters begin anew with each of these, so those of another one say nothing.
     run: u64,
+    /// The broker has heard from its slaves what it missed.
+    is_current: AtomicBool,
 }
 
 /// How often each table had changed when a slave was told.
@@ -51,11 +54,16 @@ pub(crate) fn routes(news: &Arc<News>, router: &mut Router) {
 
 impl News {
     pub(crate) fn new(ctx: Context, store: Arc<Store>, tables: Tables) -> Arc<Self> {
-        Arc::new(Self { ctx, store, tables, run: rand::random() })
+        Arc::new(Self { ctx, store, tables, run: rand::random(), is_current: AtomicBool::new(false) })
     }
 
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// From now on the tables are told. What slaves delivered before that a master must not undo.
+    pub(crate) fn start(&self) {
+        self.is_current.store(true, Ordering::Relaxed);
     }
 
     /// `None`: it is not of this run.
@@ -79,6 +87,9 @@ impl Handle<CopyTables> for News {
     type Error = Infallible;
 
     async fn handle(&self, call: Call<CopyTables>) -> Result<Reply<NoHeader>, Infallible> {
+        if !self.is_current.load(Ordering::Relaxed) {
+            return Ok(Reply::done().body(TableNews { returning: true, ..TableNews::default() }.to_body()));
+        }
         let CopyTables { seen, wait_ms } = &call.header;
         let seen = seen.as_deref().and_then(|text| self.parse(text));
         let wait = wait_ms.and_then(|millis| u64::try_from(millis).ok()).map_or(Duration::ZERO, Duration::from_millis);

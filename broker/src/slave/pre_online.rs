@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use remoting::body::{DelayOffsets, LightConsumerOffsets, fastjson};
+use remoting::body::{DataVersion, DelayOffsets, KvTable, LightConsumerOffsets, fastjson};
 use remoting::client::{Client, ClientConfig};
 use remoting::connection::CallError;
 use remoting::header::{NoHeader, Request};
+use remoting::protocol::admin::GetBrokerRuntimeInfo;
 use remoting::protocol::ha::ExchangeHaInfo;
 use remoting::protocol::offset::{GetAllConsumerOffset, GetAllDelayOffset};
 use remoting::router::Router;
@@ -35,8 +36,9 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const FOLLOW_MAX: Duration = Duration::from_secs(10);
 /// Time between two looks for it.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
-/// Until a slave that acts has heard that its master answers again, and no longer does.
-const REST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest wait for a slave that acts to hear that its master answers again, and to act no longer. One of Java's goes on until the
+/// master is shown.
+const REST_MAX: Duration = Duration::from_secs(5);
 
 /// What a returning master takes part with.
 pub(crate) struct Returning<'a> {
@@ -77,7 +79,7 @@ impl Returning<'_> {
         };
         client.call(addr, &here, Bytes::new(), TIMEOUT).await?.success::<NoHeader>()?;
         self.until_followed(addr).await;
-        sleep(REST_PAUSE).await;
+        self.until_it_rests(client, addr).await?;
         let mut is_news = false;
         let version = self.tables.offsets.version();
         if let Some(offsets) = ask::<_, LightConsumerOffsets>(client, addr, &GetAllConsumerOffset {}).await?
@@ -87,10 +89,9 @@ impl Returning<'_> {
             tracing::info!(addr, ahead, "offsets of a slave that are ahead are taken over");
             is_news |= ahead > 0;
         }
-        let before = self.tables.delays.snapshot();
-        if let Some(delays) = ask::<_, DelayOffsets>(client, addr, &GetAllDelayOffset {}).await?
-            && is_current(before.data_version, delays.data_version)
-        {
+        // What either has delivered stays so, whatever the versions: they grow with hundreds of messages only.
+        if let Some(delays) = ask::<_, DelayOffsets>(client, addr, &GetAllDelayOffset {}).await? {
+            let before = self.tables.delays.snapshot();
             self.tables.delays.copy(delays);
             is_news |= self.tables.delays.snapshot().offset_table != before.offset_table;
         }
@@ -98,6 +99,19 @@ impl Returning<'_> {
             is_news |= self.take_timer(&timer)?;
         }
         Ok(is_news)
+    }
+
+    /// Waits until the slave delivers nothing any more.
+    async fn until_it_rests(&self, client: &Client, addr: &str) -> Result<(), java::AskError> {
+        let since = Instant::now();
+        while acts(client, addr).await? == Some(true) {
+            if since.elapsed() >= REST_MAX {
+                tracing::warn!(addr, "a slave still delivers what waits; some of that may be delivered twice");
+                return Ok(());
+            }
+            sleep(LOOK_PERIOD).await;
+        }
+        Ok(())
     }
 
     /// What the slave has delivered is known from its checkpoint, and nothing of the own wheel is: it may hold messages that
@@ -132,10 +146,17 @@ impl Returning<'_> {
     }
 }
 
-/// Java's rule: what the slave has is of the master's version or a later one. Versions of before 5.x are all the same.
-fn is_current(own: remoting::body::DataVersion, slaves: remoting::body::DataVersion) -> bool {
-    let order = |version: remoting::body::DataVersion| (version.state_version, version.counter, version.timestamp);
-    order(own) <= order(slaves)
+/// Whether a broker delivers what waits; `None` if it does not say. Java: `BrokerController.isSpecialServiceRunning`.
+async fn acts(client: &Client, addr: &str) -> Result<Option<bool>, java::AskError> {
+    let info: Option<KvTable> = ask(client, addr, &GetBrokerRuntimeInfo {}).await?;
+    Ok(info.and_then(|info| info.table.get("brokerActive")?.parse().ok()))
+}
+
+/// Java's rule: what the slave has is of the master's version or a later one. Versions of before 5.x are all the same, and so is one
+/// that this broker began with, having saved nothing before it crashed.
+fn is_current(own: DataVersion, slaves: DataVersion) -> bool {
+    let order = |version: DataVersion| (version.state_version, version.counter, version.timestamp);
+    own.counter == 0 || order(own) <= order(slaves)
 }
 
 /// `None` if the slave refuses.

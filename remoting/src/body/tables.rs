@@ -36,6 +36,9 @@ pub struct TableNews {
     pub modes: Option<MessageRequestModes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offsets: Option<OffsetNews>,
+    /// The master is back, but first hears from its slaves what happened while it was away. Its tables are not told yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub returning: bool,
     /// The seven fields of Java's timer checkpoint, in the order of its file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timer: Option<[i64; 7]>,
@@ -95,7 +98,8 @@ impl TableNews {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        let Self { seen: _, log_end: _, delays, groups, modes, offsets, timer, timer_metrics, topics } = self;
+        let Self { seen: _, log_end: _, returning: _, delays, groups, modes, offsets, timer, timer_metrics, topics } =
+            self;
         delays.is_none()
             && groups.is_none()
             && modes.is_none()

@@ -68,7 +68,7 @@ impl Timers {
         Ok(())
     }
 
-    fn leave(&self, state: &mut State) {
+    pub(super) fn leave(&self, state: &mut State) {
         let changes = state.reading.leave();
         self.metrics.add(changes, self.ctx.clock.now());
     }

@@ -183,6 +183,7 @@ impl Timers {
         };
         // What is not enrolled yet was not due when it was stored, give or take the time that storing takes.
         let stored = self.store.store_time(timer_topic(), QUEUE, enrolled);
+        let read = read.min(self.ctx.clock.now());
         stored.map_or(read, |stored| read.min(Timestamp(stored.0 - STORING_MS)))
     }
 

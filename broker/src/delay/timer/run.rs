@@ -73,14 +73,19 @@ impl Timers {
         loop {
             if kept.is_none() {
                 let mut state = wheel.state.lock();
+                let cursor = state.files.cursor();
+                let is_begun = cursor != Cursor::start_of(cursor.slot);
                 if state.reading.is_done() {
-                    let slot = state.files.cursor().slot;
-                    if let Err(err) = state.files.clear(slot) {
+                    if let Err(err) = state.files.clear(cursor.slot) {
                         tracing::warn!(%err, "clear a slot of the timer");
                     }
+                    if is_begun {
+                        self.leave(&mut state);
+                        state.files.move_to(cursor.slot + 1);
+                    }
+                    return;
                 }
-                let cursor = state.files.cursor();
-                if state.reading.is_done() || cursor == Cursor::start_of(cursor.slot) {
+                if !is_begun {
                     return;
                 }
             }

@@ -92,6 +92,7 @@ pub(crate) async fn run() -> Result<()> {
         (37, &end_of_transaction("12", "0"), String::new()),
         (323, &[("topic", "golden_topic"), ("msgId", "nothing")], String::new()),
         (323, &[("topic", "golden_topic"), ("msgId", &first_message)], String::new()),
+        (905, &[("minBrokerId", "0"), ("brokerName", "golden-a")], String::new()),
         (906, &[], String::new()),
         (907, &[], String::new()),
         (908, &[("masterFlushOffset", "0")], String::new()),
