@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::sync::Mutex;
 
 use crate::clients::{Hosts, Mqadmin};
@@ -334,14 +334,17 @@ impl Cluster {
     /// Creates a topic at every master that runs and waits until all running name servers route to it.
     ///
     /// # Errors
-    /// If one refuses or the route does not come.
+    /// If none runs, one refuses, or the route does not come.
     pub async fn create_topic(&self, topic: &str, queues: u32, order: bool) -> Result<()> {
         if !self.layout.group {
+            let mut created = false;
             for set in 0..self.layout.masters {
                 if self.runs_at(Post::master_of(set)).await? {
                     self.create_topic_at(Post::master_of(set), topic, queues, order).await?;
+                    created = true;
                 }
             }
+            ensure!(created, "no master runs that could create topic {topic}");
             return Ok(());
         }
         let running = self.running_name_servers().await;
