@@ -24,6 +24,7 @@
 //! | [`migration`] | a cluster of Java's becomes ours, and Java's again, under load |
 //! | [`mod@scenario`] | what a scenario is and what it is given |
 //! | `company` | runs with several clients that share a cluster, and disturb it together |
+//! | `program` | what programs beside the suite have in common: a run and a cluster, with everything removed after them |
 //! | `plan` | scenarios × clients × targets as tests, and which of them run together |
 //! | [`suite`] | a run of the tests, and the matrix at the end |
 //! | `times` | what each of them took |
@@ -44,6 +45,7 @@ pub mod migration;
 pub mod moving;
 mod plan;
 pub mod process;
+mod program;
 pub mod replicas;
 pub mod scenario;
 pub mod sets;

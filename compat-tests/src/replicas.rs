@@ -8,17 +8,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::clients::{Client, Line, Producer};
 use crate::cluster::{Cluster, Layout};
-use crate::faults::number;
-use crate::logs;
+use crate::program::{self, chosen, number};
 use crate::scenario::Run;
 use crate::stage::Stage;
 use crate::stores::Since;
-use crate::suite::{chosen, interrupted};
 use crate::target::{Post, Server, Target};
 
 const LAYOUT: Layout = Layout { slaves: 2, timer: true, ..Layout::SMALL };
@@ -28,46 +25,21 @@ const QUEUES: u32 = 8;
 
 /// Sends `REPLICA_MESSAGES` messages (20,000) to a master of each of `COMPAT_TARGETS` (`java` and `ferromq`).
 pub fn main() -> ExitCode {
-    match run_all() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::ended(run_all())
 }
 
-fn run_all() -> Result<()> {
+fn run_all() -> Result<ExitCode> {
     let targets = chosen("COMPAT_TARGETS", &[Target::Java, Target::Ferromq], |target| target.name())?;
     let messages = usize::try_from(number("REPLICA_MESSAGES", 20_000)?).context("count the messages")?;
-    let stage = Arc::new(Stage::new(false, true)?);
-    let runtime = Runtime::new().context("start the runtime")?;
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = all(&stage, &targets, messages) => outcome,
-            () = interrupted() => {
-                stage.abandon().await;
-                anyhow::bail!("interrupted");
-            }
-        }
-    });
-    stage.clear();
-    outcome
+    program::run(true, async |stage| all(stage, &targets, messages).await)
 }
 
 async fn all(stage: &Arc<Stage>, targets: &[Target], messages: usize) -> Result<()> {
     for &target in targets {
-        let cluster = Arc::new(Cluster::prepare(stage, target, LAYOUT).await?);
-        let outcome = under(&cluster, messages).await;
-        if let Err(err) = &outcome {
-            let cache = &stage.artifacts.cache;
-            let kept = logs::keep(cache, cluster.dir(), &format!("replicas-{target}"), &format!("{err:#}\n"))?;
-            eprintln!("logs are in {}", kept.display());
-        }
-        cluster.remove().await;
-        // A store of a million messages is large.
-        let _ = tokio::fs::remove_dir_all(cluster.dir()).await;
-        outcome.with_context(|| format!("under a master of {target}"))?;
+        let name = format!("replicas-{target}");
+        let compared =
+            program::on_cluster(stage, target, LAYOUT, &name, async |cluster| under(cluster, messages).await);
+        compared.await.with_context(|| format!("under a master of {target}"))?;
     }
     Ok(())
 }

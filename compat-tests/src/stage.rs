@@ -86,12 +86,6 @@ impl Stage {
         Ok(self.ferromq.as_ref().context("find the Ferromq binary")?.display().to_string())
     }
 
-    /// Removes the run's files.
-    pub fn clear(&self) {
-        // What cannot be removed is below `target`, and no test depends on it.
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-
     /// Starts a machine, and notes it for [`Stage::abandon`].
     pub(crate) async fn machine(&self, place: &Place, dir: &Path, name: &str, disk: Option<Disk>) -> Result<Machine> {
         let _starting = self.starting()?;
@@ -118,7 +112,7 @@ impl Stage {
         }
     }
 
-    /// Removes at once whatever this run started and did not remove yet: at its end, and when it is interrupted.
+    /// Removes at once whatever this run started and did not remove yet, and its files: at its end, and when it is interrupted.
     pub async fn abandon(&self) {
         let (containers, networks) = loop {
             match self.started.lock() {
@@ -136,7 +130,8 @@ impl Stage {
             // Most of them are gone already; docker says so for each and goes on.
             let _ = Command::new("docker").args(what).args(names).output().await;
         }
-        self.clear();
+        // What cannot be removed is below `target`, and no test depends on it.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 
     /// Where a cluster's machines are, and its directory, which is called `name` and a number.

@@ -12,8 +12,6 @@ use anyhow::{Context, Error, Result, bail, ensure};
 use futures_util::future::join_all;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
-use tokio::signal::ctrl_c;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +21,7 @@ use crate::company::Member;
 use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::plan::{Failure, Party, Test, planned};
+use crate::program::{self, chosen, interrupted};
 use crate::scenario::{Run, Scenario, tag};
 use crate::stage::Stage;
 use crate::target::Target;
@@ -90,13 +89,7 @@ pub fn main(scenarios: &[Scenario], of_sets: &[Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
     // A test has a thread while it waits for its party.
     args.test_threads.get_or_insert(AT_A_TIME * Client::MESSAGING.len());
-    match run(&args, scenarios, of_sets) {
-        Ok(code) => code,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::ended(run(&args, scenarios, of_sets))
 }
 
 fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result<ExitCode> {
@@ -373,31 +366,9 @@ fn failure(err: &Error) -> Failure {
     Failure { text: format!("{err:#}"), why: why(err) }
 }
 
-/// Comes with SIGINT or SIGTERM.
-pub(crate) async fn interrupted() {
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = ctrl_c() => {}
-    }
-}
-
 /// What went wrong, in one line, without where logs are.
 fn why(err: &Error) -> String {
     let causes = err.chain().map(ToString::to_string).filter(|cause| !cause.starts_with(LOGS_ARE_IN));
     let text = causes.collect::<Vec<_>>().join(": ");
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WHY_MAX).collect()
-}
-
-/// The values a comma-separated environment variable names; all of them without it.
-pub(crate) fn chosen<T: Copy>(variable: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Vec<T>> {
-    let Ok(wanted) = env::var(variable) else { return Ok(all.to_vec()) };
-    wanted
-        .split(',')
-        .map(|wanted| {
-            let known = || all.iter().map(|&value| name(value)).collect::<Vec<_>>().join(", ");
-            let found = all.iter().copied().find(|&value| name(value) == wanted.trim());
-            found.with_context(|| format!("{variable} has `{wanted}`, not one of {}", known()))
-        })
-        .collect()
 }

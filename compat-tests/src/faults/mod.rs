@@ -25,7 +25,6 @@ use tokio::time::{Instant, sleep};
 
 use self::load::Load;
 pub use self::program::main;
-pub(crate) use self::program::number;
 pub use self::report::Report;
 use crate::cluster::Cluster;
 use crate::group::MEMBERS;

@@ -8,15 +8,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tokio::runtime::Runtime;
 
 use super::{Plan, Report};
 use crate::clients::Client;
-use crate::cluster::{Cluster, Layout};
-use crate::logs;
+use crate::cluster::Layout;
+use crate::program::{self, chosen, number};
 use crate::scenario::Run;
 use crate::stage::Stage;
-use crate::suite::{chosen, interrupted};
 use crate::target::Target;
 
 /// Runs `GROUP_ROUNDS` rounds (18) of the seed `GROUP_SEED` (any) on a group of each of `COMPAT_TARGETS` (`java` and
@@ -24,33 +22,16 @@ use crate::target::Target;
 /// `followersTakeWrites` in our group if `GROUP_FOLLOWERS_TAKE_WRITES` is `true`.
 /// The figures are also left in `target/compat/group-faults.md`.
 pub fn main() -> ExitCode {
-    match run_all() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::ended(run_all())
 }
 
-fn run_all() -> Result<()> {
+fn run_all() -> Result<ExitCode> {
     let targets = chosen("COMPAT_TARGETS", &[Target::Java, Target::Ferromq], |target| target.name())?;
     let rounds = usize::try_from(number("GROUP_ROUNDS", 18)?).context("count the rounds")?;
     let plan =
         Plan { rounds, seed: number("GROUP_SEED", fastrand::u64(..))?, poll_ms: number("GROUP_POLL_MS", 30_000)? };
-    let stage = Arc::new(Stage::new(false, targets.iter().any(|target| target.needs_ferromq()))?);
-    let runtime = Runtime::new().context("start the runtime")?;
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = all(&stage, &targets, plan) => outcome,
-            () = interrupted() => {
-                stage.abandon().await;
-                anyhow::bail!("interrupted");
-            }
-        }
-    });
-    stage.clear();
-    outcome
+    let needs_ferromq = targets.iter().any(|target| target.needs_ferromq());
+    program::run(needs_ferromq, async |stage| all(stage, &targets, plan).await)
 }
 
 async fn all(stage: &Arc<Stage>, targets: &[Target], plan: Plan) -> Result<()> {
@@ -70,23 +51,10 @@ async fn all(stage: &Arc<Stage>, targets: &[Target], plan: Plan) -> Result<()> {
 async fn on(stage: &Arc<Stage>, target: Target, plan: Plan) -> Result<Report> {
     let followers_take_writes = env::var("GROUP_FOLLOWERS_TAKE_WRITES").is_ok_and(|value| value == "true");
     let layout = Layout { followers_take_writes, ..Layout::GROUP };
-    let cluster = Arc::new(Cluster::prepare(stage, target, layout).await?);
-    let outcome = async {
+    program::on_cluster(stage, target, layout, &format!("group-faults-{target}"), async |cluster| {
         cluster.start().await?;
         let run = Run { cluster: cluster.clone(), client: Client::Java55, tag: "faults".to_owned(), company: None };
         super::run(&run, plan, |line| println!("{target}, {line}")).await
-    }
-    .await;
-    if let Err(err) = &outcome {
-        let kept =
-            logs::keep(&stage.artifacts.cache, cluster.dir(), &format!("group-faults-{target}"), &format!("{err:#}\n"));
-        eprintln!("logs are in {}", kept?.display());
-    }
-    cluster.remove().await;
-    outcome
-}
-
-pub(crate) fn number(variable: &str, otherwise: u64) -> Result<u64> {
-    let Ok(text) = env::var(variable) else { return Ok(otherwise) };
-    text.parse().with_context(|| format!("{variable} is `{text}`, not a number"))
+    })
+    .await
 }

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use tokio::runtime::Runtime;
 
 use super::fleet::Fleet;
 use super::hooks;
@@ -20,9 +19,9 @@ use super::tool::Tool;
 use crate::clients::Client;
 use crate::cluster::Cluster;
 use crate::logs::{self, Watch};
+use crate::program::{self, chosen, number};
 use crate::scenario::Run;
 use crate::stage::Stage;
-use crate::suite::{chosen, interrupted};
 use crate::target::{Server, Target};
 
 /// To whom a cluster is migrated.
@@ -97,23 +96,18 @@ struct Plan {
 }
 
 /// Migrates each of `MIGRATION_SHAPES` (all) to each of `MIGRATION_TO` (`java` and `ferromq`; also `nobody`), and back, by each of
-/// `MIGRATION_BY` (`hand` and `tool`), with each of `MIGRATION_MEANWHILE` (`calm` and `kills`), the kills drawn from `MIGRATION_SEED` (any), with Java clients that look at the name
-/// server every `MIGRATION_POLL_MS` (30,000, as they do by default). The figures are also left in `target/compat/migration.md`.
+/// `MIGRATION_BY` (`hand` and `tool`), with each of `MIGRATION_MEANWHILE` (`calm` and `kills`), the kills drawn from
+/// `MIGRATION_SEED` (any), with Java clients that look at the name server every `MIGRATION_POLL_MS` (30,000, as they do by
+/// default). The figures are also left in `target/compat/migration.md`.
 pub fn main() -> ExitCode {
     let mut words = env::args().skip(1);
     if let (Some(hooks::VERB), Some(port)) = (words.next().as_deref(), words.next()) {
         return hooks::ask(&port);
     }
-    match run_all() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::ended(run_all())
 }
 
-fn run_all() -> Result<()> {
+fn run_all() -> Result<ExitCode> {
     let shapes = chosen("MIGRATION_SHAPES", &Shape::ALL, Shape::name)?;
     let to = match env::var("MIGRATION_TO") {
         Ok(_) => chosen("MIGRATION_TO", &To::ALL, To::name)?,
@@ -132,19 +126,7 @@ fn run_all() -> Result<()> {
     }
     plans.retain(Plan::can_be);
     ensure!(!plans.is_empty(), "nothing is chosen that can be done");
-    let stage = Arc::new(Stage::new(false, to.contains(&To::Ferromq))?);
-    let runtime = Runtime::new().context("start the runtime")?;
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = all(&stage, &plans) => outcome,
-            () = interrupted() => {
-                stage.abandon().await;
-                anyhow::bail!("interrupted");
-            }
-        }
-    });
-    stage.clear();
-    outcome
+    program::run(to.contains(&To::Ferromq), async |stage| all(stage, &plans).await)
 }
 
 /// Goes on after one that failed, and fails in the end.
@@ -153,7 +135,10 @@ async fn all(stage: &Arc<Stage>, plans: &[Plan]) -> Result<()> {
     for plan in plans {
         let name = plan.name();
         println!("{name}: begins");
-        match migrate(stage, *plan).await {
+        let (target, layout) = (Target::Java, plan.shape.layout());
+        let migrated =
+            program::on_cluster(stage, target, layout, &name, async |cluster| there_and_back(cluster, *plan).await);
+        match migrated.await {
             Ok(report) => text += &report.markdown(&name),
             Err(err) => {
                 println!("{name}: FAILED: {err:#}");
@@ -165,17 +150,6 @@ async fn all(stage: &Arc<Stage>, plans: &[Plan]) -> Result<()> {
     fs::write(stage.artifacts.cache.join("migration.md"), text).context("write migration.md")?;
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
-}
-
-async fn migrate(stage: &Arc<Stage>, plan: Plan) -> Result<Report> {
-    let cluster = Arc::new(Cluster::prepare(stage, Target::Java, plan.shape.layout()).await?);
-    let outcome = there_and_back(&cluster, plan).await;
-    if let Err(err) = &outcome {
-        let kept = logs::keep(&stage.artifacts.cache, cluster.dir(), &plan.name(), &format!("{err:#}\n"));
-        println!("{}: logs are in {}", plan.name(), kept?.display());
-    }
-    cluster.remove().await;
-    outcome
 }
 
 async fn there_and_back(cluster: &Arc<Cluster>, plan: Plan) -> Result<Report> {
@@ -234,9 +208,4 @@ impl Plan {
             To::Ferromq => true,
         }
     }
-}
-
-fn number(variable: &str, otherwise: u64) -> Result<u64> {
-    let Ok(text) = env::var(variable) else { return Ok(otherwise) };
-    text.parse().with_context(|| format!("{variable} is `{text}`, not a number"))
 }
