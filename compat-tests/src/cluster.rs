@@ -43,8 +43,6 @@ pub struct Layout {
     pub slaves: usize,
     /// What a master waits for.
     pub copies: Copies,
-    /// Whether the slave of the lowest id does a master's work while there is none (`enableSlaveActingMaster`).
-    pub acting_master: bool,
     /// Three brokers of one name that share a log, see `group.rs`, instead of one.
     pub group: bool,
     /// Whether our group shows all of its members to producers (`followersTakeWrites`); Java's has nothing like it.
@@ -64,7 +62,6 @@ impl Layout {
         begins_with: 1,
         slaves: 0,
         copies: Copies::Own,
-        acting_master: false,
         group: false,
         followers_take_writes: false,
     };
@@ -216,11 +213,6 @@ impl Cluster {
         self.others.get(led.wrapping_sub(1)).unwrap_or(&self.broker).address()
     }
 
-    /// Directory with the broker's store and configuration.
-    pub fn broker_dir(&self) -> &Path {
-        self.broker.machine.dir()
-    }
-
     /// Output of those servers that are ours.
     pub fn own_logs(&self) -> Vec<PathBuf> {
         // Others may be replaced by ours; a file that is not there has no lines.
@@ -246,7 +238,7 @@ impl Cluster {
     /// If it does not listen in time.
     pub(crate) async fn start_name_server_of(&self, number: usize, server: Server) -> Result<()> {
         let node = &self.name_servers[number];
-        let launch = server.name_server(&self.stage, &node.machine, node.port, self.layout)?;
+        let launch = server.name_server(&self.stage, &node.machine, node.port)?;
         let process = node.machine.run(server.name_server_process(), &launch.program, &launch.args)?;
         *node.process.lock().await = Some(process);
         wire::until_listening(&node.address()).await

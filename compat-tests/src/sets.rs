@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Layout, Node};
 use crate::logs;
 use crate::machine::Signal;
 use crate::stores::{self, Equal, Since};
-use crate::target::{Launch, Part, Post, STORE, Server};
+use crate::target::{Part, Post, STORE, Server};
 use crate::wire;
 
 impl Layout {
@@ -48,14 +48,6 @@ impl Cluster {
             wire::until_listed(&name_server, acts.broker(), acts.id, &node.address()).await?;
         }
         Ok(())
-    }
-
-    /// Writes the settings of such a broker, and tells how to start it: for those who do it themselves.
-    ///
-    /// # Errors
-    /// If they cannot be written.
-    pub fn launch_as(&self, at: Post, server: Server, acts: Post) -> Result<Launch> {
-        self.launch_on(self.node(at)?, server, &Part::OfSet(acts))
     }
 
     /// Whether a broker was started there, and not ended.

@@ -139,14 +139,14 @@ impl Server {
     ///
     /// # Errors
     /// If the file cannot be written or there is no binary.
-    pub(crate) fn name_server(self, stage: &Stage, machine: &Machine, port: u16, layout: Layout) -> Result<Launch> {
+    pub(crate) fn name_server(self, stage: &Stage, machine: &Machine, port: u16) -> Result<Launch> {
         let config = machine.dir().join("namesrv.conf");
-        let mut text = format!("listenPort={port}\n");
-        text += &setting("kvConfigPath", machine.dir().join("kvConfig.json").display());
-        text += &setting("orderMessageEnable", true);
-        if layout.acting_master {
-            text += &setting("supportActingMaster", true);
-        }
+        let text = [
+            setting("listenPort", port),
+            setting("kvConfigPath", machine.dir().join("kvConfig.json").display()),
+            setting("orderMessageEnable", true),
+        ]
+        .concat();
         write(&config, &text)?;
         match self {
             Self::Java => Ok(java::name_server(stage, machine, JAVA_SERVER, &config)),

@@ -64,7 +64,6 @@ impl Post {
                 Copies::Own => String::new(),
                 Copies::Two => setting("inSyncReplicas", 2),
             },
-            if layout.acting_master { setting("enableSlaveActingMaster", true) } else { String::new() },
         ]
         .concat()
     }
