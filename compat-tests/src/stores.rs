@@ -36,7 +36,7 @@ pub struct Equal {
 /// has must be empty, but for what is before the beginning of `other`.
 ///
 /// # Errors
-/// If they differ, with the file and the place.
+/// If they differ, with the file and the place, or have nothing in common.
 pub fn compare(store: &Path, other: &Path, since: Since) -> Result<Equal> {
     let logs = pairs(&store.join("commitlog"), &other.join("commitlog"))?;
     let mut equal = Equal::default();
@@ -62,6 +62,7 @@ pub fn compare(store: &Path, other: &Path, since: Since) -> Result<Equal> {
         }
     }
     equal.entries = entries / ENTRY as u64;
+    ensure!(equal.entries > 0, "no queue entries in {}", other.display());
     Ok(equal)
 }
 
@@ -185,11 +186,35 @@ impl Chunks {
 mod tests {
     use super::*;
 
+    fn scratch() -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ferromq-stores-{}-{}", std::process::id(), fastrand::u64(..)));
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn stores_without_queue_entries_are_not_the_same() {
+        let check = |entries: &[u8]| {
+            let dir = scratch();
+            let stores = ["one", "other"].map(|name| dir.join(name));
+            for (folder, bytes) in [("commitlog", &[7; 100][..]), ("consumequeue/t/0", entries)] {
+                for store in &stores {
+                    fs::create_dir_all(store.join(folder)).unwrap();
+                    fs::write(store.join(folder).join("00000000000000000000"), bytes).unwrap();
+                }
+            }
+            let compared = compare(&stores[0], &stores[1], Since::Beginning).ok();
+            fs::remove_dir_all(&dir).unwrap();
+            compared
+        };
+        assert_eq!(check(&[7; 2 * ENTRY]), Some(Equal { log: 100, entries: 2 }));
+        assert_eq!(check(&[0; 2 * ENTRY]), None);
+    }
+
     #[test]
     fn zeros_at_the_end_make_no_difference() {
         let check = |one: &[u8], other: &[u8], blank: bool| {
-            let dir = std::env::temp_dir().join(format!("ferromq-stores-{}-{}", std::process::id(), fastrand::u64(..)));
-            fs::create_dir_all(&dir).unwrap();
+            let dir = scratch();
             let paths = ["one", "other"].map(|name| dir.join(name));
             fs::write(&paths[0], one).unwrap();
             fs::write(&paths[1], other).unwrap();

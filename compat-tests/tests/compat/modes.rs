@@ -140,6 +140,8 @@ async fn slaves_hand_out(run: &Run, waited_for: bool) -> Result<()> {
     }
     cluster.stop_name_server(1).await?;
     let before = load.acknowledged();
+    let gone = Post::MASTER.broker();
+    ensure!(before.iter().any(|sent| sent.broker == gone), "{gone} acknowledged nothing that its slave could hand out");
     let newcomer = run.push("newcomer", &run.name("newcomer"), &load.topic).await?;
     newcomer.until_keys(&check::keys_sent(&before)).await?;
     load.goes_on(200).await?;
