@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tokio::sync::Mutex;
 
 use crate::clients::{Hosts, Mqadmin};
 use crate::group::MEMBERS;
 use crate::machine::{Disk, Machine, Signal};
-use crate::process::Process;
+use crate::node::Node;
 use crate::stage::Stage;
 use crate::target::{Copies, Flush, Launch, Part, Post, STORE, Server, Target};
 use crate::wire;
@@ -82,25 +82,6 @@ impl Layout {
     }
 }
 
-/// One server process on its machine.
-#[derive(Debug)]
-pub(crate) struct Node {
-    pub(crate) machine: Arc<Machine>,
-    pub(crate) port: u16,
-    pub(crate) process: Mutex<Option<Process>>,
-}
-
-impl Node {
-    pub(crate) fn address(&self) -> String {
-        format!("{}:{}", self.machine.ip(), self.port)
-    }
-
-    pub(crate) async fn end(&self, signal: Signal) -> Result<()> {
-        let process = self.process.lock().await.take().context("end a server that does not run")?;
-        self.machine.end(&process, signal).await
-    }
-}
-
 /// A running cluster.
 #[derive(Debug)]
 pub struct Cluster {
@@ -131,7 +112,7 @@ impl Cluster {
         let machine = async |name: &str, disk| stage.machine(&place, &dir, name, disk).await.map(Arc::new);
         let node = |machine: Arc<Machine>, port: u16| {
             let port = if machine.shares_ports() { stage.free_port()? } else { port };
-            anyhow::Ok(Node { machine, port, process: Mutex::new(None) })
+            anyhow::Ok(Node::new(machine, port))
         };
         // A broker's machine has a name server, too, which saves the start of another one; that of a group is never cut off.
         let servers = machine("servers", layout.disk_mib.map(|mib| Disk { folder: STORE, mib })).await?;
@@ -239,8 +220,7 @@ impl Cluster {
     pub(crate) async fn start_name_server_of(&self, number: usize, server: Server) -> Result<()> {
         let node = &self.name_servers[number];
         let launch = server.name_server(&self.stage, &node.machine, node.port)?;
-        let process = node.machine.run(server.name_server_process(), &launch.program, &launch.args)?;
-        *node.process.lock().await = Some(process);
+        node.run(server.name_server_process(), &launch).await?;
         wire::until_listening(&node.address()).await
     }
 
@@ -273,9 +253,7 @@ impl Cluster {
     /// Starts a broker of this make on `node`, and waits for nothing.
     pub(crate) async fn start_on(&self, node: &Node, server: Server, part: &Part) -> Result<()> {
         let launch = self.launch_on(node, server, part)?;
-        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
-        *node.process.lock().await = Some(process);
-        Ok(())
+        node.run(server.broker_process(), &launch).await
     }
 
     /// Ends the broker in order and waits until it is gone.
@@ -350,7 +328,7 @@ impl Cluster {
     pub(crate) async fn running_name_servers(&self) -> Vec<String> {
         let mut running = Vec::new();
         for node in &self.name_servers {
-            if node.process.lock().await.is_some() {
+            if node.runs().await {
                 running.push(node.address());
             }
         }

@@ -8,15 +8,14 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cluster::{Cluster, Node};
+use crate::cluster::Cluster;
 use crate::machine::Signal;
-use crate::target::{BROKER, Part, STORE, Seat, Server};
+use crate::node::Node;
+use crate::target::{BROKER, Part, Seat, Server};
 use crate::wire;
 
 /// Members of a group.
 pub const MEMBERS: usize = 3;
-/// From a member's port to the one that it speaks with the others at.
-pub(crate) const TO_PEER_PORT: u16 = 2;
 
 impl Cluster {
     /// Starts all members at once and waits until they are listed as a group.
@@ -36,19 +35,15 @@ impl Cluster {
 
     pub(crate) async fn start_member_of(&self, number: usize, server: Server) -> Result<()> {
         let addresses = (0..MEMBERS).map(|number| Ok((number, self.peer_address(number)?)));
-        self.start_seated(Seat { number, addresses: addresses.collect::<Result<_>>()? }, server).await
+        let seat = Seat { number, addresses: addresses.collect::<Result<_>>()? };
+        let node = self.member(number)?;
+        self.start_on(node, server, &Part::OfGroup(seat)).await?;
+        wire::until_listening(&node.address()).await
     }
 
     /// Where a member speaks with the others.
     pub(crate) fn peer_address(&self, number: usize) -> Result<String> {
-        let node = self.member(number)?;
-        Ok(format!("{}:{}", node.machine.ip(), node.port + TO_PEER_PORT))
-    }
-
-    pub(crate) async fn start_seated(&self, seat: Seat, server: Server) -> Result<()> {
-        let node = self.member(seat.number)?;
-        self.start_on(node, server, &Part::OfGroup(seat)).await?;
-        wire::until_listening(&node.address()).await
+        Ok(self.member(number)?.peer_address())
     }
 
     /// Waits until all name servers list a leader and all followers, in the same roles.
@@ -167,10 +162,7 @@ impl Cluster {
     /// # Errors
     /// If it runs, or files cannot be removed.
     pub async fn wipe_member(&self, number: usize) -> Result<()> {
-        let node = self.member(number)?;
-        ensure!(node.process.lock().await.is_none(), "n{number} is not ended");
-        let store = node.machine.dir().join(STORE);
-        tokio::fs::remove_dir_all(&store).await.with_context(|| format!("remove {}", store.display()))
+        self.member(number)?.wipe().await
     }
 
     /// Has a member hold still, with all its connections open.
@@ -178,7 +170,7 @@ impl Cluster {
     /// # Errors
     /// If it does not run.
     pub async fn pause_member(&self, number: usize) -> Result<()> {
-        self.signal(number, Signal::Stop).await
+        self.member(number)?.signal(Signal::Stop).await
     }
 
     /// Undoes [`Self::pause_member`].
@@ -186,13 +178,7 @@ impl Cluster {
     /// # Errors
     /// If it does not run.
     pub async fn resume_member(&self, number: usize) -> Result<()> {
-        self.signal(number, Signal::Continue).await
-    }
-
-    async fn signal(&self, number: usize, signal: Signal) -> Result<()> {
-        let node = self.member(number)?;
-        let process = node.process.lock().await;
-        node.machine.send(process.as_ref().context("signal a member that does not run")?, signal).await
+        self.member(number)?.signal(Signal::Continue).await
     }
 
     /// Takes a member's machine off the network.

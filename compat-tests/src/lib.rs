@@ -11,6 +11,7 @@
 //! | [`dialogue`] | what a program or role is told and the events it printed |
 //! | [`target`] | how name server and broker are started: Java's or ours |
 //! | [`stage`] | what all clusters of a run share |
+//! | `node` | one server on its machine, which comes and goes |
 //! | [`cluster`] | name servers, broker and client machine of one test network |
 //! | [`sets`] | broker sets of such a network: masters and slaves, and what can be done to them |
 //! | [`stores`] | whether brokers have the same log and the same queues, byte by byte |
@@ -43,6 +44,7 @@ pub mod machine;
 pub mod matrix;
 pub mod migration;
 pub mod moving;
+mod node;
 mod plan;
 pub mod process;
 mod program;

@@ -4,11 +4,11 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tokio::sync::Mutex;
 
-use crate::cluster::{BROKER_PORT, Cluster, Node};
-use crate::group::{MEMBERS, TO_PEER_PORT};
+use crate::cluster::{BROKER_PORT, Cluster};
+use crate::group::MEMBERS;
 use crate::machine::Signal;
+use crate::node::Node;
 use crate::target::{BROKER, Part, Post, STORE, Seat, Server};
 use crate::wire;
 
@@ -75,7 +75,7 @@ impl Cluster {
     /// If its files cannot be read.
     pub(crate) async fn last_entry(&self, number: usize) -> Result<(i64, i64)> {
         let node = self.member(number)?;
-        ensure!(node.process.lock().await.is_none(), "n{number} is not stopped");
+        node.must_be_ended().await?;
         let program = self.stage.ferromq()?;
         let line = format!("'{program}' store import {STORE} {OLD_STORE}-none --dry-run --json");
         let told = node.machine.shell(&line).await?;
@@ -91,8 +91,8 @@ impl Cluster {
     /// If it fails.
     pub(crate) async fn import_files(&self, number: usize) -> Result<String> {
         let node = self.member(number)?;
-        ensure!(node.process.lock().await.is_none(), "n{number} is not stopped");
-        let (store, old) = (node.machine.dir().join(STORE), node.machine.dir().join(OLD_STORE));
+        node.must_be_ended().await?;
+        let (store, old) = (node.store(), node.machine.dir().join(OLD_STORE));
         fs::rename(&store, &old).with_context(|| format!("move {}", store.display()))?;
         let launch = self.launch_on(node, Server::Ferromq, &Part::OfSet(Post::MASTER))?;
         node.machine.shell(&format!("'{}' store import {OLD_STORE} {STORE} -c broker.conf", launch.program)).await
@@ -105,10 +105,7 @@ impl Cluster {
     pub async fn start_alone(&self, number: usize, server: Server) -> Result<()> {
         let node = self.member(number)?;
         self.start_on(node, server, &Part::OfSet(Post::MASTER)).await?;
-        for name_server in self.name_server_addresses() {
-            wire::until_master(&name_server, BROKER, &node.address()).await?;
-        }
-        Ok(())
+        self.until_up(node, Post::MASTER).await
     }
 
     /// Starts our broker as the only member of a group, on the files of the broker that was stopped. Java's starts as it is: its
@@ -120,15 +117,17 @@ impl Cluster {
         if server != Server::Ferromq {
             return self.start_broker_of(server).await;
         }
-        let node = &self.broker;
-        let address = format!("{}:{}", node.machine.ip(), node.port + 2);
-        let seat = Seat { number: 0, addresses: vec![(0, address)] };
+        self.start_only_member(&self.broker, 0, server).await
+    }
+
+    /// Starts a broker on this node as the only member of a group, under this number.
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub(crate) async fn start_only_member(&self, node: &Node, number: usize, server: Server) -> Result<()> {
+        let seat = Seat { number, addresses: vec![(number, node.peer_address())] };
         self.start_on(node, server, &Part::OfGroup(seat)).await?;
-        wire::until_listening(&node.address()).await?;
-        for name_server in self.name_server_addresses() {
-            wire::until_master(&name_server, BROKER, &node.address()).await?;
-        }
-        Ok(())
+        self.until_up(node, Post::MASTER).await
     }
 
     /// Starts a broker of this target's make beside the group, under [`NEXT_BROKER`].
@@ -140,7 +139,7 @@ impl Cluster {
         let server = self.target.broker();
         let machine = self.name_servers[0].machine.clone();
         let port = if machine.shares_ports() { self.stage.free_port()? } else { BROKER_PORT };
-        let node = Node { machine, port, process: Mutex::default() };
+        let node = Node::new(machine, port);
         self.start_on(&node, server, &Part::OfSet(Post::master_of(1))).await?;
         for name_server in self.name_server_addresses() {
             wire::until_registered(&name_server, &node.address(), true).await?;
@@ -152,7 +151,7 @@ impl Cluster {
     pub(crate) fn next_members(&self) -> Result<Vec<Node>> {
         let nodes = (0..MEMBERS).map(|number| {
             let Node { machine, port, .. } = self.member(number)?;
-            Ok(Node { machine: machine.clone(), port: port + TO_NEXT_PORT, process: Mutex::default() })
+            Ok(Node::new(machine.clone(), port + TO_NEXT_PORT))
         });
         nodes.collect()
     }
@@ -163,10 +162,7 @@ impl Cluster {
     /// If it does not listen in time.
     pub(crate) async fn start_next_member(&self, members: &[Node], number: usize) -> Result<()> {
         let (node, server) = (&members[number], Server::Ferromq);
-        let addresses = (0..).zip(members).map(|(number, Node { machine, port, .. })| {
-            let address = format!("{}:{}", machine.ip(), port + TO_PEER_PORT);
-            (number, address)
-        });
+        let addresses = (0..).zip(members.iter().map(Node::peer_address));
         let mut launch =
             self.launch_on(node, server, &Part::OfGroup(Seat { number, addresses: addresses.collect() }))?;
         let (dir, next) = (node.machine.dir(), node.machine.dir().join(NEXT_SETTINGS));
@@ -177,8 +173,7 @@ impl Cluster {
             .context("write the settings")?;
         let settings = settings.display().to_string();
         launch.args.iter_mut().filter(|arg| **arg == settings).for_each(|arg| *arg = next.display().to_string());
-        let process = node.machine.run(server.broker_process(), &launch.program, &launch.args)?;
-        *node.process.lock().await = Some(process);
+        node.run(server.broker_process(), &launch).await?;
         wire::until_listening(&node.address()).await
     }
 }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cluster::{Cluster, Layout, Node};
+use crate::cluster::{Cluster, Layout};
 use crate::logs;
 use crate::machine::Signal;
+use crate::node::Node;
 use crate::stores::{self, Equal, Since};
-use crate::target::{Part, Post, STORE, Server};
+use crate::target::{Part, Post, Server};
 use crate::wire;
 
 impl Layout {
@@ -36,13 +37,13 @@ impl Cluster {
     /// # Errors
     /// If it is not listed in time.
     pub async fn start_as(&self, at: Post, server: Server, acts: Post) -> Result<()> {
-        self.start_on(self.node(at)?, server, &Part::OfSet(acts)).await?;
-        self.until_up(at, acts).await
+        let node = self.node(at)?;
+        self.start_on(node, server, &Part::OfSet(acts)).await?;
+        self.until_up(node, acts).await
     }
 
     /// Waits until all running name servers list the broker that was started there.
-    pub(crate) async fn until_up(&self, at: Post, acts: Post) -> Result<()> {
-        let node = self.node(at)?;
+    pub(crate) async fn until_up(&self, node: &Node, acts: Post) -> Result<()> {
         wire::until_listening(&node.address()).await?;
         for name_server in self.running_name_servers().await {
             wire::until_listed(&name_server, acts.broker(), acts.id, &node.address()).await?;
@@ -55,7 +56,7 @@ impl Cluster {
     /// # Errors
     /// If there is no such post.
     pub async fn runs_at(&self, post: Post) -> Result<bool> {
-        Ok(self.node(post)?.process.lock().await.is_some())
+        Ok(self.node(post)?.runs().await)
     }
 
     /// Ends the broker there in order.
@@ -79,7 +80,7 @@ impl Cluster {
     /// # Errors
     /// If none runs.
     pub async fn pause_at(&self, post: Post) -> Result<()> {
-        self.signal_at(post, Signal::Stop).await
+        self.node(post)?.signal(Signal::Stop).await
     }
 
     /// Undoes [`Self::pause_at`].
@@ -87,13 +88,7 @@ impl Cluster {
     /// # Errors
     /// If none runs.
     pub async fn resume_at(&self, post: Post) -> Result<()> {
-        self.signal_at(post, Signal::Continue).await
-    }
-
-    async fn signal_at(&self, post: Post, signal: Signal) -> Result<()> {
-        let node = self.node(post)?;
-        let process = node.process.lock().await;
-        node.machine.send(process.as_ref().context("signal a broker that does not run")?, signal).await
+        self.node(post)?.signal(Signal::Continue).await
     }
 
     /// Removes what the broker there, which was ended, has stored.
@@ -101,9 +96,7 @@ impl Cluster {
     /// # Errors
     /// If it runs, or files cannot be removed.
     pub async fn wipe_at(&self, post: Post) -> Result<()> {
-        ensure!(self.node(post)?.process.lock().await.is_none(), "{post:?} is not ended");
-        let store = self.store_at(post)?;
-        tokio::fs::remove_dir_all(&store).await.with_context(|| format!("remove {}", store.display()))
+        self.node(post)?.wipe().await
     }
 
     /// Address of the broker there.
@@ -127,7 +120,7 @@ impl Cluster {
     /// # Errors
     /// If there is no such post.
     pub fn store_at(&self, post: Post) -> Result<PathBuf> {
-        Ok(self.dir_at(post)?.join(STORE))
+        Ok(self.node(post)?.store())
     }
 
     /// Creates a topic at one master and waits until all running name servers route to it.

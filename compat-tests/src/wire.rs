@@ -139,14 +139,6 @@ pub async fn until_registered(name_server: &str, broker_address: &str, wanted: b
     .await
 }
 
-/// Waits until a name server lists `address` as broker 0 of the set `name`.
-///
-/// # Errors
-/// If it does not in time.
-pub async fn until_master(name_server: &str, name: &str, address: &str) -> Result<()> {
-    until_listed(name_server, name, 0, address).await
-}
-
 /// Waits until a name server lists `address` as broker `id` of the set `name`.
 ///
 /// # Errors

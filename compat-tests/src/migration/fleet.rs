@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::kills::{Kill, Kills};
-use crate::cluster::{Cluster, Node};
+use crate::cluster::Cluster;
 use crate::group::MEMBERS;
 use crate::machine::Signal;
 use crate::moving::NEXT_BROKER;
-use crate::target::{BROKER, Part, Post, Seat, Server};
+use crate::node::Node;
+use crate::target::{BROKER, Part, Post, Server};
 use crate::wire;
 
 /// Where a server runs.
@@ -186,13 +187,7 @@ impl Fleet {
             (At::Next(number), Task::Member) => cluster.start_next_member(&self.next, number).await,
             (At::Member(number), Task::Alone) => cluster.start_alone(number, make).await,
             (At::Member(number), Task::FirstMember) => {
-                let seat = Seat { number, addresses: vec![(number, cluster.peer_address(number)?)] };
-                cluster.start_seated(seat, make).await?;
-                let address = cluster.member_address(number)?;
-                for name_server in cluster.name_server_addresses() {
-                    wire::until_master(&name_server, BROKER, &address).await?;
-                }
-                Ok(())
+                cluster.start_only_member(cluster.member(number)?, number, make).await
             }
             (at, task) => bail!("{task:?} is nothing for {at}"),
         }
@@ -203,9 +198,8 @@ impl Fleet {
         let launch = self.cluster.launch_on(node, make, &Part::OfSet(acts))?;
         let own = node.machine.dir().join("broker.conf");
         fs::copy(settings, &own).with_context(|| format!("copy {} to {}", settings.display(), own.display()))?;
-        let process = node.machine.run(make.broker_process(), &launch.program, &launch.args)?;
-        *node.process.lock().await = Some(process);
-        self.cluster.until_up(post, acts).await
+        node.run(make.broker_process(), &launch).await?;
+        self.cluster.until_up(node, acts).await
     }
 
     /// Waits until a name server that was started has heard of all brokers.
