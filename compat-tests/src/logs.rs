@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::target::STORE;
+
 /// WARN and ERROR lines our servers may write in any scenario, each with the reason. A line is allowed if it contains
 /// the text.
 pub const ALLOWED: &[(&str, &str)] = &[];
@@ -116,7 +118,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         let entry = entry?;
         let (path, copied) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
-            if entry.file_name() != "store" {
+            // Also stores that were moved or added: `java-store`, `next-store`.
+            if !entry.file_name().to_string_lossy().ends_with(STORE) {
                 copy(&path, &copied)?;
             }
         } else if entry.file_type()?.is_file() {
@@ -130,6 +133,22 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stores_are_not_kept() {
+        let dir = std::env::temp_dir().join(format!("ferromq-logs-{}-{}", std::process::id(), fastrand::u64(..)));
+        let cluster = dir.join("cluster");
+        for file in ["n0/broker.out", "n0/store/log", "n0/java-store/log", "n0/next-store/log", "n0/home/store.log"] {
+            let file = cluster.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let kept = keep(&dir, &cluster, "some/test", "why").unwrap();
+        let is_kept = |file: &str| kept.join(file).exists();
+        assert!(is_kept("failure.txt") && is_kept("n0/broker.out") && is_kept("n0/home/store.log"));
+        assert!(!is_kept("n0/store") && !is_kept("n0/java-store") && !is_kept("n0/next-store"));
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn levels_are_found_in_coloured_lines() {
