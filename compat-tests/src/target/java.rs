@@ -5,16 +5,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Launch;
+use super::{Launch, setting};
 use crate::artifacts::Artifacts;
+use crate::cluster::Layout;
 use crate::machine::Machine;
 use crate::stage::Stage;
 
 /// What makes a Java broker fit a small and busy machine that runs several: small files, no refusal of a fairly full
 /// disk, no flow control because a request waited its usual 200 ms, a background task that uses a tenth of a core at its
-/// usual setting, and two that use a whole core: one from the start until it flushes for the first time, and one from the last
-/// end of a transaction plus an interval on. So that is long, and every end is written at once, see [`BUSY_SETTINGS`].
-pub(super) const BROKER_SETTINGS: &str = "\
+/// usual setting, and one that uses a whole core from the start until it flushes for the first time.
+const BROKER_SETTINGS: &str = "\
 diskMaxUsedSpaceRatio=95
 waitTimeMillsInSendQueue=10000
 waitTimeMillsInPullQueue=20000
@@ -23,14 +23,27 @@ waitTimeMillsInAdminBrokerQueue=30000
 osPageCacheBusyTimeOutMills=10000
 timerFlushIntervalMs=10000
 transactionMetricFlushInterval=200
-transactionOpBatchInterval=600000
 transactionOpMsgMaxSize=1
 ";
 
+/// From the last end of a transaction plus an interval on, 5.5.0 uses a whole core. So that is long, and every end is written at
+/// once, by `transactionOpMsgMaxSize`.
+const END_INTERVAL_MS: u32 = 600_000;
 /// Where transactions end all the time: 5.5.0 may miss that it is to write down an end, and notices after the interval only (a wake-up
 /// between two steps of `ServiceThread.waitForRunning` is lost, with all behind it). Until then it asks about what has ended,
 /// and delivers that again.
-pub(super) const BUSY_SETTINGS: &str = "transactionOpBatchInterval=3000\n";
+const BUSY_END_INTERVAL_MS: u32 = 3000;
+
+/// What a Java broker has beside the settings of all brokers.
+pub(super) fn broker_settings(layout: Layout) -> String {
+    let interval = if layout.transactions { BUSY_END_INTERVAL_MS } else { END_INTERVAL_MS };
+    [
+        BROKER_SETTINGS.to_owned(),
+        setting("transactionOpBatchInterval", interval),
+        setting("timerWheelEnable", layout.timer),
+    ]
+    .concat()
+}
 
 pub(super) fn name_server(stage: &Stage, machine: &Machine, version: &str, config: &Path) -> Launch {
     let heap = ["-Xms64m", "-Xmx256m"];

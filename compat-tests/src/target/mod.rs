@@ -200,10 +200,7 @@ impl Server {
             setting("enableLmq", layout.light),
             setting("enableMultiDispatch", layout.light),
             match self {
-                Self::Java | Self::OldJava => {
-                    let busy = if layout.transactions { java::BUSY_SETTINGS } else { "" };
-                    java::BROKER_SETTINGS.to_owned() + busy + &setting("timerWheelEnable", layout.timer)
-                }
+                Self::Java | Self::OldJava => java::broker_settings(layout),
                 // Sooner than it looks, as by default: what is not written down then is asked about again.
                 Self::Ferromq => {
                     setting("transactionOpBatchInterval", 500)
