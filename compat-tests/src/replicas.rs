@@ -107,13 +107,13 @@ impl Load {
                 let mut sent = 0;
                 for producer in [plain, transactional] {
                     // A long run keeps no list of them.
-                    sent += producer.0.dialogue().take(|journal| std::mem::take(&mut journal.sent)).len();
+                    let answered = producer.0.dialogue().take(|journal| std::mem::take(&mut journal.sent));
+                    sent += answered.iter().map(|sent| sent.keys.len()).sum::<usize>();
                 }
                 anyhow::Ok(sent)
             });
             let sent = futures_util::future::try_join_all(sends).await?;
-            // A batch is answered once.
-            self.sent += sent.into_iter().sum::<usize>() + BATCHES * (BATCH - 1) * self.producers.len();
+            self.sent += sent.into_iter().sum::<usize>();
             self.turn += 1;
         }
         Ok(())
