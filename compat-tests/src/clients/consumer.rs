@@ -79,6 +79,16 @@ impl Consumer {
         self.0.dialogue().look(|journal| journal.received.clone())
     }
 
+    /// Takes the deliveries since the last time, so that a long run does not keep them all.
+    ///
+    /// # Errors
+    /// If the consumer is gone.
+    pub(crate) fn take_received(&self) -> Result<Vec<Received>> {
+        let dialogue = self.0.dialogue();
+        ensure!(!dialogue.look(|journal| journal.ended), "the consumer {} is gone", dialogue.name());
+        Ok(dialogue.take(|journal| std::mem::take(&mut journal.received)))
+    }
+
     /// Checks that nothing but the `count` deliveries known comes for a while.
     ///
     /// # Errors

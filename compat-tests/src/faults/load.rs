@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::checker::{Checker, Order};
 use super::senders::{Sender, Senders};
@@ -100,9 +100,7 @@ impl Look for Load {
         let checker = &mut self.checker;
         self.senders.look(|sender, sent| checker.acknowledged(&sender.label, sender.ordered, sent))?;
         for (label, consumer) in &self.consumers {
-            let dialogue = consumer.0.dialogue();
-            ensure!(!dialogue.look(|journal| journal.ended), "the consumer {label} is gone");
-            for received in dialogue.take(|journal| std::mem::take(&mut journal.received)) {
+            for received in consumer.take_received()? {
                 self.checker.delivered(label, Order::Queue, &received)?;
             }
         }

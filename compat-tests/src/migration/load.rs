@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::book::{Book, CHECK, Fate, LOCAL};
 use super::fleet::Fleet;
@@ -304,9 +304,7 @@ impl Look for Load {
         for Course { flow, senders, consumers, seen, .. } in &mut self.courses {
             senders.look(|sender, sent| seen.acknowledged(sender, sent))?;
             for Taker { label, consumer, .. } in consumers {
-                let dialogue = consumer.0.dialogue();
-                ensure!(!dialogue.look(|journal| journal.ended), "the consumer {label} is gone");
-                for received in dialogue.take(|journal| std::mem::take(&mut journal.received)) {
+                for received in consumer.take_received()? {
                     seen.delivered(label, flow.order(), &received)?;
                 }
             }
