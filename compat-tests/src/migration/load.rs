@@ -175,7 +175,7 @@ impl Load {
             load.produce(source, source.2, role, stream).await?;
         }
         if timed {
-            let line = Line::new("with").with("delaySeconds", TIMED_SECONDS);
+            let line = Line::new("with").with("system.TIMER_DELAY_SEC", TIMED_SECONDS);
             load.produce((Client::Java55, Flow::Delayed, "sync", 100), "timed", Line::new("with"), line).await?;
         }
         Ok(load)

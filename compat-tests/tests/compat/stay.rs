@@ -37,7 +37,9 @@ async fn what_waits_in_javas_store_survives_a_stay(run: Run) -> Result<()> {
         member.quit().await?;
         (dead, dead_letters)
     };
-    let later = producer.send(Line::send(&timed, "later").with("count", 5).with("delaySeconds", DELAY_SECONDS)).await?;
+    let later = producer
+        .send(Line::send(&timed, "later").with("count", 5).with("system.TIMER_DELAY_SEC", DELAY_SECONDS))
+        .await?;
 
     run.stop_broker().await?;
     run.start_broker_of(own).await?;

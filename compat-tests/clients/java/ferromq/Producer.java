@@ -88,8 +88,9 @@ final class Producer implements Session.Role {
         List<Message> messages = messages(line);
         switch (line.text("mode", "sync")) {
             case "sync":
+            case "transaction":
                 for (Message message : messages) {
-                    sendSync(message, line);
+                    sendOne(message, line);
                 }
                 break;
             case "async":
@@ -102,11 +103,6 @@ final class Producer implements Session.Role {
                 break;
             case "batch":
                 sendBatch(messages);
-                break;
-            case "transaction":
-                for (Message message : messages) {
-                    sendInTransaction(message);
-                }
                 break;
             default:
                 throw new IllegalArgumentException("unknown mode " + line.text("mode"));
@@ -137,13 +133,19 @@ final class Producer implements Session.Role {
         }
     }
 
-    private void sendInTransaction(Message message) throws Exception {
+    private boolean sendInTransaction(Message message) {
         long began = System.currentTimeMillis();
-        SendResult result = ((TransactionMQProducer) producer).sendMessageInTransaction(message, null);
-        sent(Collections.singletonList(message.getKeys()), result, began);
+        try {
+            SendResult result = ((TransactionMQProducer) producer).sendMessageInTransaction(message, null);
+            sent(Collections.singletonList(message.getKeys()), result, began);
+            return true;
+        } catch (Exception failure) {
+            failed(Collections.singletonList(message.getKeys()), failure, began);
+            return false;
+        }
     }
 
-    private void sendAsync(List<Message> messages, Line line) throws Exception {
+    private void sendAsync(List<Message> messages, Line line) throws InterruptedException {
         CountDownLatch answered = new CountDownLatch(messages.size());
         for (Message message : messages) {
             sendAsync(message, line, answered::countDown);
@@ -151,7 +153,8 @@ final class Producer implements Session.Role {
         answered.await();
     }
 
-    private void sendAsync(Message message, Line line, Runnable answered) throws Exception {
+    /** False if it failed before it was on its way. */
+    private boolean sendAsync(Message message, Line line, Runnable answered) {
         List<String> keys = Collections.singletonList(message.getKeys());
         long began = System.currentTimeMillis();
         SendCallback callback = new SendCallback() {
@@ -167,10 +170,16 @@ final class Producer implements Session.Role {
                 answered.run();
             }
         };
-        if (line.has("queue")) {
-            producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0), callback);
-        } else {
-            producer.send(message, callback);
+        try {
+            if (line.has("queue")) {
+                producer.send(message, (queues, m, id) -> queues.get((Integer) id), line.small("queue", 0), callback);
+            } else {
+                producer.send(message, callback);
+            }
+            return true;
+        } catch (Exception failure) {
+            callback.onException(failure);
+            return false;
         }
     }
 
@@ -218,7 +227,6 @@ final class Producer implements Session.Role {
     /** Sends one message after the other until `stop`; a failed key is not sent again. */
     private void stream(Line line) {
         String prefix = line.text("key");
-        String mode = line.text("mode", "sync");
         Map<String, String> cycles = line.under("cycle.");
         long next = System.currentTimeMillis();
         for (int n = 0; stream == Thread.currentThread(); n++) {
@@ -227,7 +235,7 @@ final class Producer implements Session.Role {
                 String[] words = cycle.getValue().split(",");
                 message.putUserProperty(cycle.getKey(), words[n % words.length]);
             }
-            if (!(mode.equals("sync") ? sendSync(message, line) : startSend(message, line, mode))) {
+            if (!sendOne(message, line)) {
                 pause(50);
             }
             // What was late is not made up for.
@@ -236,19 +244,15 @@ final class Producer implements Session.Role {
         }
     }
 
-    /** False if it failed before it was on its way, or, of a transaction, at all. */
-    private boolean startSend(Message message, Line line, String mode) {
-        long began = System.currentTimeMillis();
-        try {
-            if (mode.equals("transaction")) {
-                sendInTransaction(message);
-            } else {
-                sendAsync(message, line, () -> { });
-            }
-            return true;
-        } catch (Exception failure) {
-            failed(Collections.singletonList(message.getKeys()), failure, began);
-            return false;
+    /** In a mode that a stream may have; false if it failed, of an asynchronous one before it was on its way. */
+    private boolean sendOne(Message message, Line line) {
+        switch (line.text("mode", "sync")) {
+            case "async":
+                return sendAsync(message, line, () -> { });
+            case "transaction":
+                return sendInTransaction(message);
+            default:
+                return sendSync(message, line);
         }
     }
 
@@ -284,11 +288,7 @@ final class Producer implements Session.Role {
         if (line.has("delay")) {
             message.setDelayTimeLevel(line.small("delay", 0));
         }
-        if (line.has("delaySeconds")) {
-            // The setter exists in 5.x only.
-            MessageAccessor.putProperty(message, "TIMER_DELAY_SEC", line.text("delaySeconds"));
-        }
-        // Properties with a meaning of their own are refused as user properties.
+        // Properties with a meaning of their own are refused as user properties, and 4.x has no setters for all of them.
         line.under("system.").forEach((name, value) -> MessageAccessor.putProperty(message, name, value));
         for (Map.Entry<String, String> property : line.under("prop.").entrySet()) {
             message.putUserProperty(property.getKey(), property.getValue());

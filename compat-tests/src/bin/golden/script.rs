@@ -136,7 +136,7 @@ async fn messages(artifacts: &Artifacts, scratch: &Path, name_server: &str, flag
         "send mode=sync topic=golden_auto key=e",
         "send mode=sync topic=SCHEDULE_TOPIC_XXXX key=f",
         "send mode=sync topic=golden_topic key=g delay=1",
-        "send mode=sync topic=golden_topic key=i delaySeconds=60",
+        "send mode=sync topic=golden_topic key=i system.TIMER_DELAY_SEC=60",
         "recall topic=golden_topic",
         "recall topic=golden_topic handle=none",
     ] {
