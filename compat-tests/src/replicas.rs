@@ -1,7 +1,7 @@
 //! A Java slave and one of ours under one master, which gets many messages of all kinds: in the end all three have the same log and
 //! the same queues, byte by byte.
 //!
-//! `REPLICA_MESSAGES=1000000 cargo test -p compat-tests --test replicas`. Each slave is killed or stopped once in the middle.
+//! `REPLICA_MESSAGES=1000000 cargo test --workspace --test replicas`. Each slave is killed or stopped once in the middle.
 #![expect(clippy::print_stdout, reason = "tells how it goes")]
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The long form: `GROUP_ROUNDS=100 cargo test -p compat-tests --test group_faults`.
+//! The long form: `GROUP_ROUNDS=100 cargo test --workspace --test group_faults`.
 #![expect(clippy::print_stdout, reason = "tells how it goes, and the figures")]
 
 use std::env;

@@ -1,4 +1,4 @@
-//! All migrations: `cargo test -p compat-tests --test migration`.
+//! All migrations: `cargo test --workspace --test migration`.
 #![expect(clippy::print_stdout, reason = "tells how it goes, and the figures")]
 
 use std::env;

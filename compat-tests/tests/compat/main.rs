@@ -1,4 +1,4 @@
-//! All scenarios. `cargo test -p compat-tests --test compat -- <filter>`, see `compat-tests/README.md`.
+//! All scenarios. `cargo test --workspace --test compat -- <filter>`, see `compat-tests/README.md`.
 
 mod admin_brokers;
 mod admin_clients;
