@@ -38,3 +38,4 @@ mod transaction;
 pub use assemble::{Broker, StartError};
 pub use context::Identity;
 pub use filter::{Expression, SqlError, Verdict};
+pub use topic::{is_retry_or_dead_letter, is_system_topic};

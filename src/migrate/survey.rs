@@ -124,25 +124,7 @@ impl Survey {
 
 /// Topics that brokers make for themselves, and those that messages come back to.
 pub(crate) fn is_internal(topic: &str, set: &str, cluster: &str) -> bool {
-    const NAMES: [&str; 10] = [
-        "TBW102",
-        "SCHEDULE_TOPIC_XXXX",
-        "SELF_TEST_TOPIC",
-        "BenchmarkTest",
-        "OFFSET_MOVED_EVENT",
-        "RMQ_SYS_TRACE_TOPIC",
-        "RMQ_SYS_TRANS_HALF_TOPIC",
-        "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-        "TRANS_CHECK_MAX_TIME_TOPIC",
-        "rmq_sys_wheel_timer",
-    ];
-    const PREFIXES: [&str; 4] = ["%RETRY%", "%DLQ%", "rmq_sys_", "RMQ_SYS_"];
-    NAMES.contains(&topic)
-        || PREFIXES.iter().any(|prefix| topic.starts_with(prefix))
-        || topic == set
-        || topic == cluster
-        || topic.ends_with("_REPLY_TOPIC")
-        || topic.starts_with(&format!("REVIVE_LOG_{cluster}"))
+    broker::is_system_topic(topic, cluster, set) || broker::is_retry_or_dead_letter(topic)
 }
 
 /// Addresses of name servers, as a list of settings joins them.
@@ -282,5 +264,31 @@ impl Clients {
             ClientKind { language, version, number, ids }
         };
         self.0.into_iter().map(kind).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_of_users_are_all_but_those_of_the_broker_itself() {
+        let is_internal = |topic: &str| is_internal(topic, "broker-a", "DefaultCluster");
+        for topic in ["T", "ORDERS_REPLY_TOPIC", "RMQ_SYS_MINE", "REVIVE_LOG_DefaultCluster", "broker-b"] {
+            assert!(!is_internal(topic), "{topic}");
+        }
+        for topic in [
+            "TBW102",
+            "%RETRY%g",
+            "%DLQ%g",
+            "RMQ_SYS_TRANS_HALF_TOPIC",
+            "CHECKPOINT_TOPIC",
+            "rmq_sys_REVIVE_LOG_DefaultCluster",
+            "DefaultCluster_REPLY_TOPIC",
+            "DefaultCluster",
+            "broker-a",
+        ] {
+            assert!(is_internal(topic), "{topic}");
+        }
     }
 }

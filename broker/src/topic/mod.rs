@@ -15,6 +15,7 @@ pub(crate) use attributes::{
 };
 pub(crate) use table::{FILE, TopicTable};
 pub(crate) use validate::{NameError, OwnTopics, SystemTopics, TIMER_TOPIC};
+pub use validate::{is_retry_or_dead_letter, is_system_topic};
 
 use remoting::body::TopicConfig;
 use remoting::config::SaveError;

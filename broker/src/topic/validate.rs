@@ -83,7 +83,7 @@ pub enum NameError {
 pub(crate) fn check_topic(topic: &str) -> Result<(), NameError> {
     check_characters("topic", topic)?;
     let chars = topic.len();
-    if topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX) {
+    if is_retry_or_dead_letter(topic) {
         if chars > RETRY_TOPIC_CHARS_MAX {
             return Err(NameError::RetryLength { name: topic.to_owned() });
         }
@@ -155,7 +155,10 @@ pub(crate) struct OwnTopics {
 
 impl OwnTopics {
     pub(crate) fn of(identity: &Identity) -> Self {
-        let (cluster, broker) = (&identity.cluster, &identity.name);
+        Self::named(&identity.cluster, &identity.name)
+    }
+
+    fn named(cluster: &str, broker: &str) -> Self {
         Self {
             cluster: TopicName::new(cluster),
             broker: TopicName::new(broker),
@@ -164,6 +167,19 @@ impl OwnTopics {
             sync_member: format!("rmq_sys_SYNC_BROKER_MEMBER_{broker}").into(),
         }
     }
+}
+
+/// Whether a topic belongs to a broker of this name in this cluster, of whatever settings: not so a topic for traces that has another
+/// name than usual. Java: `TopicValidator.isSystemTopic`.
+pub fn is_system_topic(topic: &str, cluster: &str, broker: &str) -> bool {
+    let OwnTopics { cluster, broker, reply, revive, sync_member } = OwnTopics::named(cluster, broker);
+    let own = [cluster, broker, reply, revive, sync_member];
+    topic.starts_with(SYSTEM_PREFIX) || SYSTEM_TOPICS.contains(&topic) || own.iter().any(|name| name == topic)
+}
+
+/// Whether messages come back to consumers by this topic, or end there. Java: `MixAll`.
+pub fn is_retry_or_dead_letter(topic: &str) -> bool {
+    topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX)
 }
 
 /// The topics that belong to the broker itself. Java: `TopicValidator.SYSTEM_TOPIC_SET`.
