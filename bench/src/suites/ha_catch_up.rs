@@ -32,7 +32,7 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
         Target::start(kind, &bench.programs, dir.path(), &["brokerRole=ASYNC_MASTER", "diskMaxUsedSpaceRatio=99"])?;
     first_send(&mut target).await?;
     create_topic(TOPIC, QUEUES).await?;
-    // Where its log begins is settled before: a slave without one would begin with the last file.
+    // Where its log begins is settled before: without one, Java's slave would begin with the last file, and ours with the first.
     target.add_slave(&bench.programs, dir.path())?;
     level(&mut target).await?;
     target.stop_last()?;

@@ -174,7 +174,16 @@ pub(super) const INERT: &[Inert] = &[
             "popConsumerKVServiceLog",
         ],
     },
-    Inert { reason: "slaves and failover are not there yet", keys: REPLICATION },
+    Inert {
+        reason: "controllers, which choose who is the master of a broker set, are not there yet",
+        keys: CONTROLLER,
+    },
+    Inert {
+        reason: "the entries of a Raft group are in the commit log, and are sent as many at once as fit",
+        keys: &["enableBatchPush", "storePathDLedgerCommitLog"],
+    },
+    Inert { reason: "a slave is sent all that it lacks", keys: &["maxSlaveResendLength"] },
+    Inert { reason: "a master locks queues without asking its slaves", keys: &["lockInStrictMode"] },
     Inert {
         reason: "half messages are counted in no file of their own, which only Java's metrics read",
         keys: &["transactionMetricFlushInterval"],
@@ -327,21 +336,17 @@ pub(super) const INERT: &[Inert] = &[
     },
 ];
 
-const REPLICATION: &[&str] = &[
+const CONTROLLER: &[&str] = &[
     "asyncLearner",
     "brokerElectionPriority",
     "checkSyncStateSetPeriod",
     "cleanOfflineBrokerInterval",
     "controllerAddr",
     "controllerHeartBeatTimeoutMills",
-    "enableBatchPush",
     "fetchControllerAddrByDnsLookup",
     "haMaxTimeSlaveNotCatchup",
-    "lockInStrictMode",
-    "maxSlaveResendLength",
     "sendHeartbeatTimeoutMillis",
     "storePathBrokerIdentity",
-    "storePathDLedgerCommitLog",
     "storePathEpochFile",
     "syncBrokerMetadataPeriod",
     "syncControllerMetadataPeriod",
