@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remoting::body::MessageModel;
 use remoting::types::GroupName;
+use tokio::time::Instant;
 
 use super::Runner;
 use super::wait::Look;
+use super::writes::AGAIN;
 use crate::migrate::checks::some;
 use crate::migrate::desk::AskError;
 use crate::migrate::hooks::{self, Act};
@@ -103,8 +105,10 @@ impl Runner<'_> {
             say(&format!("  no name server knows a master of {set}: there is nothing to drain"));
             return Ok(());
         };
+        let mut wiped = None::<Instant>;
         self.until(&format!("{set} is to be worked off"), async || {
-            if self.state.wiped.contains(set) {
+            if self.state.wiped.contains(set) && wiped.is_none_or(|wiped| wiped.elapsed() >= AGAIN) {
+                wiped = Some(Instant::now());
                 for at in &self.state.name_servers {
                     // One that is not there tells nobody anything.
                     let _ = self.desk.wipe_writes(at, set).await;

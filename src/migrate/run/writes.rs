@@ -20,7 +20,7 @@ const READ_ONLY: &str = "4";
 /// A set that need not be quiet is waited for this long.
 const COURTESY: Duration = Duration::from_secs(60);
 /// A change of a topic brings permissions back; so often they are taken again.
-const AGAIN: Duration = Duration::from_secs(10);
+pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
 /// How name servers show a topic of a broker set.
 #[derive(Debug, Default, PartialEq, Eq)]
