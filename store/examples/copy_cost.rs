@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
 use std::error::Error;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,13 +67,13 @@ fn slave(root: &Path, check_crc: bool) -> Outcome<Arc<Store>> {
 /// Sends the whole log in pieces of the length of frames, and reads it in long ones.
 fn over_loopback(master: &Store, slave: &Arc<Store>, keep: bool) -> Outcome<(Duration, Duration)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let to = TcpStream::connect(listener.local_addr()?)?;
+    let mut to = TcpStream::connect(listener.local_addr()?)?;
     let (mut from, _) = listener.accept()?;
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let mut at = PhysicalOffset(0);
             while let Some(bytes) = master.log_bytes(at, FRAME_BYTES).expect("in the log") {
-                bytes.write_to(&to).expect("sent");
+                to.write_all(bytes.as_slice()).expect("sent");
                 at = at.after(bytes.len());
             }
         });

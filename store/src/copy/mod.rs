@@ -1,7 +1,7 @@
 //! The log, byte by byte, out of a master's store and into a slave's.
 //!
 //! ```text
-//! master: log_bytes ─ file ─ sendfile ─▶ socket
+//! master: log_bytes ─ mapped file ─▶ socket
 //! slave:  socket ─▶ LogCopy::write ─ whole records ─▶ the same bytes at the same places ─ dispatch ─▶ queues, index, readers
 //! ```
 //!

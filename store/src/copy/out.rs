@@ -1,15 +1,11 @@
 //! The side that has the log.
 
-use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use remoting::types::PhysicalOffset;
-use rustix::fs::sendfile;
-use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::mmap::MappedFile;
@@ -84,22 +80,5 @@ impl LogBytes {
     /// The bytes; who touches them may wait for the disk.
     pub fn as_slice(&self) -> &[u8] {
         &self.file.readable()[self.at..self.at + self.len]
-    }
-
-    /// Sends all of them, by the system alone: they are not copied through this process. Blocks.
-    ///
-    /// # Errors
-    /// The connection is lost, or a write timeout has passed; some bytes may have gone.
-    pub fn write_to(&self, socket: &TcpStream) -> io::Result<()> {
-        let (mut at, end) = (self.at as u64, (self.at + self.len) as u64);
-        while at < end {
-            let left = (end - at) as usize;
-            match sendfile(socket, self.file.file(), Some(&mut at), left) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
     }
 }
