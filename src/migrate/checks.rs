@@ -3,7 +3,7 @@
 use std::fmt;
 
 use broker::config::BrokerConfig;
-use remoting::config::{Config, Loader, Notice, Properties, line};
+use remoting::config::{Config, Loader, Properties, is_known, line};
 use remoting::version::Version;
 use serde::{Deserialize, Serialize};
 
@@ -262,14 +262,9 @@ impl Checks<'_> {
         if let Err(err) = loader.apply(BrokerConfig::default()) {
             self.find("settings", Weight::Warns, at, format!("Ferromq would not start with these settings: {err}"));
         }
-        let odd: String = broker.config.iter().map(|(key, value)| line(key, value)).collect();
-        let mut loader = Loader::from_properties(at, Properties::parse(&odd).unwrap_or_default());
-        let _ = loader.apply(BrokerConfig::default());
-        let plugins = |key: &str| key.ends_with("Plugin") || key.ends_with("PlugIn") || key.ends_with("Class");
-        for notice in loader.notices() {
-            let Notice::Unknown { key, .. } = notice else { continue };
-            let value = broker.setting(&key);
-            if plugins(&key) && !value.is_empty() {
+        let is_plugin = |key: &str| ["Plugin", "PlugIn", "Class"].iter().any(|end| key.ends_with(end));
+        for (key, value) in &broker.config {
+            if is_plugin(key) && !is_known::<BrokerConfig>(key) && !value.is_empty() {
                 let what = format!("{key}={value} names a class of Java, which is not run");
                 self.find("plugin", Weight::Blocks, at, what);
             }

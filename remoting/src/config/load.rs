@@ -145,7 +145,7 @@ impl Loader {
 }
 
 /// Whether the key means something, be it that it does nothing.
-pub(super) fn is_known<C: Config>(key: &str) -> bool {
+pub fn is_known<C: Config>(key: &str) -> bool {
     C::SETTINGS.iter().any(|setting| setting.key == key) || inert::<C>(key).is_some() || missing::<C>(key).is_some()
 }
 

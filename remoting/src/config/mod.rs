@@ -11,7 +11,7 @@ mod update;
 mod value;
 
 pub use file::{SaveError, save_text};
-pub use load::{ConfigError, Loader, Notice};
+pub use load::{ConfigError, Loader, Notice, is_known};
 pub use properties::{BadEscape, Properties, Property, decode_text, edit, line};
 pub use update::{Update, UpdateError};
 pub use value::{Hours, Millis, Minutes, Seconds, Value};
