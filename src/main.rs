@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod ask;
 #[cfg(test)]
 mod docs;
 mod group_tool;

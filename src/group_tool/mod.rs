@@ -6,39 +6,28 @@ mod spread;
 mod text;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use remoting::body::{ClusterInfo, RaftGroupStatus, RaftRole, fastjson};
-use remoting::client::{Client, ClientConfig};
+use remoting::client::Client;
 use remoting::connection::CallError;
 use remoting::header::Request;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::raft::{ChangeGroup, GetGroupStatus, GroupChange};
 use remoting::protocol::route::GetClusterInfo;
-use remoting::router::Router;
 use remoting::signature::Credentials;
 use remoting::types::{Clock, MemberNumber};
-use tokio::runtime::Builder;
-use tokio_util::sync::CancellationToken;
 
 use args::{Act, At};
 pub(crate) use args::{GroupArgs, parse, parse_ready};
 pub(crate) use text::table;
 
-/// The group cannot be reached, or refuses.
-const WRONG: u8 = 1;
-/// Longest wait for an answer: that to a change comes once the group has agreed, or not within 5 s.
-const ANSWER_MAX: Duration = Duration::from_secs(15);
+use crate::ask;
 
 #[derive(Debug, thiserror::Error)]
 enum ToolError {
-    #[error("start the runtime: {0}")]
-    Runtime(io::Error),
     #[error("{cause}: is a process running there, and is {at} the address for clients (listenPort)?")]
     Unreachable { at: String, cause: CallError },
     #[error(
@@ -54,6 +43,8 @@ enum ToolError {
     Refused { remark: String },
     #[error("the answer of {at} is not understood, is it of another version? {cause}")]
     Answer { at: String, cause: String },
+    #[error("-n names no name server")]
+    NoNameServer,
     #[error("no name server knows a broker set {name}; those known are: {known}")]
     NoSet { name: String, known: String },
     #[error("no name server knows a cluster {name}; those known are: {known}")]
@@ -70,8 +61,8 @@ enum ToolError {
 
 /// Whether the broker at this address serves, and has what its group has if it is in one.
 pub(crate) fn ready(broker: String) -> ExitCode {
-    end(async move {
-        let client = client();
+    ask::end(async move {
+        let client = ask::client();
         let asked = Desk { client: &client, broker: String::new(), credentials: None }.status_of(&broker).await;
         client.close().await;
         match asked {
@@ -85,26 +76,11 @@ pub(crate) fn ready(broker: String) -> ExitCode {
 
 /// Does what the command line asks for; results go to the standard output, progress to the standard error.
 pub(crate) fn run(args: GroupArgs) -> ExitCode {
-    end(act(args))
-}
-
-fn end(done: impl Future<Output = Result<String, ToolError>>) -> ExitCode {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(ToolError::Runtime);
-    match runtime.and_then(|runtime| runtime.block_on(done)) {
-        Ok(text) => {
-            crate::run::print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(err) => crate::fail(WRONG, &err.to_string()),
-    }
-}
-
-fn client() -> Client {
-    Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new())
+    ask::end(act(args))
 }
 
 async fn act(args: GroupArgs) -> Result<String, ToolError> {
-    let client = client();
+    let client = ask::client();
     let done = match args {
         GroupArgs::One { act, at, credentials } => act_on(&client, act, at, credentials.as_deref()).await,
         GroupArgs::Spread(args) => spread::spread(&client, &args).await,
@@ -124,9 +100,26 @@ async fn act_on(client: &Client, act: Act, at: At, credentials: Option<&Path>) -
 
 /// The leader of a broker set, or any other broker of it.
 async fn find_broker(client: &Client, name_servers: &str, name: &str) -> Result<String, ToolError> {
-    let mut outcome = Err(ToolError::NoSet { name: name.to_owned(), known: String::new() });
-    for at in name_servers.split(';').map(str::trim).filter(|at| !at.is_empty()) {
-        outcome = find_broker_by(client, at, name).await;
+    let broker = |ClusterInfo { broker_addr_table: sets, .. }: ClusterInfo| {
+        let set = sets.iter().find(|(known, _)| &***known == name).map(|(_, set)| set);
+        let known = || sets.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let broker = set.and_then(|set| set.master().or(set.broker_addrs.values().next().map(String::as_str)));
+        broker.map(str::to_owned).ok_or_else(|| ToolError::NoSet { name: name.to_owned(), known: known() })
+    };
+    ask_name_servers(client, name_servers, broker).await
+}
+
+/// What is wanted of the brokers that name servers know, by the first of those that can tell.
+async fn ask_name_servers<T>(
+    client: &Client,
+    name_servers: &str,
+    mut wanted: impl FnMut(ClusterInfo) -> Result<T, ToolError>,
+) -> Result<T, ToolError> {
+    let mut outcome = Err(ToolError::NoNameServer);
+    for at in ask::addresses(name_servers) {
+        let told = call(client, &at, &GetClusterInfo {}).await;
+        let info = told.and_then(|body| fastjson::read(&body).map_err(|err| not_understood(&at, &err)));
+        outcome = info.and_then(&mut wanted);
         if outcome.is_ok() {
             break;
         }
@@ -134,25 +127,15 @@ async fn find_broker(client: &Client, name_servers: &str, name: &str) -> Result<
     outcome
 }
 
-async fn find_broker_by(client: &Client, at: &str, name: &str) -> Result<String, ToolError> {
-    let body = call(client, at, &GetClusterInfo {}).await?;
-    let sets = fastjson::read::<ClusterInfo>(&body).map_err(|err| not_understood(at, &err))?.broker_addr_table;
-    let set = sets.iter().find(|(known, _)| &***known == name).map(|(_, set)| set);
-    let known = || sets.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let broker = set.and_then(|set| set.master().or(set.broker_addrs.values().next().map(String::as_str)));
-    broker.map(str::to_owned).ok_or_else(|| ToolError::NoSet { name: name.to_owned(), known: known() })
-}
-
 async fn call<R: Request>(client: &Client, at: &str, header: &R) -> Result<Bytes, ToolError> {
-    let answer = client.call(at, header, Bytes::new(), ANSWER_MAX).await.and_then(|answer| answer.success());
-    answer.map(|(_, body): (R::Reply, Bytes)| body).map_err(|err| match err {
+    let answer = ask::call(client, at, header, Bytes::new(), ask::ANSWER_MAX).await;
+    answer.map(|answer| answer.body).map_err(|err| match err {
         CallError::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => {
             ToolError::NoGroup { at: at.to_owned() }
         }
         CallError::Refused { code: ResponseCode::SERVICE_NOT_AVAILABLE, remark } => ToolError::NoLeader { remark },
         CallError::Refused { code: ResponseCode::SYSTEM_BUSY, remark } => ToolError::Behind { remark },
         CallError::Refused { remark, .. } => ToolError::Refused { remark },
-        CallError::Header(err) => not_understood(at, &err),
         cause => ToolError::Unreachable { at: at.to_owned(), cause },
     })
 }

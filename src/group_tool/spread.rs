@@ -3,16 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-use remoting::body::{ClusterInfo, RaftGroupStatus, RaftHealth, fastjson};
+use remoting::body::{RaftGroupStatus, RaftHealth};
 use remoting::client::Client;
 use remoting::protocol::raft::GroupChange;
-use remoting::protocol::route::GetClusterInfo;
 use remoting::types::MemberNumber;
 
 use super::args::Spread;
 use super::text::table;
-use super::{Desk, ToolError, call, not_understood, read_credentials};
+use super::{Desk, ToolError, ask_name_servers, read_credentials};
 
 /// A member that lacks more entries is not given a lead.
 const LACKS_MAX: u64 = 1000;
@@ -74,7 +72,7 @@ pub(super) async fn spread(client: &Client, args: &Spread) -> Result<String, Too
 }
 
 async fn find(client: &Client, name_servers: &str, cluster: Option<&str>) -> Result<Found, ToolError> {
-    let info = cluster_info(client, name_servers).await?;
+    let info = ask_name_servers(client, name_servers, Ok).await?;
     let wanted = |name: &str| match cluster {
         Some(cluster) => info
             .cluster_addr_table
@@ -113,18 +111,6 @@ async fn find(client: &Client, name_servers: &str, cluster: Option<&str>) -> Res
         }
     }
     Ok(found)
-}
-
-async fn cluster_info(client: &Client, name_servers: &str) -> Result<ClusterInfo, ToolError> {
-    let mut outcome = Err(ToolError::NoSet { name: String::new(), known: String::new() });
-    for at in name_servers.split(';').map(str::trim).filter(|at| !at.is_empty()) {
-        let body: Result<Bytes, _> = call(client, at, &GetClusterInfo {}).await;
-        outcome = body.and_then(|body| fastjson::read(&body).map_err(|err| not_understood(at, &err)));
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    outcome
 }
 
 fn addresses(status: &RaftGroupStatus) -> Vec<String> {

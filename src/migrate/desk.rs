@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +9,9 @@ use remoting::body::{
     ClusterInfo, ConsumeStats, ConsumerConnection, ConsumerOffsets, DelayOffsets, KvTable, ProducerTableInfo,
     SubscriptionGroupWrapper, TopicConfigWrapper, TopicList, TopicRouteData, TopicStatsTable, fastjson,
 };
-use remoting::client::{Client, ClientConfig};
+use remoting::client::Client;
 use remoting::config::Properties;
-use remoting::connection::{CallError, Response};
+use remoting::connection::CallError;
 use remoting::frame::RemotingCommand;
 use remoting::header::{DecodeHeader, Request};
 use remoting::language::LanguageCode;
@@ -28,14 +27,12 @@ use remoting::protocol::route::{
     AddWritePerm, AddWritePermReply, GetAllTopics, GetClusterInfo, GetRoute, WipeWritePerm, WipeWritePermReply,
 };
 use remoting::protocol::topic::{GetAllTopicConfig, GetTopicStats, UpdateTopic};
-use remoting::router::Router;
 use remoting::types::{BrokerName, GroupName, PhysicalOffset, QueueId, QueueOffset, TopicName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
-/// Longest wait for an answer; a Java broker with many groups takes seconds.
-const ANSWER_MAX: Duration = Duration::from_secs(15);
+use crate::ask::{ANSWER_MAX, client};
+
 /// For questions that only find out whether somebody is there.
 const LOOK_MAX: Duration = Duration::from_secs(3);
 
@@ -99,7 +96,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        Self { client: Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new()) }
+        Self { client: client() }
     }
 
     pub(crate) async fn close(&self) {
@@ -107,8 +104,6 @@ impl Desk {
     }
 
     /// Who answers, and the answer, which is a success.
-    ///
-    /// Its header is for those who need it: 4.9 leaves out fields that 5.x has.
     async fn call<R: Request>(
         &self,
         at: &str,
@@ -117,12 +112,7 @@ impl Desk {
         within: Duration,
     ) -> Result<(Make, RemotingCommand), AskError> {
         let wrong = |cause: CallError| AskError { at: at.to_owned(), cause: cause.into() };
-        let answer = self.client.call(at, header, body, within).await.map_err(wrong)?;
-        let (code, Response(answer)) = (answer.code(), answer);
-        if code != ResponseCode::SUCCESS {
-            let remark = answer.remark.unwrap_or_default();
-            return Err(wrong(CallError::Refused { code, remark }));
-        }
+        let answer = crate::ask::call(&self.client, at, header, body, within).await.map_err(wrong)?;
         let make = if answer.language == LanguageCode::RUST { Make::Ferromq } else { Make::Java };
         Ok((make, answer))
     }

@@ -23,8 +23,6 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
-
 use args::Act;
 pub(crate) use args::{MigrateArgs, parse};
 use checks::{Finding, Weight};
@@ -32,15 +30,10 @@ use desk::{AskError, Desk};
 use hooks::HookError;
 use run::Runner;
 use state::{Standing, State};
-use survey::{addresses, survey};
-
-/// Something is in the way, or differs.
-const WRONG: u8 = 1;
+use survey::survey;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MigrateError {
-    #[error("start the runtime: {0}")]
-    Runtime(io::Error),
     #[error("no name server answers: {why}")]
     NoNameServer { why: String },
     #[error("which cluster? --cluster <name>; the name servers know: {known}")]
@@ -82,14 +75,7 @@ pub(crate) enum MigrateError {
 
 /// Does what the command line asks for; plans and comparisons go to the standard output, progress to the standard error.
 pub(crate) fn run(args: MigrateArgs) -> ExitCode {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(MigrateError::Runtime);
-    match runtime.and_then(|runtime| runtime.block_on(act(args))) {
-        Ok(text) => {
-            crate::run::print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(err) => crate::fail(WRONG, &err.to_string()),
-    }
+    crate::ask::end(act(args))
 }
 
 async fn act(args: MigrateArgs) -> Result<String, MigrateError> {
@@ -125,7 +111,7 @@ async fn act_at(desk: &Desk, args: &MigrateArgs) -> Result<String, MigrateError>
 /// Looks at the cluster; writes the state unless a move has begun, which is shown then.
 async fn make_plan(desk: &Desk, args: &MigrateArgs, known: Option<State>) -> Result<String, MigrateError> {
     let begun = known.filter(State::is_begun);
-    let name_servers = addresses(args.name_servers.as_deref().unwrap_or_default());
+    let name_servers = crate::ask::addresses(args.name_servers.as_deref().unwrap_or_default());
     let survey = survey(desk, &name_servers, args.cluster.as_deref()).await?;
     if let Some(set) = args.scope.sets.iter().find(|wanted| survey.sets.iter().all(|set| set.name != **wanted)) {
         let known = survey.sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>().join(", ");

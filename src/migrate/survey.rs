@@ -127,11 +127,6 @@ pub(crate) fn is_internal(topic: &str, set: &str, cluster: &str) -> bool {
     broker::is_system_topic(topic, cluster, set) || broker::is_retry_or_dead_letter(topic)
 }
 
-/// Addresses of name servers, as a list of settings joins them.
-pub(crate) fn addresses(list: &str) -> Vec<String> {
-    list.split([';', ',']).map(str::trim).filter(|at| !at.is_empty()).map(str::to_owned).collect()
-}
-
 /// Looks at a cluster; what cannot be asked is in the survey as such.
 ///
 /// # Errors
