@@ -11,12 +11,11 @@ mod common;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Process, client, free_port, pull_message, send_message, update_topic};
+use common::{Process, client, free_port, processes, pull_message, send_message};
 use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{QueryConsumerOffset, UpdateConsumerOffset};
@@ -59,12 +58,7 @@ impl Field {
             self.store().display(),
             self.flush
         );
-        let file = self.folder.join("broker.conf");
-        fs::write(&file, settings).expect("the settings");
-        let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
-        command.arg("broker").arg("-c").arg(file).env("RUST_LOG", "warn");
-        Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the broker"))
+        processes::start("broker", &self.folder, &settings, Some("warn"))
     }
 
     fn store(&self) -> PathBuf {
@@ -76,20 +70,11 @@ impl Field {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        processes::log_of(&self.folder)
     }
-}
 
-/// Creates the topic, as often as it takes for the broker to be up.
-async fn until_up(client: &Client, field: &Field) {
-    let header = update_topic(TOPIC, QUEUES);
-    let since = Instant::now();
-    loop {
-        match client.call(&field.addr(), &header, Bytes::new(), ANSWER_MAX).await {
-            Ok(answer) if answer.code() == ResponseCode::SUCCESS => return,
-            outcome => assert!(since.elapsed() < 3 * ANSWER_MAX, "{outcome:?}\n{}", field.log()),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    async fn until_up(&self, client: &Client) {
+        processes::until_up(client, &self.addr(), (TOPIC, QUEUES), ANSWER_MAX, || self.log()).await;
     }
 }
 
@@ -233,7 +218,7 @@ async fn rounds(flush: &'static str) {
     for round in 0..count {
         let mut broker = field.start();
         let client = client();
-        until_up(&client, &field).await;
+        field.until_up(&client).await;
         check_offsets(&client, &field, &saved).await;
         check(&client, &field, &mut checked, &mut numbers).await;
         let mut load = JoinSet::new();
@@ -253,7 +238,7 @@ async fn rounds(flush: &'static str) {
     }
     let _broker = field.start();
     let client = client();
-    until_up(&client, &field).await;
+    field.until_up(&client).await;
     check_offsets(&client, &field, &saved).await;
     check(&client, &field, &mut checked, &mut numbers).await;
     assert!(!numbers.is_empty() && (count < 4 || !saved.is_empty()), "the load was none");

@@ -9,11 +9,11 @@ mod messages;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Process, client, free_port, pull_message, send_message, update_topic};
+use common::{Process, client, free_port, processes, pull_message, send_message, update_topic};
 use messages::messages;
 use remoting::client::Client;
 use remoting::header::Request;
@@ -21,7 +21,6 @@ use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
 use remoting::protocol::send::SendMessageReply;
 use remoting::types::{QueueId, QueueOffset};
-use rustix::process::{Pid, Signal, kill_process};
 
 const TOPIC: &str = "moved";
 const GROUP: &str = "follower";
@@ -104,20 +103,12 @@ impl House {
             self.port,
             self.store().display(),
         );
-        let file = self.folder.path().join("broker.conf");
-        fs::write(&file, settings).expect("the settings");
-        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
-        command.arg("broker").arg("-c").arg(file).env_remove("RUST_LOG");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a broker");
-        self.running = Some(Process(child));
+        self.running = Some(processes::start("broker", self.folder.path(), &settings, None));
     }
 
     /// As SIGTERM, at which it closes everything.
     fn stop(&mut self) {
-        let Process(broker) = self.running.as_mut().expect("it runs");
-        kill_process(Pid::from_child(broker), Signal::TERM).expect("it is asked to stop");
-        let status = self.end();
+        let status = self.running.take().expect("it runs").stop();
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
@@ -127,7 +118,7 @@ impl House {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        processes::log_of(self.folder.path())
     }
 
     /// Asks until it is answered with success.
@@ -245,12 +236,12 @@ impl House {
 
     /// What is in the files of the log.
     fn log_files(&self) -> BTreeMap<String, Vec<u8>> {
-        let Ok(entries) = fs::read_dir(self.store().join("commitlog")) else { return BTreeMap::new() };
-        let file = |entry: std::io::Result<fs::DirEntry>| {
-            let entry = entry.ok()?;
-            Some((entry.file_name().into_string().ok()?, fs::read(entry.path()).ok()?))
-        };
-        entries.filter_map(file).collect()
+        processes::files_in(&self.store().join("commitlog"))
+    }
+
+    /// Nothing went wrong that a person would have to look at.
+    fn check_log(&self) {
+        assert_eq!(processes::errors_in(&self.log()), [""; 0]);
     }
 
     /// `ferromq group` with these words: what it says, and whether all went well.
@@ -325,9 +316,7 @@ async fn a_broker_becomes_the_first_member_in_place_and_goes_back_and_again() {
     house.send(100).await;
     house.check().await;
     house.stop();
-    let log = house.log();
-    let errors: Vec<_> = log.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked")).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
+    house.check_log();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -371,8 +360,6 @@ async fn who_joins_gets_the_messages_from_before_the_group() {
     assert_eq!(first.committed().await, 123, "{}", first.log());
     for house in [&first, &others[0], &others[1]] {
         assert!(house.log_files().len() > from_before, "{}", house.log());
-        let log = house.log();
-        let errors: Vec<_> = log.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked")).collect();
-        assert!(errors.is_empty(), "{errors:#?}");
+        house.check_log();
     }
 }

@@ -6,13 +6,11 @@ mod common;
 mod messages;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Process, client, free_port, pull_message, send_message, update_topic};
+use common::{Process, client, free_port, processes, pull_message, send_message, update_topic};
 use messages::messages;
 use remoting::body::{SubscriptionGroupConfig, TopicConfigWrapper, fastjson};
 use remoting::client::Client;
@@ -24,7 +22,6 @@ use remoting::protocol::offset::{GetMaxOffset, OffsetReply, QueryConsumerOffset,
 use remoting::protocol::send::SendMessageReply;
 use remoting::protocol::topic::{DeleteTopic, GetAllTopicConfig, GetAllTopicConfigReply};
 use remoting::types::{Clock, QueueId, QueueOffset, Timestamp};
-use rustix::process::{Pid, Signal, kill_process};
 
 const TOPIC: &str = "copied";
 const GROUP: &str = "readers";
@@ -63,19 +60,15 @@ impl Pair {
     fn start_with(of_names: &str, extra: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let name_server = free_port();
-        let settings = folder.path().join("namesrv.conf");
-        fs::write(&settings, format!("listenPort={name_server}\n{of_names}")).expect("the settings");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
-        command.arg("namesrv").arg("-c").arg(settings).env_remove("RUST_LOG").env("HOME", folder.path());
-        let log = fs::File::create(folder.path().join("namesrv.log")).expect("a log");
-        let names = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a name server");
+        let settings = format!("listenPort={name_server}\n{of_names}");
+        let names = processes::start("namesrv", &folder.path().join("names"), &settings, None);
         let mut pair = Self {
             folder,
             name_server,
             ports: [Who::Master, Who::Slave, Who::Other].map(|who| (who, free_port())).into(),
             running: HashMap::new(),
             extra,
-            _names: Process(names),
+            _names: names,
             client: client(),
             number: 0,
             sent: HashMap::new(),
@@ -100,7 +93,6 @@ impl Pair {
 
     fn start_as(&mut self, who: Who, role: &str) {
         let root = self.root(who);
-        fs::create_dir_all(&root).expect("a folder");
         let port = self.ports[&who];
         let (set, extra) = (if who == Who::Other { "other" } else { "pair" }, self.extra);
         let settings = format!(
@@ -110,13 +102,7 @@ impl Pair {
             root.join("store").display(),
             self.name_server,
         );
-        let file = root.join("broker.conf");
-        fs::write(&file, settings).expect("the settings");
-        let log = fs::File::options().create(true).append(true).open(root.join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
-        command.arg("broker").arg("-c").arg(file).env_remove("RUST_LOG");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a broker");
-        self.running.insert(who, Process(child));
+        self.running.insert(who, processes::start("broker", &root, &settings, None));
     }
 
     fn kill(&mut self, who: Who) {
@@ -125,18 +111,13 @@ impl Pair {
 
     /// As SIGTERM, at which it closes everything.
     fn stop(&mut self, who: Who) {
-        let mut process = self.running.remove(&who).expect("it runs");
-        kill_process(Pid::from_child(&process.0), Signal::TERM).expect("it is asked to stop");
-        let status = process.0.wait().expect("it ends");
+        let status = self.running.remove(&who).expect("it runs").stop();
         assert!(status.success(), "{status}\n{}", self.logs());
     }
 
     fn logs(&self) -> String {
         [Who::Master, Who::Slave, Who::Other]
-            .map(|who| {
-                let log = fs::read_to_string(self.root(who).join("log")).unwrap_or_default();
-                format!("--- {who:?}\n{log}")
-            })
+            .map(|who| format!("--- {who:?}\n{}", processes::log_of(&self.root(who))))
             .concat()
     }
 
@@ -229,20 +210,12 @@ impl Pair {
 
     /// What is in the files of a folder of the store, by name.
     fn files(&self, who: Who, folder: &str) -> BTreeMap<String, Vec<u8>> {
-        let Ok(entries) = fs::read_dir(self.root(who).join("store").join(folder)) else { return BTreeMap::new() };
-        let file = |entry: std::io::Result<fs::DirEntry>| {
-            let entry = entry.ok()?;
-            Some((entry.file_name().into_string().ok()?, fs::read(entry.path()).ok()?))
-        };
-        entries.filter_map(file).collect()
+        processes::files_in(&self.root(who).join("store").join(folder))
     }
 
     /// Nothing went wrong that a person would have to look at.
     fn check_logs(&self) {
-        let logs = self.logs();
-        let errors: Vec<_> =
-            logs.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked")).collect();
-        assert!(errors.is_empty(), "{errors:#?}");
+        assert_eq!(processes::errors_in(&self.logs()), [""; 0]);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What tests of the real process share: its clients, and the requests they send.
 
+pub(crate) mod processes;
+
 use std::net::TcpListener;
 use std::process::Child;
 use std::sync::Arc;

@@ -1,14 +1,13 @@
 //! Operators change who belongs to a group, and who leads it.
 
 use std::collections::HashMap;
-use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use bytes::Bytes;
 use remoting::types::QueueOffset;
 
-use crate::common::{Process, free_port, pull_message, update_topic};
+use crate::common::{free_port, processes, pull_message, update_topic};
 use crate::trio::{ANSWER_MAX, GROUP, PATIENCE, QUEUES, TOPIC, Trio};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,12 +148,8 @@ async fn the_member_that_the_settings_prefer_gets_the_lead_while_messages_are_se
 async fn the_leads_of_two_groups_are_spread_over_their_machines() {
     let port = free_port();
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("namesrv.conf");
-    fs::write(&file, format!("listenPort={port}\nkvConfigPath={}/kv.json\n", folder.path().display()))
-        .expect("settings");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
-    command.arg("namesrv").arg("-c").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
-    let _name_server = Process(command.spawn().expect("a name server"));
+    let settings = format!("listenPort={port}\nkvConfigPath={}/kv.json\n", folder.path().display());
+    let _name_server = processes::start("namesrv", folder.path(), &settings, None);
     let name_server = format!("127.0.0.1:{port}");
     let groups = ["one", "two"].map(|name| Trio::start_with(name, format!("namesrvAddr={name_server}\n")));
     let logs = || groups.each_ref().map(Trio::logs).concat();

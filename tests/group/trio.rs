@@ -1,9 +1,8 @@
 //! Three brokers that are a group, and what is asked of them.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use remoting::protocol::ResponseCode;
 use remoting::protocol::send::SendMessageReply;
 use serde_json::Value;
 
-use crate::common::{Process, client, free_port, send_message};
+use crate::common::{Process, client, free_port, processes, send_message};
 use crate::messages::messages;
 
 pub(crate) const TOPIC: &str = "agreed";
@@ -71,7 +70,6 @@ impl Trio {
 
     pub(crate) fn start_one(&mut self, member: usize) {
         let root = self.root(member);
-        fs::create_dir_all(&root).expect("a folder");
         let peers: Vec<_> = self.members().map(|number| format!("n{number}-{}", self.peer_addr(number))).collect();
         let (name, extra) = (self.name, &self.extra[member]);
         let settings = format!(
@@ -82,13 +80,7 @@ impl Trio {
             root.join("store").display(),
             peers.join(";"),
         );
-        let file = root.join("broker.conf");
-        fs::write(&file, settings).expect("the settings");
-        let log = fs::File::options().create(true).append(true).open(root.join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
-        command.arg("broker").arg("-c").arg(file).env_remove("RUST_LOG");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a broker");
-        self.running[member] = Some(Process(child));
+        self.running[member] = Some(processes::start("broker", &root, &settings, None));
     }
 
     pub(crate) fn addr(&self, member: usize) -> String {
@@ -101,7 +93,7 @@ impl Trio {
     }
 
     pub(crate) fn log(&self, member: usize) -> String {
-        fs::read_to_string(self.root(member).join("log")).unwrap_or_default()
+        processes::log_of(&self.root(member))
     }
 
     pub(crate) fn logs(&self) -> String {
@@ -231,7 +223,7 @@ impl Trio {
     /// Lines of the logs that no member should write.
     pub(crate) fn errors(&self) -> String {
         let logs = self.members().map(|member| self.log(member)).collect::<Vec<_>>().join("\n");
-        logs.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked")).collect::<Vec<_>>().join("\n")
+        processes::errors_in(&logs).join("\n")
     }
 
     /// All messages of a member, by place; of one that has just been started, none.

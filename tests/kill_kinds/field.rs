@@ -1,16 +1,12 @@
 //! Where the broker lives that is killed, and how its clients speak to it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use remoting::client::Client;
-use remoting::protocol::ResponseCode;
 use remoting::protocol::send::SendMessage;
 
-use super::common::{Process, free_port, send_message, update_topic};
+use super::common::{Process, free_port, processes, send_message};
 
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(20);
 
@@ -35,12 +31,7 @@ impl Field {
             self.folder.join("store").display(),
             self.settings
         );
-        let file = self.folder.join("broker.conf");
-        fs::write(&file, settings).expect("the settings");
-        let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferromq"));
-        command.arg("broker").arg("-c").arg(file).env("RUST_LOG", "warn");
-        Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the broker"))
+        processes::start("broker", &self.folder, &settings, Some("warn"))
     }
 
     pub(crate) fn addr(&self) -> String {
@@ -48,19 +39,12 @@ impl Field {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        processes::log_of(&self.folder)
     }
 
     /// Creates the topic, of one queue, as often as it takes for the broker to be up.
     pub(crate) async fn until_up(&self, client: &Client, topic: &str) {
-        let since = Instant::now();
-        loop {
-            match client.call(&self.addr(), &update_topic(topic, 1), Bytes::new(), ANSWER_MAX).await {
-                Ok(answer) if answer.code() == ResponseCode::SUCCESS => return,
-                outcome => assert!(since.elapsed() < 3 * ANSWER_MAX, "{outcome:?}\n{}", self.log()),
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        processes::until_up(client, &self.addr(), (topic, 1), ANSWER_MAX, || self.log()).await;
     }
 }
 
