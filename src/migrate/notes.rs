@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remoting::types::{PhysicalOffset, TopicName};
+use remoting::types::TopicName;
 use serde::{Deserialize, Serialize};
 
 use super::desk::{AskError, Desk};
@@ -13,8 +13,6 @@ use super::desk::{AskError, Desk};
 pub(crate) struct Note {
     /// Who told it.
     pub(crate) from: String,
-    /// The next place of its log, in bytes.
-    pub(crate) end: i64,
     /// First and next offset by topic and queue.
     pub(crate) topics: BTreeMap<String, BTreeMap<i32, (i64, i64)>>,
     pub(crate) groups: BTreeSet<String>,
@@ -32,8 +30,6 @@ pub(crate) struct Sample {
     pub(crate) topic: String,
     pub(crate) queue: i32,
     pub(crate) offset: i64,
-    /// Where its record begins in the log.
-    pub(crate) place: i64,
     /// Of the whole record.
     pub(crate) bytes: usize,
     pub(crate) crc: u32,
@@ -132,7 +128,6 @@ pub(crate) async fn note(desk: &Desk, at: &str, samples: usize) -> Result<Note, 
         Err(err) => return Err(err),
     };
     note.groups = desk.groups(at).await?.subscription_group_table.keys().map(ToString::to_string).collect();
-    note.end = end(desk, at).await?;
     for topic in desk.topics(at).await?.topic_config_table.keys() {
         note.topics.insert(topic.to_string(), queues(desk, at, topic).await?);
     }
@@ -188,9 +183,8 @@ async fn sample(desk: &Desk, at: &str, topic: &str, queue: i32, offset: i64) -> 
         Ok(record) => record,
         Err(err) => return refused(err),
     };
-    let PhysicalOffset(place) = place;
     let (bytes, crc) = (record.len(), crc32fast::hash(&record));
-    Ok(Some(Sample { topic: topic.to_owned(), queue, offset, place, bytes, crc }))
+    Ok(Some(Sample { topic: topic.to_owned(), queue, offset, bytes, crc }))
 }
 
 /// So many messages at equal distances over all queues, the first and the last among them.
@@ -253,7 +247,7 @@ mod tests {
         before.groups = ["g".to_owned(), "h".to_owned()].into();
         before.offsets = BTreeMap::from([("t@g".to_owned(), BTreeMap::from([(0, 7), (1, 2)]))]);
         before.delays = BTreeMap::from([(3, 20)]);
-        let sample = |offset, crc| Sample { topic: "t".into(), queue: 0, offset, place: 0, bytes: 90, crc };
+        let sample = |offset, crc| Sample { topic: "t".into(), queue: 0, offset, bytes: 90, crc };
         before.samples = vec![sample(5, 1), sample(8, 2), sample(9, 3)];
         assert_eq!(before.lacking_in(&before, &[Some((90, 1)), Some((90, 2)), Some((90, 3))]), Lacks::default());
 

@@ -83,11 +83,9 @@ pub(crate) enum Step {
     },
     /// The master itself refuses messages.
     Forbid {
-        set: String,
         address: String,
     },
     Permit {
-        set: String,
         address: String,
     },
     /// No message comes any more; if it need not be so, it goes on after a while.
@@ -181,7 +179,7 @@ pub(crate) fn stages(survey: &Survey, scope: &Scope) -> Vec<Stage> {
     }
     for set in survey.sets.iter().filter(|set| scope.takes(set)) {
         if set.is_dledger() {
-            stages.extend(group(set, scope));
+            stages.push(group(set, scope));
         } else {
             stages.extend(of_set(survey, set, scope));
         }
@@ -213,7 +211,7 @@ fn of_set(survey: &Survey, set: &BrokerSet, scope: &Scope) -> Vec<Stage> {
     stages
 }
 
-fn group(set: &BrokerSet, scope: &Scope) -> Option<Stage> {
+fn group(set: &BrokerSet, scope: &Scope) -> Stage {
     let members = set.brokers.iter().map(|broker| Member {
         address: broker.address.clone(),
         id: broker.id,
@@ -222,7 +220,7 @@ fn group(set: &BrokerSet, scope: &Scope) -> Option<Stage> {
     });
     let named = scope.into.iter().find(|(from, _)| *from == set.name).map(|(_, into)| into.clone());
     let into = named.unwrap_or_else(|| format!("{}-raft", set.name));
-    Some(Stage::Group { set: set.name.clone(), members: members.collect(), into })
+    Stage::Group { set: set.name.clone(), members: members.collect(), into }
 }
 
 impl Stage {
@@ -291,7 +289,7 @@ impl Stage {
                 let address = || master.address.clone();
                 let mut steps = vec![
                     Step::Start { process: Process::broker(set, master), make: Make::Java },
-                    Step::Permit { set: set.clone(), address: address() },
+                    Step::Permit { address: address() },
                 ];
                 steps.extend(wipe.then(|| Step::Restore { set: set.clone(), address: address() }));
                 steps.extend(follow(Process::broker(set, slave), Make::Ferromq));
@@ -371,7 +369,7 @@ fn switch(set: &str, master: &Member, slave: &Member, wipe: bool, makes: (Make, 
         steps.push(Step::Drain { set: set_name(), address: was(), must: false });
     }
     steps.extend([
-        Step::Forbid { set: set_name(), address: was() },
+        Step::Forbid { address: was() },
         Step::Drain { set: set_name(), address: was(), must: true },
         Step::Note { set: set_name(), address: was() },
         Step::Level { set: set_name(), slave: will_be() },
@@ -393,7 +391,7 @@ fn switch_back(set: &str, master: &Member, slave: &Member, wipe: bool) -> Vec<St
     let now_master = Member { role: master.role.clone(), id: master.id, ..slave.clone() };
     let now_slave = Member { role: slave.role.clone(), id: slave.id, ..master.clone() };
     steps.extend(switch(set, &now_master, &now_slave, wipe, (Make::Ferromq, Make::Java)));
-    let permit = |member: &Member| Step::Permit { set: set.to_owned(), address: member.address.clone() };
+    let permit = |member: &Member| Step::Permit { address: member.address.clone() };
     steps.push(permit(master));
     steps.extend(follow(Process::broker(set, slave), Make::Ferromq));
     steps.push(permit(slave));

@@ -54,8 +54,8 @@ impl fmt::Display for Step {
             Self::Stop { process, make } => write!(f, "stop the {make} {process}"),
             Self::Start { process, make } => write!(f, "start the {make} {process}"),
             Self::Wipe { set } => write!(f, "have name servers tell producers to leave {set} (wipeWritePerm)"),
-            Self::Forbid { address, .. } => write!(f, "have {address} refuse new messages (brokerPermission=4)"),
-            Self::Permit { address, .. } => write!(f, "have {address} take messages again (brokerPermission)"),
+            Self::Forbid { address } => write!(f, "have {address} refuse new messages (brokerPermission=4)"),
+            Self::Permit { address } => write!(f, "have {address} take messages again (brokerPermission)"),
             Self::Drain { set, .. } => write!(f, "wait until no message comes to {set} any more"),
             Self::Level { slave, .. } => write!(f, "wait until the slave at {slave} has what the master has"),
             Self::Note { address, .. } => {

@@ -55,7 +55,7 @@ impl Runner<'_> {
         let mut told = false;
         let lacks = self
             .until(&format!("{at} is to have what was written down"), async || {
-                let lacks = match self.lacks(before, at).await {
+                let lacks = match lacks(self.desk, before, at).await {
                     Ok(lacks) => lacks,
                     Err(err) => return Ok(Look::not_yet(err)),
                 };
@@ -90,7 +90,7 @@ impl Runner<'_> {
                     }
                 }
                 let Some((before, _)) = &of_master else { return Ok(Look::not_yet("the master is asked")) };
-                Ok(match self.lacks(before, slave).await {
+                Ok(match lacks(self.desk, before, slave).await {
                     Ok(lacks) if lacks.is_serious() => Look::not_yet(sentence(&lacks)),
                     Ok(lacks) => Look::Reached(lacks),
                     Err(err) => Look::not_yet(err),
@@ -100,10 +100,6 @@ impl Runner<'_> {
         report(&lacks);
         say(&format!("  alike, as far as {} samples, offsets, topics and groups tell", self.pace.samples));
         Ok(())
-    }
-
-    pub(super) async fn lacks(&self, before: &Note, at: &str) -> Result<Lacks, AskError> {
-        lacks(self.desk, before, at).await
     }
 }
 
