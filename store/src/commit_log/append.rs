@@ -94,7 +94,7 @@ impl CommitLog {
         self.end.store(tail.writer.end(), Ordering::SeqCst);
         if !tail.asked_for_next && tail.writer.left() < self.allocator.file_bytes() / 2 {
             tail.asked_for_next = true;
-            self.allocator.ask(tail.writer.file().start() + tail.writer.file().len() as i64);
+            self.allocator.ask(tail.file_end());
         }
     }
 
@@ -262,8 +262,18 @@ impl Tail {
         blank[..4].copy_from_slice(&(writer.left() as i32).to_be_bytes());
         blank[4..].copy_from_slice(&MAGIC_BLANK.to_be_bytes());
         writer.write(&*log.files, &blank)?;
-        let next = log.allocator.take(writer.file().start() + writer.file().len() as i64)?;
-        Ok(std::mem::replace(writer, next))
+        self.leave(log)
+    }
+
+    /// Goes on in the next file; the one that was left.
+    pub(super) fn leave(&mut self, log: &CommitLog) -> io::Result<Writer> {
+        let next = log.allocator.take(self.file_end())?;
+        Ok(std::mem::replace(&mut self.writer, next))
+    }
+
+    /// One behind the last byte of the file that is written to.
+    pub(crate) fn file_end(&self) -> i64 {
+        self.writer.file().start() + self.writer.file().len() as i64
     }
 
     /// Shows what was written to readers, in the files that were left, too.

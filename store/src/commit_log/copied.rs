@@ -1,6 +1,5 @@
 //! Writing what lies so in another broker's log: the log of a [slave](crate::copy).
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,11 +11,6 @@ use crate::mmap::Writer;
 use crate::segments;
 
 impl Tail {
-    /// One behind the last byte of the file that is written to.
-    pub(crate) fn file_end(&self) -> i64 {
-        self.writer.file().start() + self.writer.file().len() as i64
-    }
-
     /// Writes whole records behind the last one and shows them to readers; `hand_over` is told before anybody can confirm
     /// them. They fit into the file; where they end it, the next one follows. `stored`: time of the last one.
     ///
@@ -65,12 +59,6 @@ impl Tail {
         self.publish(log, before);
         log.moved(self, Timestamp(log.end_timestamp.load(Ordering::Acquire)));
         Ok(())
-    }
-
-    /// Goes on in the next file; the one that was left.
-    fn leave(&mut self, log: &CommitLog) -> io::Result<Writer> {
-        let next = log.allocator.take(self.file_end())?;
-        Ok(std::mem::replace(&mut self.writer, next))
     }
 
     /// Has a log that holds nothing begin at `start`, behind where it begins now.

@@ -39,20 +39,28 @@ impl Snapshot {
 
     /// The last record before `end`, seen from `from`, where a record or a file begins.
     pub(crate) fn last_record(&self, from: i64, end: i64) -> Option<(PhysicalOffset, Bytes)> {
-        let (mut at, mut last) = (from, None);
-        while at < end {
-            let (file, within) = self.locate(at)?;
-            match Record::parse(file.readable().get(within..)?) {
-                Ok(Record::Message(message)) => {
-                    last = Some((file, within..within + message.size));
-                    at += message.size as i64;
+        let is_before_end = |(at, ..): &(i64, _, _)| *at < end;
+        let (at, file, message) = self.records(from).take_while(is_before_end).last()?;
+        let within = usize::try_from(at - file.start()).ok()?;
+        Some((PhysicalOffset(at), file.slice(within..within + message.size)?))
+    }
+
+    /// The records from `at` on, where a record or a file begins, up to what is none: where each lies, in which file.
+    pub(super) fn records(&self, mut at: i64) -> impl Iterator<Item = (i64, &Arc<MappedFile>, StoredMessage<'_>)> {
+        std::iter::from_fn(move || {
+            loop {
+                let (file, within) = self.locate(at)?;
+                match Record::parse(file.readable().get(within..)?) {
+                    Ok(Record::Message(message)) => {
+                        let size = message.size as i64;
+                        at += size;
+                        return Some((at - size, file, message));
+                    }
+                    Ok(Record::Blank { .. }) => at = file.start() + file.len() as i64,
+                    Err(_) => return None,
                 }
-                Ok(Record::Blank { .. }) => at = file.start() + file.len() as i64,
-                Err(_) => break,
             }
-        }
-        let (file, range) = last?;
-        Some((PhysicalOffset(file.start() + range.start as i64), file.slice(range)?))
+        })
     }
 
     /// The files that are not written to any more.

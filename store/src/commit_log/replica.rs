@@ -12,7 +12,7 @@ use crate::config::StoreConfig;
 use crate::consume_queue::{Queue, Queues};
 use crate::dispatch::{Dispatch, QueueEntry};
 use crate::error::AppendError;
-use crate::message::{BLANK_BYTES, Record, StoredMessage};
+use crate::message::{BLANK_BYTES, StoredMessage};
 use crate::mmap::Writer;
 use crate::raft::{Control, EntryId, EntryKind, Place, RaftState, StampedError};
 
@@ -152,19 +152,10 @@ impl CommitLog {
     /// What the queues of the records from `at` on go back to.
     fn next_offsets_at(&self, at: i64, queues: &Queues) -> Vec<(Arc<Queue>, i64)> {
         let mut nexts: HashMap<(String, i32), i64> = HashMap::new();
-        let log = self.snapshot();
-        let mut place = at;
-        while let Some((file, within)) = log.locate(place) {
-            match file.readable().get(within..).map(Record::parse) {
-                Some(Ok(Record::Message(message))) => {
-                    if let Some(offset) = QueueEntry::first_offset(&message) {
-                        let next = nexts.entry((message.topic.to_owned(), message.queue_id.0)).or_insert(offset);
-                        *next = offset.min(*next);
-                    }
-                    place += message.size as i64;
-                }
-                Some(Ok(Record::Blank { .. })) => place = file.start() + file.len() as i64,
-                _ => break,
+        for (.., message) in self.snapshot().records(at) {
+            if let Some(offset) = QueueEntry::first_offset(&message) {
+                let next = nexts.entry((message.topic.to_owned(), message.queue_id.0)).or_insert(offset);
+                *next = offset.min(*next);
             }
         }
         let find = |((topic, queue_id), next): ((String, i32), i64)| {
@@ -248,8 +239,7 @@ impl Copying<'_> {
             }
             last = Some(place.id);
             if place.at != tail.writer.end() {
-                let next_file = tail.writer.file().start() + tail.writer.file().len() as i64;
-                if place.at != next_file {
+                if place.at != tail.file_end() {
                     return Err(StampedError::Diverged { entry: place.id, at: place.at, end: tail.writer.end() });
                 }
                 let left = tail.roll(self.log)?;
