@@ -32,7 +32,7 @@ impl Partial {
         while used < bytes.len() {
             let missing = match Head::parse(joint) {
                 None => BLANK_BYTES - joint.len(),
-                Some(Ok(Head::Message { size })) => size.saturating_sub(joint.len()),
+                Some(Ok(Head::Message { size, .. })) => size.saturating_sub(joint.len()),
                 Some(_) => 0,
             };
             let more = missing.min(bytes.len() - used);

@@ -84,8 +84,8 @@ impl Records {
             None if left >= BLANK_BYTES => return Err(Stop::Partial),
             None => return Err(CopyError::FileSize { at: PhysicalOffset(at), bytes: BLANK_BYTES, left }.into()),
             Some(Ok(Head::Blank { size })) if size == left => return Err(Stop::Blank { size }),
-            Some(Ok(Head::Message { size })) if size <= left => size,
-            Some(Ok(Head::Blank { size } | Head::Message { size })) => {
+            Some(Ok(Head::Message { size, .. })) if size <= left => size,
+            Some(Ok(Head::Blank { size } | Head::Message { size, .. })) => {
                 return Err(CopyError::FileSize { at: PhysicalOffset(at), bytes: size, left }.into());
             }
             Some(Err(error)) => return Err(bad(error.into()).into()),

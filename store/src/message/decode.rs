@@ -66,6 +66,7 @@ pub struct StoredMessage<'a> {
 pub(crate) enum Head {
     Message {
         size: usize,
+        magic: i32,
     },
     /// Nothing follows in this file.
     Blank {
@@ -84,7 +85,7 @@ impl Head {
             let size = head.length()?;
             match head.i32()? {
                 MAGIC_BLANK => Ok(Self::Blank { size }),
-                MAGIC_V1 | MAGIC_V2 if size > BLANK_BYTES => Ok(Self::Message { size }),
+                magic @ (MAGIC_V1 | MAGIC_V2) if size > BLANK_BYTES => Ok(Self::Message { size, magic }),
                 MAGIC_V1 | MAGIC_V2 => Err(DecodeError::Length { total: size, computed: BLANK_BYTES }),
                 other => Err(DecodeError::Magic(other)),
             }
@@ -146,17 +147,12 @@ impl<'a> Record<'a> {
     /// # Errors
     /// As [`StoredMessage::parse`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut head = Reader(bytes);
-        let total = head.length()?;
-        let magic = head.i32()?;
-        match magic {
-            MAGIC_BLANK => return Ok(Self::Blank { size: total }),
-            MAGIC_V1 | MAGIC_V2 => {}
-            other => return Err(DecodeError::Magic(other)),
-        }
-        let record = bytes.get(..total).ok_or(DecodeError::Truncated { needed: total, left: bytes.len() })?;
-        // A total that is shorter than the eight bytes read so far cannot be right either.
-        let mut at = Reader(record.get(8..).ok_or(DecodeError::Length { total, computed: 8 })?);
+        let lacks = |needed: usize| DecodeError::Truncated { needed, left: bytes.len() };
+        let (total, magic) = match Head::parse(bytes).ok_or_else(|| lacks(BLANK_BYTES))?? {
+            Head::Blank { size } => return Ok(Self::Blank { size }),
+            Head::Message { size, magic } => (size, magic),
+        };
+        let mut at = Reader(bytes.get(BLANK_BYTES..total).ok_or_else(|| lacks(total))?);
         let fields = |at: &mut Reader<'a>| -> Result<StoredMessage<'a>, DecodeError> {
             let body_crc = at.i32()?;
             let queue_id = QueueId(at.i32()?);
