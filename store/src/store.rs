@@ -17,7 +17,7 @@ use crate::batch::{AppendBatch, Appended};
 use crate::checkpoint::CheckpointFile;
 use crate::commit_log::{CommitLog, Refused};
 use crate::config::StoreConfig;
-use crate::consume_queue::{self, Boundary, Entry};
+use crate::consume_queue::{self, Boundary, Entry, Queues};
 use crate::dispatch::Dispatch;
 use crate::error::{AppendError, StoreError};
 use crate::figures::{Figures, Stats};
@@ -450,21 +450,10 @@ impl Store {
     /// # Errors
     /// The topic is gone, but its files could not be removed.
     pub fn delete_topic(&self, topic: &str) -> Result<bool, StoreError> {
-        let queues = &self.shared.queues;
         if self.shared.raft.is_some() {
             return Ok(false);
         }
-        let trash = {
-            let _folders = queues.hold_folders();
-            let appends = self.shared.log.lock();
-            if !queues.forget(topic) {
-                return Ok(false);
-            }
-            drop(appends);
-            queues.discard(topic)?
-        };
-        remove(trash)?;
-        Ok(true)
+        forget(&self.shared, |queues| queues.forget(topic), |queues| queues.discard(topic))
     }
 
     /// Forgets the queues of a topic whose messages are all gone from the log; the next message of such a queue gets offset
@@ -477,24 +466,16 @@ impl Store {
     ///
     /// Java: `ConsumeQueueStore.cleanExpired`.
     pub fn delete_expired_queues(&self, topic: &str) -> Result<Vec<QueueId>, StoreError> {
-        let queues = &self.shared.queues;
         let log_min = self.shared.log.min();
         let mut deleted = Vec::new();
         if self.shared.raft.is_some() {
             return Ok(deleted);
         }
-        for id in queues.of_topic(topic) {
-            let trash = {
-                let _folders = queues.hold_folders();
-                let appends = self.shared.log.lock();
-                if !queues.forget_expired(topic, id, log_min) {
-                    continue;
-                }
-                drop(appends);
-                queues.discard_queue(topic, id)?
-            };
-            remove(trash)?;
-            deleted.push(id);
+        for id in self.shared.queues.of_topic(topic) {
+            let is_expired = |queues: &Queues| queues.forget_expired(topic, id, log_min);
+            if forget(&self.shared, is_expired, |queues| queues.discard_queue(topic, id))? {
+                deleted.push(id);
+            }
         }
         Ok(deleted)
     }
@@ -544,9 +525,25 @@ impl Store {
     }
 }
 
-/// Removes the folders of queues that were discarded.
-pub(crate) fn remove(trash: Vec<PathBuf>) -> Result<(), StoreError> {
-    trash.into_iter().try_for_each(|dir| std::fs::remove_dir_all(&dir).map_err(StoreError::io("remove", dir)))
+/// Takes queues out of the table while nobody appends, and if `taken` says that there were any, removes the folders that `discard`
+/// has moved away. Says whether there were any.
+pub(crate) fn forget(
+    shared: &Shared,
+    taken: impl FnOnce(&Queues) -> bool,
+    discard: impl FnOnce(&Queues) -> Result<Vec<PathBuf>, StoreError>,
+) -> Result<bool, StoreError> {
+    let queues = &shared.queues;
+    let trash = {
+        let _folders = queues.hold_folders();
+        let appends = shared.log.lock();
+        if !taken(queues) {
+            return Ok(false);
+        }
+        drop(appends);
+        discard(queues)?
+    };
+    trash.into_iter().try_for_each(|dir| std::fs::remove_dir_all(&dir).map_err(StoreError::io("remove", dir)))?;
+    Ok(true)
 }
 
 impl Drop for Store {

@@ -10,11 +10,11 @@ use tracing::info;
 use super::partial::{Blank, Partial};
 use super::records::{Records, Stop};
 use crate::commit_log::Tail;
-use crate::consume_queue::Queue;
+use crate::consume_queue::{Queue, Queues};
 use crate::error::{AppendError, StoreError};
 use crate::message::BadRecord;
 use crate::shared::Shared;
-use crate::store::{Store, remove};
+use crate::store::{Store, forget};
 
 /// Why bytes of another broker's log were not taken.
 #[derive(Debug, Error)]
@@ -217,16 +217,10 @@ impl LogCopy {
 
     /// Forgets the entries of a queue. Its records stay in the log.
     fn forget_queue(&self, queue: &Queue) -> Result<(), StoreError> {
-        let (topic, id, queues) = (&**queue.topic, queue.queue_id, &self.shared.queues);
+        let (topic, id) = (&**queue.topic, queue.queue_id);
         info!(%topic, queue_id = %id, "a queue begins anew: what was there of it is forgotten");
-        let trash = {
-            let _folders = queues.hold_folders();
-            let appends = self.shared.log.lock();
-            queues.forget_queue(topic, id);
-            drop(appends);
-            queues.discard_queue(topic, id)?
-        };
-        remove(trash)
+        let taken = |queues: &Queues| queues.forget_queue(topic, id);
+        forget(&self.shared, taken, |queues| queues.discard_queue(topic, id)).map(|_| ())
     }
 }
 
