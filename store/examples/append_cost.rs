@@ -4,15 +4,16 @@
 //! the caller's message to the answer that it is stored and in its queue.
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
+mod common;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use remoting::types::{Clock, Host, QueueId, QueueOffset, TopicName};
-use store::message::Message;
+use common::{QUEUES, TOPIC, cpu_of, produce};
+use remoting::types::{Clock, QueueId, QueueOffset, TopicName};
 use store::{Everything, ReadRequest, ReadStatus, Store, StoreConfig};
 
-const BODY_BYTES: usize = 1024;
 const MESSAGES: usize = 400_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (store, _) = Store::open(StoreConfig::new(&root), Clock::system())?;
             let began = Instant::now();
             let cpu = std::thread::scope(|scope| {
-                let producer = || cpu_of(|| produce(&store, batch, MESSAGES / threads)).1;
+                let producer = || cpu_of(|| produce(&store, batch, |sent| sent < MESSAGES / threads)).1;
                 let producers: Vec<_> = (0..threads).map(|_| scope.spawn(producer)).collect();
                 producers.into_iter().map(|producer| producer.join().expect("no panic")).sum()
             });
@@ -46,37 +47,10 @@ fn report(what: &str, took: Duration, cpu: Duration) {
     println!("{what:40} {:7.0} ns per message, {:7.0} ns on a CPU", each(took), each(cpu));
 }
 
-/// Runs `work` and tells the time that this thread was on a CPU meanwhile, which other programs do not lengthen as much.
-fn cpu_of<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let on_cpu = || {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-        Duration::from_nanos(text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
-    };
-    let before = on_cpu();
-    let result = work();
-    (result, on_cpu() - before)
-}
-
-fn produce(store: &Store, in_batch: usize, messages: usize) {
-    let topic = TopicName::new("BenchmarkTest");
-    let host = Host { ip: [127, 0, 0, 1].into(), port: 10911 };
-    let body = vec![b'x'; BODY_BYTES];
-    let properties = "UNIQ_KEY\u{1}7F0000017FD25FFD2B27692766850000\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}";
-    let mut batch = store.batch();
-    for first in (0..messages).step_by(in_batch) {
-        for number in first..first + in_batch {
-            let queue_id = QueueId((number % 8) as i32);
-            let message = Message { properties, ..Message::new(&topic, queue_id, &body, host) };
-            batch.push(&message).expect("a legal message");
-        }
-        store.append(&mut batch).expect("a healthy disk");
-    }
-}
-
 fn consume(store: &Store) -> usize {
-    let topic = TopicName::new("BenchmarkTest");
+    let topic = TopicName::new(TOPIC);
     let mut read = 0;
-    for queue_id in (0..8).map(QueueId) {
+    for queue_id in (0..QUEUES).map(QueueId) {
         let mut offset = QueueOffset(0);
         loop {
             let request = ReadRequest { topic: &topic, queue_id, offset, max_messages: 32, max_bytes: usize::MAX };

@@ -4,6 +4,8 @@
 //! the CRC of each body; then over a loopback connection, which is compared with one that only throws the bytes away.
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
+mod common;
+
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,11 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use remoting::types::{Clock, Host, PhysicalOffset, QueueId, TopicName};
-use store::message::Message;
+use common::{cpu_of, produce};
+use remoting::types::{Clock, PhysicalOffset};
 use store::{Store, StoreConfig};
 
-const BODY_BYTES: usize = 1024;
 const FRAME_BYTES: usize = 32 << 10;
 const LONG_BYTES: usize = 1 << 20;
 
@@ -27,7 +28,7 @@ fn main() -> Outcome<()> {
     let mib = words.next().map_or(Ok(2048), |text| text.parse::<i64>())?;
     let _ = std::fs::remove_dir_all(&root);
     let (master, _) = Store::open(StoreConfig::new(root.join("master")), Clock::system())?;
-    fill(&master, mib << 20);
+    produce(&master, 64, |_| master.max_physical_offset().0 < mib << 20);
     for check in [false, true] {
         for piece in [FRAME_BYTES, LONG_BYTES] {
             let slave = slave(&root.join("slave"), check)?;
@@ -99,30 +100,4 @@ fn over_loopback(master: &Store, slave: &Arc<Store>, keep: bool) -> Outcome<(Dur
 fn report(what: &str, bytes: i64, took: Duration, cpu: Duration) {
     let mib = |time: Duration| bytes as f64 / 1048576.0 / time.as_secs_f64();
     println!("{what:40} {:7.0} MiB/s, {:7.0} MiB per s on a CPU", mib(took), mib(cpu));
-}
-
-/// Runs `work` and tells the time that this thread was on a CPU meanwhile, which other programs do not lengthen as much.
-fn cpu_of<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let on_cpu = || {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-        Duration::from_nanos(text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
-    };
-    let before = on_cpu();
-    let result = work();
-    (result, on_cpu() - before)
-}
-
-fn fill(store: &Store, bytes: i64) {
-    let topic = TopicName::new("BenchmarkTest");
-    let host = Host { ip: [127, 0, 0, 1].into(), port: 10911 };
-    let body = vec![b'x'; BODY_BYTES];
-    let properties = "UNIQ_KEY\u{1}7F0000017FD25FFD2B27692766850000\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}";
-    let mut batch = store.batch();
-    while store.max_physical_offset().0 < bytes {
-        for number in 0..64 {
-            let message = Message { properties, ..Message::new(&topic, QueueId(number % 8), &body, host) };
-            batch.push(&message).expect("a legal message");
-        }
-        store.append(&mut batch).expect("a healthy disk");
-    }
 }

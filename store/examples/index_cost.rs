@@ -4,11 +4,14 @@
 //! index is made of the whole log at once, and then while more are stored at an even rate.
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
+mod common;
+
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use common::resident_kib;
 use remoting::types::{Clock, Host, QueueId, Timestamp, TopicName};
 use store::message::Message;
 use store::{KeyKind, Query, Store, StoreConfig};
@@ -31,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let before = (cpu_of_process(), Instant::now());
     let (store, _) = Store::open(config, Clock::system())?;
     report("made of a whole log", (cpu_of_process() - before.0).as_nanos() as f64 / MESSAGES as f64);
-    println!("in {:?}; resident {} KiB", before.1.elapsed(), resident_kib()?);
+    println!("in {:?}; resident {} KiB", before.1.elapsed(), resident_kib());
 
     // The thread that keeps the index has done nothing yet.
     produce(&store, MESSAGES, Some(Duration::from_micros(10)))?;
@@ -46,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     println!("the last message is found {} times", found.messages.len());
     report("kept up at 100,000 a second", cpu_of_indexer()?.as_nanos() as f64 / MESSAGES as f64);
-    println!("resident {} KiB", resident_kib()?);
+    println!("resident {} KiB", resident_kib());
     store.close()?;
     fs::remove_dir_all(&root)?;
     Ok(())
@@ -104,10 +107,4 @@ fn cpu_of_indexer() -> Result<Duration, Box<dyn Error>> {
         }
     }
     Err("no thread keeps the index".into())
-}
-
-fn resident_kib() -> Result<u64, Box<dyn Error>> {
-    let text = fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

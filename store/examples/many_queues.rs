@@ -7,6 +7,8 @@
 //! which makes every queue again. The folder is kept, so that a second run only opens.
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
+mod common;
+
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::resident_kib;
 use remoting::types::{Clock, Host, QueueId, TopicName};
 use store::message::Message;
 use store::{Store, StoreConfig};
@@ -103,12 +106,6 @@ fn use_until_killed(root: &Path) -> Result<(), Box<dyn Error>> {
     println!("sent");
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
     Ok(())
-}
-
-fn resident_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn fill(store: &Store, topics: usize) -> Result<(), Box<dyn Error>> {
