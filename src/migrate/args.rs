@@ -72,7 +72,7 @@ pub(crate) struct Pace {
     pub(crate) samples: usize,
     /// Between two looks.
     pub(crate) look: Duration,
-    /// What clients have on the way when they learn of a new route.
+    /// What clients have on the way when they learn of a new route, and what a process still answers that was told to stop.
     pub(crate) margin: Duration,
     /// A broker that has started registers within this.
     pub(crate) registered: Duration,

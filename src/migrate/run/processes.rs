@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use remoting::config::{line, save_text};
+use tokio::time::sleep;
 
 use super::Runner;
 use super::wait::Look;
@@ -57,8 +58,13 @@ impl Runner<'_> {
 
     /// Has a process of this make, in its role, serve and be known to all name servers that answer.
     pub(super) async fn start(&self, process: &Process, make: Make) -> Result<(), MigrateError> {
+        let mut asked_for = false;
         match self.look_at(process).await {
-            Ok(found) if found.make == make && suits(process, &found) => say("  it serves already"),
+            Ok(found) if found.make == make && suits(process, &found) => {
+                say("  it serves already");
+                // As does one that was told to stop before this was ended in the middle.
+                sleep(self.pace.margin).await;
+            }
             Ok(found) => {
                 return Err(MigrateError::InTheWay {
                     process: process.to_string(),
@@ -66,12 +72,21 @@ impl Runner<'_> {
                     found: format!("{} {}", found.make, found.role),
                 });
             }
-            Err(_) => self.act(process, start_of(make)).await?,
+            Err(_) => {
+                asked_for = true;
+                self.act(process, start_of(make)).await?;
+            }
         }
         self.until(&format!("{process} is to serve"), async || match self.look_at(process).await {
             Ok(found) if found.make == make && suits(process, &found) => self.is_known(process).await,
             Ok(found) => Ok(Look::not_yet(format!("there is a {} {}", found.make, found.role))),
-            Err(err) => Ok(Look::not_yet(err)),
+            Err(err) => {
+                if err.is_gone() && !asked_for {
+                    asked_for = true;
+                    self.act(process, start_of(make)).await?;
+                }
+                Ok(Look::not_yet(err))
+            }
         })
         .await
     }
