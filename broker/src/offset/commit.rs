@@ -63,6 +63,7 @@ impl Offsets {
                 tracing::info!(group = %consumer_group, %topic, %queue_id, "a commit is dropped: a reset is pending");
                 Ok(Some("Offset has been previously reset"))
             }
+            Commit::Behind => Ok(Some("More is committed already")),
             Commit::TooManyQueues => Err(OffsetError::TooManyQueues(topic)),
         }
     }

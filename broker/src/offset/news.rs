@@ -22,7 +22,9 @@ impl Offsets {
     pub(super) fn advance(&self, own: &OwnOffset) -> Commit {
         let OwnOffset { group, topic, queue, offset } = own;
         let outcome = self.progress(group, topic).commit_forward(*queue, *offset);
-        self.changed();
+        if outcome == Commit::Done {
+            self.changed();
+        }
         outcome
     }
 

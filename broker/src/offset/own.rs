@@ -101,13 +101,16 @@ impl Offsets {
         table.iter().filter_map(of_key).flatten().collect()
     }
 
-    /// The master does not take an offset, whatever it is told: its own count from now on.
-    pub(crate) fn disown(&self, refused: &OwnOffset) {
+    /// The master has an offset, or does not take it whatever it is told: its own count from now on. What was committed here
+    /// meanwhile is still to be handed over.
+    pub(crate) fn disown(&self, handed: &OwnOffset) {
         let Some(own) = &self.own else { return };
         let mut table = own.table.lock();
-        let key = format!("{}{SEPARATOR}{}", refused.topic, refused.group);
-        if let Some(offsets) = table.get_mut(&key) {
-            offsets.remove(&refused.queue.0);
+        let key = format!("{}{SEPARATOR}{}", handed.topic, handed.group);
+        if let Some(offsets) = table.get_mut(&key)
+            && offsets.get(&handed.queue.0) == Some(&handed.offset.0)
+        {
+            offsets.remove(&handed.queue.0);
             if offsets.is_empty() {
                 table.remove(&key);
             }

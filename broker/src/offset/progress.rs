@@ -83,6 +83,8 @@ pub(crate) enum Commit {
     Done,
     /// A reset waits for its pull, and a group that does not know of it yet must not undo it.
     ResetPending,
+    /// More is committed already; of [`Progress::commit_forward`] only.
+    Behind,
     TooManyQueues,
 }
 
@@ -151,7 +153,10 @@ impl Progress {
             if place.reset.is_some() {
                 return Commit::ResetPending;
             }
-            place.committed = place.committed.max(Some(offset));
+            if place.committed > Some(offset) {
+                return Commit::Behind;
+            }
+            place.committed = Some(offset);
             Commit::Done
         })
     }

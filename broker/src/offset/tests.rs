@@ -606,6 +606,20 @@ async fn a_slaves_offsets_are_its_masters_but_for_what_was_committed_here() {
 }
 
 #[tokio::test]
+async fn what_was_handed_over_is_forgotten_unless_more_was_committed_meanwhile() {
+    let fixture = Fixture::of_slave();
+    fixture.commit("g", "T", 0, 8);
+    fixture.commit("g", "T", 1, 3);
+    let handed = fixture.offsets.own();
+    fixture.commit("g", "T", 1, 5);
+    handed.iter().for_each(|own| fixture.offsets.disown(own));
+    assert_eq!(fixture.own(), [("T@g".to_owned(), 1, 5)]);
+    fixture.offsets.own().iter().for_each(|own| fixture.offsets.disown(own));
+    assert_eq!(fixture.own(), []);
+    assert_eq!(fixture.reopen().own(), []);
+}
+
+#[tokio::test]
 async fn what_a_slave_hands_over_moves_nobody_back() {
     let fixture = Fixture::new();
     fixture.append("T", 0, 20);
@@ -623,7 +637,10 @@ async fn what_a_slave_hands_over_moves_nobody_back() {
         let answer = fixture.update(command);
         (answer.1, fixture.get("g", "T", 0))
     };
-    assert_eq!(hand_over(7), (None, Some(10)));
+    let step = fixture.offsets.step();
+    assert_eq!(hand_over(7), (Some("More is committed already".to_owned()), Some(10)));
+    assert_eq!(fixture.offsets.step(), step, "other slaves need not be told");
+    assert_eq!(hand_over(10), (None, Some(10)));
     assert_eq!(hand_over(12), (None, Some(12)));
     fixture.reset(reset_one(0, 3)).await.unwrap();
     let refused = Some("Offset has been previously reset".to_owned());

@@ -202,9 +202,10 @@ impl Copying {
                 let OwnOffset { group, topic, queue, offset } = own;
                 match outcome {
                     Ok(None) => {
-                        tracing::info!(%group, %topic, %queue, %offset, "the master has what was committed here")
+                        tracing::info!(%group, %topic, %queue, %offset, "the master has what was committed here");
+                        self.tables.offsets.disown(own);
                     }
-                    // An administrator has put the group elsewhere.
+                    // It has more, or an administrator has put the group elsewhere.
                     Ok(Some(remark)) => {
                         tracing::info!(%group, %topic, %queue, %offset, remark, "the master has another offset");
                         self.tables.offsets.disown(own);
