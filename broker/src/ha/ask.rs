@@ -1,4 +1,4 @@
-//! Whether the master's log is the one that ours is a copy of: it is asked for the last record that we have.
+//! Where the master's log ends, and whether it is the one that ours is a copy of: it is asked for the last record that we have.
 //!
 //! Java's slaves do not ask, and go on copying behind messages that their master never had.
 
@@ -28,9 +28,19 @@ pub(super) struct Asked<'a> {
 
 /// First byte kept, and end, of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     pub(super) min: PhysicalOffset,
-    pub(super) end: PhysicalOffset,
+    pub(crate) end: PhysicalOffset,
+}
+
+/// Those of the broker at `addr`; `None`: it does not tell.
+pub(crate) async fn bounds(client: &Client, addr: &str) -> Result<Option<Bounds>, CallError> {
+    let answer = client.call(addr, &GetBrokerRuntimeInfo {}, Bytes::new(), TIMEOUT).await?;
+    let (_, body) = answer.success::<NoHeader>()?;
+    let table = fastjson::read::<KvTable>(&body).unwrap_or_default().table;
+    let offset = |key: &str| table.get(key)?.parse().ok().map(PhysicalOffset);
+    let (min, end) = (offset("commitLogMinOffset"), offset("commitLogMaxOffset"));
+    Ok(min.zip(end).map(|(min, end)| Bounds { min, end }))
 }
 
 impl Asked<'_> {
@@ -60,13 +70,8 @@ impl Asked<'_> {
     }
 
     pub(super) async fn bounds(&self) -> Result<Bounds, Broken> {
-        let answer = self.client.call(self.addr, &GetBrokerRuntimeInfo {}, Bytes::new(), TIMEOUT).await;
-        let answer = answer.and_then(Response::success::<NoHeader>);
-        let (_, body) = answer.map_err(|cause| self.unanswered(cause))?;
-        let table = fastjson::read::<KvTable>(&body).unwrap_or_default().table;
-        let offset = |key: &str| table.get(key)?.parse().ok().map(PhysicalOffset);
-        let bounds = || Some(Bounds { min: offset("commitLogMinOffset")?, end: offset("commitLogMaxOffset")? });
-        bounds().ok_or_else(|| Broken::NoBounds { master: self.addr.to_owned() })
+        let bounds = bounds(self.client, self.addr).await.map_err(|cause| self.unanswered(cause))?;
+        bounds.ok_or_else(|| Broken::NoBounds { master: self.addr.to_owned() })
     }
 
     fn unanswered(&self, cause: CallError) -> Broken {

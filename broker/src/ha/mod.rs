@@ -33,6 +33,7 @@ mod wire;
 #[cfg(test)]
 pub(crate) use self::acks::TestSlave;
 pub(crate) use self::acks::{Acks, Copies, Held, TooFewInSync};
+pub(crate) use self::ask::bounds;
 pub(crate) use self::feeder::{Feeder, FeederPort};
 #[allow(unused_imports, reason = "no broker is a slave yet")]
 pub(crate) use self::follower::{Follower, Following, MasterAt};

@@ -19,9 +19,9 @@ impl Behind {
         }
     }
 
-    /// Takes out what the slave has, if its log ends at `end`, with all that the master has if `is_level`.
-    pub(super) fn reached(&mut self, end: i64, is_level: bool) -> Option<Delivered> {
-        let is_reached = |delivered: &Delivered| delivered.log_end.map_or(is_level, |wanted| wanted <= end);
+    /// Takes out what the slave has, if its log ends at `end`.
+    pub(super) fn reached(&mut self, end: i64) -> Option<Delivered> {
+        let is_reached = |delivered: &Delivered| delivered.log_end <= end;
         let mut reached: Option<Delivered> = None;
         while self.0.front().is_some_and(is_reached) {
             let next = self.0.pop_front().expect("there is one");
@@ -44,30 +44,29 @@ mod tests {
 
     use super::*;
 
-    fn delivered(log_end: Option<i64>) -> Delivered {
-        let mut news = TableNews { log_end, timer: Some([log_end.unwrap_or(0); 7]), ..TableNews::default() };
+    fn delivered(log_end: i64) -> Delivered {
+        let timer = Some([log_end; 7]);
+        let mut news = TableNews { log_end: Some(log_end), timer, ..TableNews::default() };
         Delivered::of(&mut news).unwrap()
     }
 
-    fn ends(behind: &mut Behind, end: i64, is_level: bool) -> Option<Option<i64>> {
-        behind.reached(end, is_level).map(|delivered| delivered.log_end)
+    fn reached(behind: &mut Behind, end: i64) -> Option<i64> {
+        behind.reached(end).map(|delivered| delivered.log_end)
     }
 
     #[test]
     fn what_is_delivered_counts_once_the_log_has_it() {
         let mut behind = Behind::default();
-        assert_eq!(ends(&mut behind, 5, true), None);
-        [Some(3), Some(5), Some(9)].into_iter().for_each(|end| behind.push(delivered(end)));
-        assert_eq!(ends(&mut behind, 2, true), None);
-        assert_eq!(ends(&mut behind, 5, false), Some(Some(5)));
-        assert_eq!(ends(&mut behind, 5, true), None);
+        assert_eq!(reached(&mut behind, 5), None);
+        [3, 5, 9].into_iter().for_each(|end| behind.push(delivered(end)));
+        assert_eq!(reached(&mut behind, 2), None);
+        assert_eq!(reached(&mut behind, 5), Some(5));
+        assert_eq!(reached(&mut behind, 5), None);
         assert!(!behind.is_empty());
-        assert_eq!(ends(&mut behind, 10, false), Some(Some(9)));
-        behind.push(delivered(None));
-        assert_eq!(ends(&mut behind, 10, false), None);
-        assert_eq!(ends(&mut behind, 10, true), Some(None));
-        (0..1000).for_each(|end| behind.push(delivered(Some(end))));
+        assert_eq!(reached(&mut behind, 10), Some(9));
+        (0..1000).for_each(|end| behind.push(delivered(end)));
         assert_eq!(behind.0.len(), KEPT_MAX);
-        assert_eq!(ends(&mut behind, 999, false), Some(Some(999)));
+        assert_eq!(reached(&mut behind, 998), Some(62));
+        assert_eq!(reached(&mut behind, 999), Some(999));
     }
 }

@@ -19,9 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::behind::Behind;
 use super::java::{self, AskError};
-use super::tables::{Delivered, Tables, numbers};
+use super::tables::{Delivered, Tables};
 use crate::context::Mastery;
-use crate::ha::{Follower, Following};
 use crate::offset::{FORWARD, OwnOffset};
 
 /// How long a master of ours may wait for something to change.
@@ -48,7 +47,6 @@ const HAND_OVER_MAX: usize = 100;
 pub(super) struct Copying {
     tables: Tables,
     store: Arc<Store>,
-    follower: Arc<Follower>,
     master: Mastery,
     client: Client,
     stopping: CancellationToken,
@@ -70,15 +68,9 @@ enum Known {
 }
 
 impl Copying {
-    pub(super) fn new(
-        tables: Tables,
-        store: Arc<Store>,
-        follower: Arc<Follower>,
-        master: Mastery,
-        stopping: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(tables: Tables, store: Arc<Store>, master: Mastery, stopping: CancellationToken) -> Self {
         let client = Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new());
-        Self { tables, store, follower, master, client, stopping }
+        Self { tables, store, master, client, stopping }
     }
 
     /// Copies until the broker stops.
@@ -155,8 +147,7 @@ impl Copying {
         if let Known::Java { all_at } = known
             && Instant::now() < *all_at
         {
-            let timer = java::timer(&self.client, addr).await?.map(|checkpoint| numbers(&checkpoint));
-            return Ok((TableNews { timer, ..TableNews::default() }, Known::Java { all_at: *all_at }));
+            return Ok((java::timer_news(&self.client, addr).await?, Known::Java { all_at: *all_at }));
         }
         let seen = if let Known::Ours { seen } = known { Some(seen.clone()) } else { None };
         let request = CopyTables { seen, wait_ms: Some(WAIT.as_millis() as i64) };
@@ -185,9 +176,7 @@ impl Copying {
 
     /// Takes over what the master delivered, as far as this slave has it, too.
     async fn take_delivered(&self, behind: &mut Behind) {
-        // Looked at first: what is behind the log now is not said to be level.
-        let is_level = self.follower.status().state == Following::CaughtUp;
-        let Some(delivered) = behind.reached(self.store.confirmed().0, is_level) else { return };
+        let Some(delivered) = behind.reached(self.store.confirmed().0) else { return };
         let tables = self.tables.clone();
         let taking = tokio::task::spawn_blocking(move || tables.take_delivered(delivered));
         taking.await.expect("taking tables over does not panic");

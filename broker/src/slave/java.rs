@@ -26,6 +26,7 @@ use thiserror::Error;
 use tokio::time::Duration;
 
 use super::tables::numbers;
+use crate::ha;
 
 /// Longest wait for one answer; a master may have many topics.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,6 +46,8 @@ pub(crate) enum AskError {
     News(#[from] std::io::Error),
     #[error("the master's {what} change faster than they can be told")]
     Restless { what: &'static str },
+    #[error("the master does not tell where its log ends")]
+    NoEnd,
 }
 
 /// All tables. Those that the master does not have are absent.
@@ -52,7 +55,6 @@ pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews,
     let ask = Ask { client, addr };
     Ok(TableNews {
         seen: String::new(),
-        log_end: None,
         topics: Some(ask.topics().await?),
         groups: Some(ask.groups().await?),
         offsets: Some(offset_news(ask.table("consumer offsets", &GetAllConsumerOffset {}).await?)),
@@ -62,7 +64,20 @@ pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews,
         timer: timer(client, addr).await?.map(|checkpoint| numbers(&checkpoint)),
         timer_metrics: ask.maybe::<_, TimerMetrics>("timer metrics", &GetTimerMetrics {}).await?,
         returning: false,
+        log_end: Some(log_end(client, addr).await?),
     })
+}
+
+/// How far the master's timer is, and nothing else.
+pub(super) async fn timer_news(client: &Client, addr: &str) -> Result<TableNews, AskError> {
+    let Some(checkpoint) = timer(client, addr).await? else { return Ok(TableNews::default()) };
+    let log_end = Some(log_end(client, addr).await?);
+    Ok(TableNews { timer: Some(numbers(&checkpoint)), log_end, ..TableNews::default() })
+}
+
+/// Where the master's log ends. To be asked after what it has delivered, which is in the log before that.
+async fn log_end(client: &Client, addr: &str) -> Result<i64, AskError> {
+    Ok(ha::bounds(client, addr).await?.ok_or(AskError::NoEnd)?.end.0)
 }
 
 /// How far the master's timer is; `None` if it has none.

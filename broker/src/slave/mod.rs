@@ -105,7 +105,6 @@ impl Slave {
             ground,
             identity: Arc::clone(identity),
             home,
-            follower: Arc::clone(&follower),
             replication,
             members: Arc::clone(&members),
             site: Arc::clone(site),
@@ -148,7 +147,6 @@ struct Desk {
     ground: Ground,
     identity: Arc<Identity>,
     home: Home,
-    follower: Arc<Follower>,
     replication: Arc<Replication>,
     members: Arc<Members>,
     site: Arc<Site>,
@@ -187,7 +185,6 @@ impl Desk {
         let copying = Copying::new(
             features.tables().clone(),
             Arc::clone(&self.ground.store),
-            Arc::clone(&self.follower),
             self.ground.master.clone(),
             stopping.clone(),
         );

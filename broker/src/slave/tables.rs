@@ -65,19 +65,20 @@ impl Tables {
 /// What a master has delivered of what waits. Were a slave to know of it before it has the messages themselves, and to become
 /// the master then, they would be lost.
 pub(super) struct Delivered {
-    /// The slave has the messages once its log reaches this; `None`: once it has all that the master has.
-    pub(super) log_end: Option<i64>,
+    /// The slave has the messages once its log reaches this.
+    pub(super) log_end: i64,
     delays: Option<DelayOffsets>,
     timer: Option<[i64; 7]>,
     timer_metrics: Option<TimerMetrics>,
 }
 
 impl Delivered {
-    /// Taken out of the news.
+    /// Taken out of the news, which say where the log ended if there is any.
     pub(super) fn of(news: &mut TableNews) -> Option<Self> {
         let (delays, timer, timer_metrics) = (news.delays.take(), news.timer.take(), news.timer_metrics.take());
         let is_any = delays.is_some() || timer.is_some() || timer_metrics.is_some();
-        is_any.then_some(Self { log_end: news.log_end, delays, timer, timer_metrics })
+        let log_end = news.log_end.filter(|_| is_any)?;
+        Some(Self { log_end, delays, timer, timer_metrics })
     }
 
     /// With what was delivered later.
