@@ -132,20 +132,15 @@ impl Offsets {
         let home = home.into();
         let (file, table) = OffsetFile::load(&home, ctx.settings().enable_lmq, ctx.clock.now())?;
         let popped = Popped::new(&ctx.identity);
-        let has_master = *ctx.role.borrow() != Role::Master && !home.is_of_group();
-        let own = has_master.then(|| Own::load(&home)).transpose()?;
-        Ok(Arc::new(Self {
-            ctx,
-            store,
-            topics,
-            groups,
-            clients,
-            table,
-            file,
-            popped,
-            own,
-            unanswered: Unanswered::default(),
-        }))
+        let own = (!home.is_of_group()).then(|| Own::load(&home)).transpose()?;
+        let has_master = *ctx.role.borrow() != Role::Master;
+        let (own, left) = if has_master { (own, None) } else { (None, own) };
+        let this =
+            Self { ctx, store, topics, groups, clients, table, file, popped, own, unanswered: Unanswered::default() };
+        if let Some(left) = left {
+            this.take_along(&left);
+        }
+        Ok(Arc::new(this))
     }
 
     /// Where a group goes on: its pending reset, or what it committed.
@@ -156,7 +151,9 @@ impl Offsets {
     /// Stores what a group has consumed up to, unless a reset is pending.
     pub(crate) fn commit(&self, group: &GroupName, topic: &TopicName, queue: QueueId, offset: QueueOffset) -> Commit {
         let commit = self.progress(group, topic).commit(queue, offset);
-        self.note_own(group, topic, queue, offset);
+        if commit == Commit::Done {
+            self.note_own(group, topic, queue, offset);
+        }
         self.file.changed();
         commit
     }
@@ -199,12 +196,14 @@ impl Offsets {
     /// Forgets a group: offsets, pull offsets, pending resets.
     pub(crate) fn remove_group(&self, group: &str) {
         self.table.remove_group(group);
+        self.forget_own(|_, other| other == group);
         self.moved();
     }
 
     /// Forgets a topic, for all groups.
     pub(crate) fn remove_topic(&self, topic: &str) {
         self.table.remove_topic(topic);
+        self.forget_own(|other, _| other == topic);
         self.moved();
     }
 

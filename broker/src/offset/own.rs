@@ -13,7 +13,7 @@ use remoting::types::{GroupName, QueueId, QueueOffset, TopicName};
 
 use super::Offsets;
 use super::table::SEPARATOR;
-use crate::persist::{Home, LoadError, TableFile};
+use crate::persist::{Home, LoadError, TableFile, log_unsaved};
 
 /// In the form of `consumerOffset.json`.
 const FILE: &str = "slaveOffset.json";
@@ -65,6 +65,31 @@ impl Own {
         }
     }
 
+    fn list(&self) -> Vec<OwnOffset> {
+        let of_key = |(key, offsets): (&String, &BTreeMap<i32, i64>)| {
+            let (topic, group) = key.split_once(SEPARATOR)?;
+            let (topic, group) = (TopicName::new(topic), GroupName::new(group));
+            let one = |(queue, offset): (&i32, &i64)| OwnOffset {
+                group: group.clone(),
+                topic: topic.clone(),
+                queue: QueueId(*queue),
+                offset: QueueOffset(*offset),
+            };
+            Some(offsets.iter().map(one).collect::<Vec<_>>())
+        };
+        self.table.lock().iter().filter_map(of_key).flatten().collect()
+    }
+
+    /// Forgets those of which `is_gone` says so by topic and group.
+    fn forget(&self, is_gone: impl Fn(&str, &str) -> bool) {
+        let mut table = self.table.lock();
+        let before = table.len();
+        table.retain(|key, _| key.split_once(SEPARATOR).is_some_and(|(topic, group)| !is_gone(topic, group)));
+        if table.len() < before {
+            self.file.changed();
+        }
+    }
+
     /// Blocks.
     fn save(&self) {
         let encode = || {
@@ -85,20 +110,35 @@ impl Offsets {
 
     /// What the master may not have yet.
     pub(crate) fn own(&self) -> Vec<OwnOffset> {
-        let Some(own) = &self.own else { return Vec::new() };
-        let table = own.table.lock();
-        let of_key = |(key, offsets): (&String, &BTreeMap<i32, i64>)| {
-            let (topic, group) = key.split_once(SEPARATOR)?;
-            let (topic, group) = (TopicName::new(topic), GroupName::new(group));
-            let one = |(queue, offset): (&i32, &i64)| OwnOffset {
-                group: group.clone(),
-                topic: topic.clone(),
-                queue: QueueId(*queue),
-                offset: QueueOffset(*offset),
-            };
-            Some(offsets.iter().map(one).collect::<Vec<_>>())
-        };
-        table.iter().filter_map(of_key).flatten().collect()
+        self.own.as_ref().map(Own::list).unwrap_or_default()
+    }
+
+    /// Forgets what was committed here of topics and groups of which `is_gone` says so.
+    pub(super) fn forget_own(&self, is_gone: impl Fn(&str, &str) -> bool) {
+        if let Some(own) = &self.own {
+            own.forget(is_gone);
+        }
+    }
+
+    /// This broker was a slave, and is the master now: what was committed here is in its own table, and nobody else is to be told.
+    /// Should it be a slave again, what was committed before would be told of as if it were news. Blocks.
+    pub(super) fn take_along(&self, own: &Own) {
+        let left = own.list();
+        if left.is_empty() {
+            return;
+        }
+        // Both were saved a moment apart.
+        for one in &left {
+            self.advance(one);
+        }
+        self.changed();
+        match self.file.save(|| self.with_pops(|| self.to_java())) {
+            Ok(()) => {
+                own.forget(|_, _| true);
+                own.save();
+            }
+            Err(err) => log_unsaved(&err, "what groups committed here is kept apart until the next start"),
+        }
     }
 
     /// The master has an offset, or does not take it whatever it is told: its own count from now on. What was committed here

@@ -129,13 +129,13 @@ impl Progress {
 
     /// After a pull: where the next one will start, what the group commits along with it, and whether it read messages
     /// that are no longer in memory.
-    pub(crate) fn pull(&self, queue: QueueId, next: QueueOffset, commit: Option<QueueOffset>, cold: bool) {
+    pub(crate) fn pull(&self, queue: QueueId, next: QueueOffset, commit: Option<QueueOffset>, cold: bool) -> Commit {
         self.change(queue, |place| {
             place.pulled = Some(next);
             place.cold = cold;
             place.committed = commit.or(place.committed);
             Commit::Done
-        });
+        })
     }
 
     /// Puts the group elsewhere; the next pull of the queue is told.

@@ -620,6 +620,42 @@ async fn what_was_handed_over_is_forgotten_unless_more_was_committed_meanwhile()
 }
 
 #[tokio::test]
+async fn nothing_is_told_of_what_is_gone_or_was_not_taken() {
+    let fixture = Fixture::of_slave();
+    fixture.offsets.topics.put(TopicConfig::new("U", 2, 6), &crate::topic::AttributeChanges::default()).unwrap();
+    fixture.commit("g", "T", 0, 8);
+    fixture.commit("g", "U", 0, 9);
+    fixture.offsets.progress(&"g".into(), &"U".into()).reset(QueueId(1), QueueOffset(1));
+    let dropped = Some("Offset has been previously reset".to_owned());
+    assert_eq!(fixture.commit("g", "U", 1, 9), (ResponseCode::SUCCESS, dropped));
+    assert_eq!(fixture.own(), [("T@g".to_owned(), 0, 8), ("U@g".to_owned(), 0, 9)]);
+    fixture.offsets.remove_topic("T");
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.own(), [("U@g".to_owned(), 0, 9)]);
+    fixture.offsets.remove_group("g");
+    assert_eq!(fixture.own(), []);
+    assert_eq!(fixture.reopen().own(), []);
+}
+
+#[tokio::test]
+async fn a_slave_that_becomes_the_master_tells_nobody() {
+    let fixture = Fixture::of_slave();
+    fixture.commit("g", "T", 0, 8);
+    fixture.offsets.save();
+    // The table of all offsets may be a bit older.
+    write_offsets(&fixture.surroundings, "consumerOffset.json", r#"{"offsetTable":{"T@g":{0:5,1:7}}}"#);
+    let Fixture { offsets, surroundings } = fixture;
+    offsets.store.close().unwrap();
+    drop(offsets);
+    surroundings.role.send_replace(Role::Master);
+    let fixture = Fixture::on(surroundings);
+    assert_eq!((fixture.get("g", "T", 0), fixture.get("g", "T", 1)), (Some(8), Some(7)));
+    fixture.surroundings.role.send_replace(Role::Slave);
+    let fixture = fixture.reopen();
+    assert_eq!((fixture.get("g", "T", 0), fixture.own()), (Some(8), vec![]));
+}
+
+#[tokio::test]
 async fn what_a_slave_hands_over_moves_nobody_back() {
     let fixture = Fixture::new();
     fixture.append("T", 0, 20);

@@ -15,7 +15,7 @@ use super::waiting::Waiting;
 use crate::client::Clients;
 use crate::context::Context;
 use crate::group::GroupTable;
-use crate::offset::{Offsets, Progress};
+use crate::offset::{Commit, Offsets, Progress};
 use crate::stats::Stats;
 use crate::topic::TopicTable;
 
@@ -96,9 +96,11 @@ impl Reader {
             answer.suggest(&pull, admitted, &self.ctx, outcome.suggest_slave);
         }
         let commit = pull.commit().filter(|_| turn == Turn::First);
-        progress.pull(header.queue_id, answer.next(), commit, cold);
+        let committed = progress.pull(header.queue_id, answer.next(), commit, cold);
         if let Some(commit) = commit {
-            self.offsets.note_own(&header.consumer_group, &header.topic, header.queue_id, commit);
+            if committed == Commit::Done {
+                self.offsets.note_own(&header.consumer_group, &header.topic, header.queue_id, commit);
+            }
             self.offsets.changed();
         }
         match answer.code {
