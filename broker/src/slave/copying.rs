@@ -113,7 +113,15 @@ impl Copying {
                         && Instant::now() >= hand_over_at
                         && let Some(addr) = &addr
                     {
-                        match self.hand_over(addr).await {
+                        let handed = tokio::select! {
+                            () = stopping.cancelled() => break,
+                            _ = at.changed() => {
+                                known = Known::Nothing;
+                                continue;
+                            }
+                            handed = self.hand_over(addr) => handed,
+                        };
+                        match handed {
                             Handed::All => {}
                             Handed::Refused => hand_over_at = Instant::now() + REFUSED_PAUSE,
                             // What the master has instead is not among what changed.
@@ -182,7 +190,7 @@ impl Copying {
         taking.await.expect("taking tables over does not panic");
     }
 
-    /// Tells the master what groups committed here while it did not answer.
+    /// Tells the master what groups committed here while it did not answer. Cancel-safe: what was on its way is handed over again.
     async fn hand_over(&self, addr: &str) -> Handed {
         let mut handed = Handed::All;
         for some in self.tables.offsets.own().chunks(HAND_OVER_MAX) {
