@@ -297,11 +297,12 @@ impl Features {
         self.door.iter().for_each(Registrar::start);
     }
 
-    /// Ends what goes on by itself, and saves what is known.
+    /// Ends what goes on by itself, and saves what is known. Commits are refused from then on.
     pub(crate) async fn stop(&self) {
         self.ctx.stopping.cancel();
         self.ctx.tasks.close();
         self.ctx.tasks.wait().await;
+        self.offsets.close();
         self.offsets.persist().await;
         let (delays, pops) = (Arc::clone(&self.delays), Arc::clone(&self.pops));
         let saving = tokio::task::spawn_blocking(move || {

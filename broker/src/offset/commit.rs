@@ -1,7 +1,5 @@
 //! Groups commit their offsets: often, and many at once.
 
-use std::borrow::Cow;
-
 use remoting::connection::{Peer, ReplyTo};
 use remoting::frame::RemotingCommand;
 use remoting::header::{DecodeHeader, HeaderError, NoHeader};
@@ -9,7 +7,7 @@ use remoting::protocol::offset::UpdateConsumerOffset;
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::router::{HandleBatch, IntoResponse};
 
-use super::agreed::Waiting;
+use super::agreed::{Waiting, answer, refuse};
 use super::{Commit, OffsetError, Offsets, OwnOffset};
 
 /// Ext field of ours: the offset counts unless more is committed already. A slave hands over with it what it was told while its
@@ -19,28 +17,40 @@ pub(crate) const FORWARD: &str = "ferromqForward";
 impl HandleBatch for Offsets {
     /// `UPDATE_CONSUMER_OFFSET`. Java: `ConsumerManageProcessor.updateConsumerOffset`.
     fn handle_batch(&self, commands: &mut Vec<RemotingCommand>, peer: &Peer) {
-        let mut waiting = Vec::new();
+        let mut done = Vec::new();
         for command in commands.drain(..) {
             let outcome = self.update(&command);
             let to = ReplyTo::of(&command);
             if to.one_way {
                 continue;
             }
-            let (code, remark) = match &outcome {
-                Ok(remark) if self.file.is_agreed_on() => {
-                    waiting.push(Waiting { peer: peer.clone(), to, remark: *remark });
-                    continue;
+            match outcome {
+                Ok(remark) => done.push(Waiting { peer: peer.clone(), to, remark }),
+                Err(err) => {
+                    peer.replies(|out| out.reply(to, err.code(), Some(&err.to_string()), &NoHeader, ()));
                 }
-                Ok(remark) => (ResponseCode::SUCCESS, remark.map(Cow::Borrowed)),
-                Err(err) => (err.code(), Some(Cow::Owned(err.to_string()))),
-            };
-            peer.replies(|out| out.reply(to, code, remark.as_deref(), &NoHeader, ()));
+            }
         }
-        self.unanswered.add(waiting);
+        if !done.is_empty() {
+            self.answer_done(done);
+        }
     }
 }
 
 impl Offsets {
+    /// Answers commits that are in the table, or has them wait for the group.
+    fn answer_done(&self, done: Vec<Waiting>) {
+        if self.file.is_agreed_on() {
+            if let Err(late) = self.unanswered.add(done) {
+                refuse(late);
+            }
+        } else if self.unanswered.is_closed() {
+            refuse(done);
+        } else {
+            answer(done, ResponseCode::SUCCESS, None);
+        }
+    }
+
     /// The remark of the answer, if it has one.
     fn update(&self, command: &RemotingCommand) -> Result<Option<&'static str>, OffsetError> {
         let request = UpdateConsumerOffset::decode(&command.ext).map_err(|err| header_error(command, err))?;

@@ -38,7 +38,7 @@ use thiserror::Error;
 use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 
-use self::agreed::{Unanswered, answer};
+use self::agreed::{Unanswered, answer, refuse};
 use self::file::OffsetFile;
 use self::own::Own;
 use self::popped::Popped;
@@ -221,9 +221,14 @@ impl Offsets {
                 }
                 this.persist().await;
             }
-            let why = "this broker does not lead its group any more: commit again";
-            answer(this.unanswered.take(), ResponseCode::SYSTEM_ERROR, Some(why));
+            this.close();
         });
+    }
+
+    /// Commits that come from now on are refused, as are those that wait for the group. To be called before the last save: who
+    /// serves next begins with that.
+    pub(crate) fn close(&self) {
+        refuse(self.unanswered.close());
     }
 
     /// Takes over a change of the group's offsets, as followers do.

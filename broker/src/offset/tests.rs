@@ -2,7 +2,7 @@ use remoting::body::{
     ConsumerOffsets, CorrectionOffsets, DataVersion, OffsetNews, ResetOffsetBody, SubscriptionGroupConfig, TopicConfig,
     fastjson,
 };
-use remoting::connection::Peer;
+use remoting::connection::{Peer, ReplyTo};
 use remoting::frame::RemotingCommand;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::client::Heartbeat;
@@ -13,6 +13,7 @@ use std::fs;
 use store::StoreConfig;
 use store::message::Message;
 
+use super::agreed::Waiting;
 use super::progress::Start;
 use super::*;
 use crate::context::Role;
@@ -169,6 +170,31 @@ async fn a_one_way_commit_is_taken_and_not_answered() {
     fixture.offsets.handle_batch(&mut vec![one_way.clone(), one_way], &peer);
     assert!(peer.take_sent().unwrap().is_empty());
     assert_eq!(fixture.get("g", "T", 0), Some(9));
+}
+
+#[tokio::test]
+async fn what_is_committed_behind_the_last_save_is_refused() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.commit("g", "T", 0, 5), (ResponseCode::SUCCESS, None));
+    fixture.offsets.close();
+    fixture.offsets.persist().await;
+    assert_eq!(fixture.commit("g", "T", 0, 6).0, ResponseCode::SERVICE_NOT_AVAILABLE);
+    let folder = fixture.surroundings.folder.path().join("config");
+    let saved: ConsumerOffsets = crate::persist::Home::from(&folder).load(FILE).unwrap().unwrap();
+    assert_eq!(saved.offset_table["T@g"], [(0, 5)].into());
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_too_late_for_the_group_is_not_left_waiting() {
+    let waiting = || {
+        let to = ReplyTo::of(&RemotingCommand::request(RequestCode::UPDATE_CONSUMER_OFFSET));
+        vec![Waiting { peer: peer(1), to, remark: None }]
+    };
+    let unanswered = Unanswered::default();
+    assert!(unanswered.add(waiting()).is_ok());
+    assert_eq!(unanswered.close().len(), 1);
+    assert_eq!(unanswered.add(waiting()).map_err(|late| late.len()), Err(1));
+    assert!(unanswered.take().is_empty());
 }
 
 #[tokio::test]
