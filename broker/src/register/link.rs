@@ -74,7 +74,7 @@ impl Link {
         let mut retry = RETRY_MIN;
         loop {
             let registered = self.register(shared, true).await;
-            let Ok(peer) = registered.inspect_err(|err| self.failed(err)) else {
+            let Ok(peer) = registered.inspect_err(|err| self.failed(shared, err)) else {
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(RETRY_MAX);
                 continue;
@@ -83,7 +83,7 @@ impl Link {
             let due = Instant::now() + period(shared);
             while self.until_news(shared, &peer, &mut changes, due).await {
                 if let Err(err) = self.register(shared, false).await {
-                    self.failed(&err);
+                    self.failed(shared, &err);
                     break;
                 }
             }
@@ -129,7 +129,11 @@ impl Link {
                 return Ok(peer);
             }
             Some((step, topics)) => body::encode(step, topics, permission, shared.shown),
-            None if known.is_some() && !settings.force_register && self.is_current(shared, &peer, within).await? => {
+            // Slaves hear of their master by registering.
+            None if known.is_some()
+                && !(settings.force_register || shared.is_slave())
+                && self.is_current(shared, &peer, within).await? =>
+            {
                 return Ok(peer);
             }
             None => shared.bodies.all(&shared.topics, permission, shared.shown),
@@ -182,7 +186,8 @@ impl Link {
     }
 
     /// What the name server knows is uncertain now, so it is told everything next time.
-    fn failed(&self, err: &CallError) {
+    fn failed(&self, shared: &Shared, err: &CallError) {
+        shared.forget(&self.addr);
         let before = self.state.send_replace(State { step: None, failing: true });
         if before.failing {
             tracing::debug!(name_server = self.addr, %err, "registration failed again");

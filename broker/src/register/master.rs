@@ -1,5 +1,7 @@
 //! Where the master of a slave is: name servers say it in their answers to registrations.
 
+use std::collections::BTreeMap;
+
 use remoting::protocol::register::RegisterBrokerReply;
 
 use super::Shared;
@@ -14,16 +16,30 @@ impl Shared {
         }
         let RegisterBrokerReply { ha_server_addr, master_addr } = reply;
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let (Some(ha_addr), Some(addr)) = (filled(ha_server_addr), filled(master_addr)) else { return };
+        let said = filled(ha_server_addr).zip(filled(master_addr));
+        let Some((ha_addr, addr)) = said else { return self.forget(server) };
         let mut masters = self.masters.lock();
         masters.insert(server.to_owned(), MasterAt { ha_addr, addr: Some(addr) });
-        // Name servers that differ must not have a slave go to and fro.
-        let master = masters.values().next().cloned();
+        self.choose(&masters);
+    }
+
+    /// `server` does not answer, is not asked any more, or knows no master now: what it said before counts no longer.
+    pub(super) fn forget(&self, server: &str) {
+        let mut masters = self.masters.lock();
+        if masters.remove(server).is_some() {
+            self.choose(&masters);
+        }
+    }
+
+    /// Name servers that differ must not have a slave go to and fro, so the first one counts. If none says anything, the master
+    /// will most likely come back where it was.
+    fn choose(&self, masters: &BTreeMap<String, MasterAt>) {
+        let Some(master) = masters.values().next() else { return };
         self.ctx.master.at().send_if_modified(|known| {
-            let is_news = *known != master;
+            let is_news = known.as_ref() != Some(master);
             if is_news {
                 tracing::info!(?master, "the master is found");
-                *known = master;
+                *known = Some(master.clone());
             }
             is_news
         });
@@ -35,7 +51,7 @@ impl Shared {
         self.is_slave() && !known(&self.ctx.master.at().borrow())
     }
 
-    fn is_slave(&self) -> bool {
+    pub(super) fn is_slave(&self) -> bool {
         self.ctx.settings().broker_role == BrokerRole::Slave
     }
 }

@@ -51,7 +51,7 @@ struct Shared {
     client: Client,
     bodies: Bodies,
     shown: Shown,
-    /// What each name server says of a slave's master.
+    /// What each name server says of a slave's master, in its last answer.
     masters: Mutex<BTreeMap<String, MasterAt>>,
 }
 
@@ -133,7 +133,7 @@ impl Registrar {
             let wanted = addrs.contains(addr);
             if !wanted {
                 link.end();
-                self.shared.masters.lock().remove(addr);
+                self.shared.forget(addr);
             }
             wanted
         });

@@ -11,6 +11,7 @@ use remoting::version::Version;
 use tokio::sync::watch;
 
 use super::*;
+use crate::config::BrokerRole;
 use crate::testing::Surroundings;
 use crate::topic::AttributeChanges;
 
@@ -276,5 +277,45 @@ async fn a_version_that_is_known_need_not_be_registered() {
     broker.surroundings.set(|settings| settings.force_register = true);
     link.register(&broker.registrar.shared, true).await.unwrap();
     assert_eq!(server.lines(), ["all v0 ", "version?", "all v0 "]);
+    broker.registrar.close().await;
+}
+
+#[tokio::test]
+async fn a_slave_that_need_not_register_does_to_hear_of_its_master() {
+    let server = NameServer::anywhere();
+    let broker = Broker::new(&[server.addr]);
+    broker.surroundings.set(|settings| {
+        settings.force_register = false;
+        settings.broker_role = BrokerRole::Slave;
+    });
+    broker.registrar.register_now().await;
+    let link = Arc::clone(broker.registrar.links.lock().values().next().unwrap());
+    link.register(&broker.registrar.shared, true).await.unwrap();
+    assert_eq!(server.lines(), ["all v0 ", "all v0 "]);
+    broker.registrar.close().await;
+}
+
+#[tokio::test]
+async fn a_master_is_where_name_servers_say_that_answer() {
+    let broker = Broker::new(&[]);
+    broker.surroundings.set(|settings| settings.broker_role = BrokerRole::Slave);
+    let shared = &broker.registrar.shared;
+    let says = |server: &str, master: Option<&str>| {
+        let addr = |port: u16| master.map(|host| format!("{host}:{port}"));
+        shared.learn(server, RegisterBrokerReply { ha_server_addr: addr(10912), master_addr: addr(10911) });
+    };
+    let known = || broker.surroundings.ctx.master.at().borrow().clone().and_then(|master| master.addr);
+    says("a", None);
+    assert_eq!(known(), None);
+    says("b", Some("new"));
+    says("a", Some("old"));
+    assert_eq!(known().unwrap(), "old:10911", "the first one counts");
+    shared.forget("a");
+    assert_eq!(known().unwrap(), "new:10911", "but for what a dead one said");
+    says("a", Some("old"));
+    says("a", None);
+    assert_eq!(known().unwrap(), "new:10911", "nor does what it no longer knows");
+    says("b", None);
+    assert_eq!(known().unwrap(), "new:10911", "it will come back");
     broker.registrar.close().await;
 }
