@@ -32,6 +32,8 @@ struct State {
 /// Java's bounds of `registerNameServerPeriod`.
 const PERIOD_MIN: Duration = Duration::from_secs(10);
 const PERIOD_MAX: Duration = Duration::from_secs(60);
+/// Shortest time between two heartbeats.
+const BEAT_MIN: Duration = Duration::from_millis(100);
 /// Between tries while a name server fails; doubled each time, up to the second.
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -95,7 +97,8 @@ impl Link {
         loop {
             let settings = shared.ctx.settings();
             // A member of a set that lets slaves act is missed soon, so it is heard often.
-            let pause = settings.enable_slave_acting_master.then_some(*settings.broker_heartbeat_interval);
+            let pause = (*settings.broker_heartbeat_interval).max(BEAT_MIN);
+            let pause = settings.enable_slave_acting_master.then_some(pause);
             let beat = Instant::now() + pause.unwrap_or(PERIOD_MAX);
             tokio::select! {
                 biased;
