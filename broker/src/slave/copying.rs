@@ -165,7 +165,9 @@ impl Copying {
             return Ok((everything, Known::Java { all_at: Instant::now() + JAVA_PERIOD }));
         }
         let (_, body) = answer.success::<NoHeader>()?;
-        let news = TableNews::from_body(&body)?;
+        // Whole tables may be tens of megabytes of text.
+        let reading = tokio::task::spawn_blocking(move || TableNews::from_body(&body));
+        let news = reading.await.expect("reading tables does not panic")?;
         if news.returning {
             return Ok((TableNews::default(), Known::Returning));
         }

@@ -150,22 +150,29 @@ impl Ask<'_> {
         Err(AskError::Restless { what: "consumer groups" })
     }
 
-    async fn page<R: Request, T: DeserializeOwned>(
+    async fn page<R: Request, T: DeserializeOwned + Send + 'static>(
         &self,
         what: &'static str,
         request: &R,
     ) -> Result<(ExtFields, T), AskError> {
         let answer = self.client.call(self.addr, request, Bytes::new(), PATIENCE).await?;
         let (ext, body) = answer.success::<ExtFields>()?;
-        Ok((ext, fastjson::read(&body).map_err(|cause| AskError::Body { what, cause })?))
+        // All offsets come in one page, whatever there is of them.
+        let reading = tokio::task::spawn_blocking(move || fastjson::read(&body));
+        let page = reading.await.expect("reading tables does not panic");
+        Ok((ext, page.map_err(|cause| AskError::Body { what, cause })?))
     }
 
-    async fn table<R: Request, T: DeserializeOwned>(&self, what: &'static str, request: &R) -> Result<T, AskError> {
+    async fn table<R: Request, T: DeserializeOwned + Send + 'static>(
+        &self,
+        what: &'static str,
+        request: &R,
+    ) -> Result<T, AskError> {
         Ok(self.page(what, request).await?.1)
     }
 
     /// `None` if the master refuses: it does not know the table, or has nothing in it.
-    async fn maybe<R: Request, T: DeserializeOwned>(
+    async fn maybe<R: Request, T: DeserializeOwned + Send + 'static>(
         &self,
         what: &'static str,
         request: &R,

@@ -48,6 +48,14 @@ struct Seen {
     era: u64,
 }
 
+impl Seen {
+    /// For the slave to keep.
+    fn text(&self, run: u64) -> String {
+        let Self { topics, groups, offsets, delays, modes, metrics, timer, era } = self;
+        format!("{run}.{topics}.{groups}.{offsets}.{delays}.{modes}.{metrics}.{timer}.{era}")
+    }
+}
+
 pub(crate) fn routes(news: &Arc<News>, router: &mut Router) {
     router.on::<CopyTables>(news);
 }
@@ -73,11 +81,6 @@ impl News {
         (run == self.run).then_some(Seen { topics, groups, offsets, delays, modes, metrics, timer, era })
     }
 
-    fn text(&self, seen: &Seen) -> String {
-        let Seen { topics, groups, offsets, delays, modes, metrics, timer, era } = seen;
-        format!("{}.{topics}.{groups}.{offsets}.{delays}.{modes}.{metrics}.{timer}.{era}", self.run)
-    }
-
     fn is_news_for(&self, seen: Option<Seen>) -> bool {
         seen.is_none_or(|seen| seen != Seen { era: seen.era, ..self.tables.now() })
     }
@@ -101,13 +104,16 @@ impl Handle<CopyTables> for News {
                 () = sleep(LOOK_PERIOD) => {}
             }
         }
-        let tables = self.tables.clone();
-        let told = tokio::task::spawn_blocking(move || tables.news(seen)).await;
-        let (seen, mut news) = told.expect("reading tables does not panic");
-        news.seen = self.text(&seen);
-        // What was delivered is in the log before it counts as delivered.
-        news.log_end = Some(self.store.max_physical_offset().0);
-        Ok(Reply::done().body(news.to_body()))
+        let (tables, store, run) = (self.tables.clone(), Arc::clone(&self.store), self.run);
+        // Whole tables may be tens of megabytes of text.
+        let telling = tokio::task::spawn_blocking(move || {
+            let (seen, mut news) = tables.news(seen);
+            news.seen = seen.text(run);
+            // What was delivered is in the log before it counts as delivered.
+            news.log_end = Some(store.max_physical_offset().0);
+            news.to_body()
+        });
+        Ok(Reply::done().body(telling.await.expect("telling tables does not panic")))
     }
 }
 
