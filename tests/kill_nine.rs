@@ -128,6 +128,7 @@ async fn follow(addr: String, queue: i32, known: Arc<Mutex<Known>>) {
                 topic: TOPIC.into(),
                 queue_id: QueueId(queue),
                 commit_offset: next,
+                forward: None,
             };
             match client.call(&addr, &commit, Bytes::new(), ANSWER_MAX).await {
                 Ok(answer) => assert_eq!(answer.code(), ResponseCode::SUCCESS),

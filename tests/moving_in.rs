@@ -165,6 +165,7 @@ impl House {
             topic: TOPIC.into(),
             queue_id: QueueId(0),
             commit_offset: QueueOffset(offset),
+            forward: None,
         };
         self.ask(&commit, &Bytes::new()).await;
         // Commits are gathered for a moment before they go into a group's log.

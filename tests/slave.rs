@@ -154,6 +154,7 @@ impl Pair {
             topic: TOPIC.into(),
             queue_id: QueueId(queue),
             commit_offset: QueueOffset(offset),
+            forward: None,
         };
         self.ask(who, &commit, &Bytes::new()).await;
     }

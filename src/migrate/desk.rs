@@ -290,6 +290,7 @@ impl Desk {
             topic: TopicName::new(topic),
             queue_id: QueueId(queue_id),
             commit_offset: QueueOffset(offset),
+            forward: None,
         };
         self.ask(at, &request).await.map(|_| ())
     }

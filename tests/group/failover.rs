@@ -77,6 +77,7 @@ async fn a_group_loses_nothing_when_its_leader_is_killed() {
             topic: TOPIC.into(),
             queue_id: QueueId(0),
             commit_offset: QueueOffset(round as i64 + 1),
+            forward: None,
         };
         trio.ask(&commit, &Bytes::new()).await;
         let leader = trio.leader().unwrap_or_else(|| panic!("nobody leads\n{}", trio.logs()));

@@ -100,6 +100,7 @@ async fn read(queues: Range<usize>) -> Result<()> {
         topic: name(queues.start + at).as_str().into(),
         queue_id: QueueId(0),
         commit_offset: QueueOffset(1),
+        forward: None,
     };
     pipelined(count, RequestCode::UPDATE_CONSUMER_OFFSET, commits, |_| Ok(())).await
 }

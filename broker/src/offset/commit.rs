@@ -10,10 +10,6 @@ use remoting::router::{HandleBatch, IntoResponse};
 use super::agreed::{Waiting, answer, refuse};
 use super::{Commit, OffsetError, Offsets, OwnOffset};
 
-/// Ext field of ours: the offset counts unless more is committed already. A slave hands over with it what it was told while its
-/// master was away.
-pub(crate) const FORWARD: &str = "ferromqForward";
-
 impl HandleBatch for Offsets {
     /// `UPDATE_CONSUMER_OFFSET`. Java: `ConsumerManageProcessor.updateConsumerOffset`.
     fn handle_batch(&self, commands: &mut Vec<RemotingCommand>, peer: &Peer) {
@@ -54,14 +50,14 @@ impl Offsets {
     /// The remark of the answer, if it has one.
     fn update(&self, command: &RemotingCommand) -> Result<Option<&'static str>, OffsetError> {
         let request = UpdateConsumerOffset::decode(&command.ext).map_err(|err| header_error(command, err))?;
-        let UpdateConsumerOffset { consumer_group, topic, queue_id, commit_offset } = request;
+        let UpdateConsumerOffset { consumer_group, topic, queue_id, commit_offset, forward } = request;
         if self.groups.get(&consumer_group).is_none() {
             return Err(OffsetError::UnknownGroup(consumer_group));
         }
         if self.topics.get(&topic).is_none() {
             return Err(OffsetError::UnknownTopic(topic));
         }
-        let outcome = if command.ext.get(FORWARD).is_some() {
+        let outcome = if forward == Some(true) {
             let (group, topic) = (consumer_group.clone(), topic.clone());
             self.advance(&OwnOffset { group, topic, queue: queue_id, offset: commit_offset })
         } else {

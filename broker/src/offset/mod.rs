@@ -20,7 +20,6 @@ mod table;
 
 use std::sync::Arc;
 
-pub(crate) use commit::FORWARD;
 pub(crate) use file::FILE;
 pub(crate) use own::OwnOffset;
 pub(crate) use popped::Noted;

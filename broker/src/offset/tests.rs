@@ -84,6 +84,7 @@ impl Fixture {
             topic: topic.into(),
             queue_id: QueueId(queue),
             commit_offset: QueueOffset(offset),
+            forward: None,
         };
         self.update(command(&header))
     }
@@ -164,6 +165,7 @@ async fn a_one_way_commit_is_taken_and_not_answered() {
         topic: "T".into(),
         queue_id: QueueId(0),
         commit_offset: QueueOffset(9),
+        forward: None,
     };
     let one_way = RemotingCommand { flag: RemotingCommand::ONE_WAY, ..command(&header) };
     let peer = peer(1);
@@ -693,10 +695,9 @@ async fn what_a_slave_hands_over_moves_nobody_back() {
             topic: "T".into(),
             queue_id: QueueId(0),
             commit_offset: QueueOffset(offset),
+            forward: Some(true),
         };
-        let mut command = command(&header);
-        command.ext.push(FORWARD, "true");
-        let answer = fixture.update(command);
+        let answer = fixture.update(command(&header));
         (answer.1, fixture.get("g", "T", 0))
     };
     let step = fixture.offsets.step();

@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 use remoting::body::TableNews;
 use remoting::client::{Client, ClientConfig};
 use remoting::connection::CallError;
-use remoting::frame::ExtFields;
 use remoting::header::NoHeader;
+use remoting::protocol::ResponseCode;
+use remoting::protocol::offset::UpdateConsumerOffset;
 use remoting::protocol::slave::CopyTables;
-use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::router::Router;
 use store::Store;
 use tokio::time::{Duration, Instant, sleep};
@@ -21,7 +21,7 @@ use super::behind::Behind;
 use super::java::{self, AskError};
 use super::tables::{Delivered, Tables};
 use crate::context::Mastery;
-use crate::offset::{FORWARD, OwnOffset};
+use crate::offset::OwnOffset;
 
 /// How long a master of ours may wait for something to change.
 const WAIT: Duration = Duration::from_secs(10);
@@ -224,17 +224,15 @@ impl Copying {
 
     /// What the master remarks.
     async fn hand_over_one(&self, addr: &str, own: &OwnOffset) -> Result<Option<String>, CallError> {
-        let OwnOffset { group, topic, queue, offset } = own;
-        let fields = [
-            ("consumerGroup", group.to_string()),
-            ("topic", topic.to_string()),
-            ("queueId", queue.to_string()),
-            ("commitOffset", offset.to_string()),
-            (FORWARD, true.to_string()),
-        ];
-        let ext: ExtFields = fields.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let peer = self.client.peer(addr, HAND_OVER_TIMEOUT).await?;
-        let answer = peer.call_raw(RequestCode::UPDATE_CONSUMER_OFFSET, &ext, Bytes::new(), HAND_OVER_TIMEOUT).await?;
+        let OwnOffset { group, topic, queue, offset } = own.clone();
+        let commit = UpdateConsumerOffset {
+            consumer_group: group,
+            topic,
+            queue_id: queue,
+            commit_offset: offset,
+            forward: Some(true),
+        };
+        let answer = self.client.call(addr, &commit, Bytes::new(), HAND_OVER_TIMEOUT).await?;
         let remark = answer.0.remark.clone().filter(|remark| !remark.is_empty());
         answer.success::<NoHeader>()?;
         Ok(remark)

@@ -26,6 +26,9 @@ request! {
         topic: TopicName = "topic",
         queue_id: QueueId = "queueId",
         commit_offset: QueueOffset = "commitOffset",
+        /// Ours: the offset counts unless more is committed already. A slave hands over with it what it was told while its
+        /// master was away.
+        forward: Option<bool> = "ferromqForward",
     }
 }
 
