@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use self::body::Bodies;
 pub(crate) use self::body::Shown;
 use self::link::Link;
+pub(crate) use self::route::{NoAnswer, route};
 use crate::config::BrokerConfig;
 use crate::context::Context;
 use crate::ha::MasterAt;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use remoting::body::{TopicRouteData, fastjson};
+use remoting::client::Client;
 use remoting::connection::CallError;
 use remoting::header::NoHeader;
 use remoting::protocol::ResponseCode;
@@ -28,22 +29,37 @@ impl Registrar {
     /// [`NoAnswer`].
     pub(crate) async fn route(&self, topic: &TopicName) -> Result<Option<TopicRouteData>, NoAnswer> {
         let addrs: Vec<_> = self.links.lock().keys().cloned().collect();
-        for addr in addrs {
-            match self.route_from(&addr, topic).await {
-                Ok(route) => return Ok(route),
-                Err(err) => tracing::warn!(name_server = addr, %topic, %err, "the route of a topic is not told"),
-            }
-        }
-        Err(NoAnswer)
+        route(&self.shared.client, &addrs, topic).await
     }
+}
 
-    async fn route_from(&self, addr: &str, topic: &TopicName) -> Result<Option<TopicRouteData>, CallError> {
-        let request = GetRoute { topic: topic.clone(), accept_standard_json_only: Some(true) };
-        let answer = self.shared.client.call(addr, &request, Bytes::new(), TIMEOUT).await?;
-        if answer.code() == ResponseCode::TOPIC_NOT_EXIST {
-            return Ok(None);
+/// As [`Registrar::route`], from the first of `servers` that answers.
+///
+/// # Errors
+/// [`NoAnswer`].
+pub(crate) async fn route(
+    client: &Client,
+    servers: &[String],
+    topic: &TopicName,
+) -> Result<Option<TopicRouteData>, NoAnswer> {
+    for addr in servers {
+        match ask(client, addr, topic).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(body)) => match fastjson::read(&body) {
+                Ok(route) => return Ok(Some(route)),
+                Err(err) => tracing::warn!(name_server = addr, %topic, %err, "the route of a topic does not parse"),
+            },
+            Err(err) => tracing::warn!(name_server = addr, %topic, %err, "the route of a topic is not told"),
         }
-        let (_, body) = answer.success::<NoHeader>()?;
-        Ok(fastjson::read(&body).ok())
     }
+    Err(NoAnswer)
+}
+
+async fn ask(client: &Client, addr: &str, topic: &TopicName) -> Result<Option<Bytes>, CallError> {
+    let request = GetRoute { topic: topic.clone(), accept_standard_json_only: Some(true) };
+    let answer = client.call(addr, &request, Bytes::new(), TIMEOUT).await?;
+    if answer.code() == ResponseCode::TOPIC_NOT_EXIST {
+        return Ok(None);
+    }
+    answer.success::<NoHeader>().map(|(_, body)| Some(body))
 }

@@ -3,16 +3,16 @@
 //!
 //! Java: `EscapeBridge`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use remoting::body::{TopicRouteData, fastjson};
+use parking_lot::Mutex;
+use remoting::body::TopicRouteData;
 use remoting::client::{Client, ClientConfig};
 use remoting::connection::CallError;
-use remoting::header::NoHeader;
 use remoting::protocol::ResponseCode;
-use remoting::protocol::route::GetRoute;
 use remoting::protocol::send::SendMessage;
 use remoting::router::Router;
 use remoting::types::{BrokerName, GroupName, QueueId, TopicName};
@@ -20,13 +20,18 @@ use store::message::properties::{Builder, name};
 use store::message::{StoredMessage, sys_flag};
 use store::{AppendBatch, AppendError, Store};
 use thiserror::Error;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use crate::context::{Context, Role};
+use crate::register::{self, NoAnswer};
 use crate::settle::append_settled;
 
-/// Longest wait for a name server or a broker. Java: `EscapeBridge.SEND_TIMEOUT`.
+/// Longest wait for a broker. Java: `EscapeBridge.SEND_TIMEOUT`.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long it is believed where a topic is.
+const KEPT: Duration = Duration::from_secs(1);
+/// Topics of which that is kept; beyond, name servers are asked for all of them anew.
+const TOPICS_MAX: usize = 10_000;
 
 /// Takes what a feature delivers.
 pub(crate) enum Outlet {
@@ -113,13 +118,29 @@ pub(crate) struct Escape {
     /// Of all that could be chosen from.
     next: AtomicUsize,
     group: GroupName,
+    /// As name servers told it last.
+    known: Mutex<HashMap<TopicName, Known>>,
+}
+
+struct Known {
+    sets: Arc<Vec<Takes>>,
+    asked: Instant,
+}
+
+/// The master of a set that takes messages of a topic.
+#[derive(Debug, PartialEq)]
+struct Takes {
+    broker: BrokerName,
+    addr: String,
+    queues: i32,
 }
 
 impl Escape {
     fn new(ctx: Context) -> Self {
         let client = Client::new(ClientConfig::default(), Arc::new(Router::default()), ctx.stopping.child_token());
         let group = format!("InnerProducerGroup_{}_{}", ctx.identity.name, ctx.identity.id);
-        Self { ctx, client: Arc::new(client), next: AtomicUsize::new(0), group: group.into() }
+        let (next, known) = (AtomicUsize::new(0), Mutex::default());
+        Self { ctx, client: Arc::new(client), next, group: group.into(), known }
     }
 
     /// Sends an encoded message as its producer did. Returns once another broker has it.
@@ -129,13 +150,13 @@ impl Escape {
     pub(crate) async fn send(&self, record: &[u8]) -> Result<(), EscapeError> {
         let stored = StoredMessage::parse(record).map_err(|_| EscapeError::NoMessage)?;
         let topic = TopicName::new(stored.topic);
-        let route = self.route(&topic).await?;
-        let (broker, addr, queue_id) = self.choose(&topic, &route)?;
+        let sets = self.sets(&topic).await?;
+        let (to, queue_id) = self.choose(&topic, &sets)?;
         let mut properties = Builder::with_capacity(stored.properties.len());
         properties.extend_without(stored.properties, &[name::CRC32]);
         let header = SendMessage {
             producer_group: stored.property(name::PRODUCER_GROUP).map_or_else(|| self.group.clone(), GroupName::new),
-            topic,
+            topic: topic.clone(),
             default_topic: "TBW102".into(),
             default_topic_queue_nums: 4,
             queue_id,
@@ -149,56 +170,57 @@ impl Escape {
             batch: Some(false),
         };
         let body = Bytes::copy_from_slice(stored.body);
-        let answer = self.client.call(&addr, &header, body, TIMEOUT).await;
-        let answer = answer.map_err(|cause| EscapeError::Send { broker: broker.clone(), cause })?;
-        match answer.code() {
-            ResponseCode::SUCCESS => Ok(()),
-            code => Err(EscapeError::Refused { broker, code, remark: answer.0.remark.unwrap_or_default() }),
-        }
+        let broker = to.broker.clone();
+        let err = match self.client.call(&to.addr, &header, body, TIMEOUT).await {
+            Ok(answer) if answer.code() == ResponseCode::SUCCESS => return Ok(()),
+            Ok(answer) => {
+                let (code, remark) = (answer.code(), answer.0.remark.unwrap_or_default());
+                EscapeError::Refused { broker, code, remark }
+            }
+            Err(cause) => EscapeError::Send { broker, cause },
+        };
+        // It may not be there any more.
+        self.known.lock().remove(&topic);
+        Err(err)
     }
 
-    async fn route(&self, topic: &TopicName) -> Result<TopicRouteData, EscapeError> {
-        for server in self.ctx.settings().name_servers() {
-            let request = GetRoute { topic: topic.clone(), accept_standard_json_only: Some(true) };
-            match self.client.call(&server, &request, Bytes::new(), TIMEOUT).await {
-                Ok(answer) if answer.code() == ResponseCode::TOPIC_NOT_EXIST => {
-                    return Err(EscapeError::Nowhere(topic.clone()));
-                }
-                Ok(answer) => {
-                    if let Ok((_, body)) = answer.success::<NoHeader>()
-                        && let Ok(route) = fastjson::read(&body)
-                    {
-                        return Ok(route);
-                    }
-                }
-                Err(err) => tracing::debug!(name_server = server, %topic, %err, "the route of a topic is not told"),
-            }
+    /// Sets that take messages of the topic.
+    async fn sets(&self, topic: &TopicName) -> Result<Arc<Vec<Takes>>, EscapeError> {
+        if let Some(known) = self.known.lock().get(topic).filter(|known| known.asked.elapsed() < KEPT) {
+            return Ok(Arc::clone(&known.sets));
         }
-        Err(EscapeError::NoAnswer(topic.clone()))
+        let servers = self.ctx.settings().name_servers();
+        let route = register::route(&self.client, &servers, topic).await;
+        let route = route.map_err(|NoAnswer| EscapeError::NoAnswer(topic.clone()))?;
+        let sets = Arc::new(route.map(|route| sets(&route, &self.ctx.identity.name)).unwrap_or_default());
+        let mut known = self.known.lock();
+        if known.len() >= TOPICS_MAX {
+            known.clear();
+        }
+        known.insert(topic.clone(), Known { sets: Arc::clone(&sets), asked: Instant::now() });
+        Ok(sets)
     }
 
     /// One of the queues in turn that other masters have.
-    fn choose(&self, topic: &TopicName, route: &TopicRouteData) -> Result<(BrokerName, String, QueueId), EscapeError> {
-        let own = &self.ctx.identity.name;
+    fn choose<'a>(&self, topic: &TopicName, sets: &'a [Takes]) -> Result<(&'a Takes, QueueId), EscapeError> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let queues = queues(route, own);
-        let chosen = queues.get(turn % queues.len().max(1)).ok_or_else(|| EscapeError::Nowhere(topic.clone()))?;
-        let (broker, addr, count) = chosen;
+        let chosen = sets.get(turn % sets.len().max(1)).ok_or_else(|| EscapeError::Nowhere(topic.clone()))?;
         // Less than the number of queues.
-        let queue = (turn / queues.len()) % *count as usize;
-        Ok((broker.clone(), addr.clone(), QueueId(queue as i32)))
+        let queue = (turn / sets.len()) % chosen.queues as usize;
+        Ok((chosen, QueueId(queue as i32)))
     }
 }
 
-/// Sets that take messages: their names, masters, and numbers of queues.
-fn queues(route: &TopicRouteData, own: &BrokerName) -> Vec<(BrokerName, String, i32)> {
+/// Sets but the own one that take messages, and have a master.
+fn sets(route: &TopicRouteData, own: &BrokerName) -> Vec<Takes> {
     use remoting::body::TopicConfig;
     let takes = |perm: i32, queues: i32| perm & TopicConfig::WRITE != 0 && queues > 0;
     let data = route.queue_datas.iter().filter(|data| data.broker_name != *own);
     let data = data.filter(|data| takes(data.perm, data.write_queue_nums));
     let with_master = data.filter_map(|data| {
         let broker = route.broker_datas.iter().find(|broker| broker.broker_name == data.broker_name)?;
-        Some((data.broker_name.clone(), broker.master()?.to_owned(), data.write_queue_nums))
+        let addr = broker.master()?.to_owned();
+        Some(Takes { broker: data.broker_name.clone(), addr, queues: data.write_queue_nums })
     });
     with_master.collect()
 }
@@ -227,7 +249,9 @@ mod tests {
             queue_datas: vec![has("own", 6, 4), has("a", 6, 4), has("b", 6, 4), has("c", 4, 4), has("d", 2, 1)],
             ..TopicRouteData::default()
         };
-        let expect = [("a".into(), "a:0".to_owned(), 4), ("d".into(), "d:0".to_owned(), 1)];
-        assert_eq!(queues(&route, &"own".into()), expect);
+        let expect = [("a", "a:0", 4), ("d", "d:0", 1)];
+        let expect =
+            expect.map(|(broker, addr, queues)| Takes { broker: broker.into(), addr: addr.to_owned(), queues });
+        assert_eq!(sets(&route, &"own".into()), expect);
     }
 }
