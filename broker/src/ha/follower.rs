@@ -169,16 +169,9 @@ impl Follower {
     }
 
     /// How it goes, to be waited on.
-    pub(crate) fn changes(&self) -> watch::Receiver<Following> {
+    #[cfg(test)]
+    pub(super) fn changes(&self) -> watch::Receiver<Following> {
         self.shared.state.subscribe()
-    }
-
-    /// Returns once it has all that the master had; at once if that was so before and the connection holds. Cancel-safe.
-    pub(crate) async fn when_caught_up(&self) {
-        let mut changes = self.changes();
-        if changes.wait_for(|state| *state == Following::CaughtUp).await.is_err() {
-            std::future::pending().await
-        }
     }
 
     pub(crate) fn set_master_flush_offset(&self, to: PhysicalOffset) {

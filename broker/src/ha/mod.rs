@@ -16,17 +16,13 @@
 //! Java: `DefaultHAService`, `DefaultHAConnection`, `DefaultHAClient`, `GroupTransferService`.
 
 mod acks;
-#[cfg_attr(not(test), allow(dead_code, reason = "no broker is a slave yet"))]
 mod ask;
 mod feed;
 mod feeder;
 mod figures;
-#[cfg_attr(not(test), allow(dead_code, reason = "no broker is a slave yet"))]
 mod follow;
-#[cfg_attr(not(test), allow(dead_code, reason = "no broker is a slave yet"))]
 mod follower;
 mod pace;
-#[cfg_attr(not(test), allow(dead_code, reason = "no broker is a slave yet"))]
 mod status;
 mod wire;
 
@@ -35,8 +31,7 @@ pub(crate) use self::acks::TestSlave;
 pub(crate) use self::acks::{Acks, Copies, Held, TooFewInSync};
 pub(crate) use self::ask::bounds;
 pub(crate) use self::feeder::{Feeder, FeederPort};
-#[allow(unused_imports, reason = "no broker is a slave yet")]
-pub(crate) use self::follower::{Follower, Following, MasterAt};
+pub(crate) use self::follower::{Follower, MasterAt};
 pub(crate) use self::status::{Replication, Side, routes};
 
 #[cfg(test)]

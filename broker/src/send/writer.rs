@@ -52,7 +52,7 @@ impl Writer {
     }
 
     async fn store(&self, message: &Message<'_>) -> Result<Position, PutError> {
-        let waits_for_slaves = !Found::in_text(message.properties).waits_for_nobody;
+        let waits_for_slaves = self.copies.are_wanted() && !Found::in_text(message.properties).waits_for_nobody;
         if waits_for_slaves {
             self.copies.enough(self.store.max_physical_offset()).map_err(PutError::TooFewInSync)?;
         }

@@ -111,7 +111,7 @@ async fn a_slave_has_all_of_the_log_and_what_comes_byte_for_byte() {
     let slave = Slave::of(&ours, |_| {});
     assert_eq!(slave.follower.status().state, Following::NoMaster);
     slave.follows(master.addr, Some(&addr));
-    tokio::time::timeout(PATIENCE, slave.follower.when_caught_up()).await.unwrap();
+    caught_up(&slave.follower).await;
     slave.has(&ours, theirs.end()).await;
     assert_eq!(ours.files(), theirs.files(), "from the first message on, though it is not in the last file");
     theirs.append(150..200);

@@ -17,6 +17,7 @@ use store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use super::follower::Following;
 use super::wire::{HEADER_BYTES, Header};
 use super::*;
 use crate::config::BrokerConfig;
@@ -154,4 +155,11 @@ impl Wire {
         self.0.read_exact(&mut bytes).unwrap();
         Some((header, bytes))
     }
+}
+
+/// Returns once it has all that the master had.
+async fn caught_up(follower: &Follower) {
+    let mut changes = follower.changes();
+    let all = changes.wait_for(|state| *state == Following::CaughtUp);
+    tokio::time::timeout(PATIENCE, all).await.expect("it catches up").unwrap();
 }

@@ -64,7 +64,7 @@ async fn a_slave_is_told_of_its_master_and_tells_how_it_follows() {
         master_address: None,
     };
     let Ok(_) = replication.handle(call(exchange, "", &peer(1))).await;
-    tokio::time::timeout(PATIENCE, follower.when_caught_up()).await.unwrap();
+    caught_up(&follower).await;
     let seen = status(&replication).await;
     let client = seen.ha_client_runtime_info;
     assert_eq!((seen.master, client.master_addr), (false, Some(master.addr.to_string())));
