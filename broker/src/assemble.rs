@@ -19,13 +19,14 @@ use crate::delay::TimerError;
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
 use crate::group::GroupError;
-use crate::ha::{self, Acks, Copies, Feeder, FeederPort, Replication};
+use crate::ha::{Acks, Copies, Feeder, FeederPort, Side};
 use crate::metrics::{Exporter, Site};
 use crate::offset::OffsetError;
 use crate::persist::{Home, LoadError};
 pub use crate::replica::Ended;
 use crate::replica::{self, Member, Membership};
-use crate::slave::{self, Members, Returning, Slave};
+use crate::seat::Seat;
+use crate::slave::{Returning, Slave};
 use crate::topic::TopicError;
 
 /// A running broker.
@@ -139,20 +140,14 @@ impl Broker {
                 let open = || Features::open(&ground, Arc::clone(&identity), Role::Master, &home);
                 let mut features = open()?;
                 let feeder = Feeder::start(slaves, &store, now.clone(), &acks).map_err(StartError::Feeder)?;
-                let side = ha::Side::Master(Arc::clone(&feeder));
-                let replication = Replication::new(side, Arc::clone(&identity), Arc::clone(&store), now.clone());
-                let members = Members::new(Arc::clone(&identity), now.clone());
-                let router = |features: &Features| {
-                    let mut router = features.router();
-                    ha::routes(&replication, &mut router);
-                    slave::member_routes(&members, &mut router);
-                    router
-                };
-                let answered = router(&features).codes();
-                let front = listeners.serve(&features, router(&features));
+                let side = Side::Master(Arc::clone(&feeder));
+                let seat = Seat::new(side, &ground, &identity, &site);
+                let router = seat.router(&features);
+                let answered = router.codes();
+                let front = listeners.serve(&features, router);
                 let returning = Returning {
                     identity: &identity,
-                    members: &members,
+                    members: &seat.members,
                     tables: features.tables(),
                     feeder: &feeder,
                     log_end: store.max_physical_offset(),
@@ -161,12 +156,9 @@ impl Broker {
                 if now.borrow().hears_slaves_first() && returning.hear().await {
                     features.make_way().await;
                     features = open()?;
-                    front.replace(&features, router(&features));
+                    front.replace(&features, seat.router(&features));
                 }
-                features.start();
-                let mut registry = features.rooms().registry();
-                replication.add_to(&mut registry);
-                site.show(registry);
+                seat.begin(&features);
                 site.set_ready();
                 (answered, front, Kind::Alone { features, feeder })
             }

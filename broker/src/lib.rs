@@ -26,6 +26,7 @@ mod reply;
 mod response;
 mod retention;
 mod retry;
+mod seat;
 mod send;
 mod settle;
 mod slave;

@@ -36,7 +36,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use remoting::protocol::RequestCode;
-use remoting::router::Router;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
@@ -51,9 +50,10 @@ use crate::assemble::StartError;
 use crate::context::{Identity, Role};
 use crate::features::{Features, Ground};
 use crate::front::{Front, Listeners};
-use crate::ha::{self, Follower, MasterAt, Replication, Side};
+use crate::ha::{Follower, MasterAt, Side};
 use crate::metrics::Site;
 use crate::persist::Home;
+use crate::seat::Seat;
 
 /// Time between two looks whether the master answers.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
@@ -98,21 +98,13 @@ impl Slave {
         let follower = Follower::start(&ground.store, ground.settings.clone(), ground.clock.clone(), master);
         let follower = follower.map_err(StartError::Follow)?;
         let side = Side::Slave { follower: Arc::clone(&follower), redirect: ground.master.at().clone() };
-        let replication =
-            Replication::new(side, Arc::clone(identity), Arc::clone(&ground.store), ground.settings.clone());
-        let members = Members::new(Arc::clone(identity), ground.settings.clone());
-        let desk = Desk {
-            ground,
-            identity: Arc::clone(identity),
-            home,
-            replication,
-            members: Arc::clone(&members),
-            site: Arc::clone(site),
-        };
-        let router = desk.router(&features);
+        let seat = Seat::new(side, &ground, identity, site);
+        let members = Arc::clone(&seat.members);
+        let desk = Desk { ground, identity: Arc::clone(identity), home, seat };
+        let router = desk.seat.router(&features);
         let answered = router.codes();
         let front = listeners.serve(&features, router);
-        desk.begin(&features);
+        desk.seat.begin(&features);
         site.set_ready();
         let stopping = CancellationToken::new();
         let may_act = settings.enable_slave_acting_master && settings.enable_remote_escape;
@@ -147,9 +139,7 @@ struct Desk {
     ground: Ground,
     identity: Arc<Identity>,
     home: Home,
-    replication: Arc<Replication>,
-    members: Arc<Members>,
-    site: Arc<Site>,
+    seat: Seat,
 }
 
 /// The task that copies into the tables of some features.
@@ -166,20 +156,6 @@ impl Copier {
 }
 
 impl Desk {
-    fn router(&self, features: &Features) -> Router {
-        let mut router = features.router();
-        ha::routes(&self.replication, &mut router);
-        member_routes(&self.members, &mut router);
-        router
-    }
-
-    fn begin(&self, features: &Features) {
-        features.start();
-        let mut registry = features.rooms().registry();
-        self.replication.add_to(&mut registry);
-        self.site.show(registry);
-    }
-
     fn copier(&self, features: &Features) -> Copier {
         let stopping = CancellationToken::new();
         let copying = Copying::new(
@@ -193,11 +169,11 @@ impl Desk {
 
     /// Has the features be for what is to be done now, until the broker stops; those that served last are given back.
     async fn serve(self, mut features: Features, front: Front, stopping: CancellationToken) -> Features {
-        let mut members = self.members.known();
+        let mut members = self.seat.members.known();
         let mut copier = self.copier(&features);
         let mut now = Role::Slave;
         loop {
-            let is_smallest = self.members.is_smallest(&members.borrow_and_update());
+            let is_smallest = self.seat.members.is_smallest(&members.borrow_and_update());
             // Name servers may have lost touch with a master that is well.
             let wanted = if is_smallest && !self.ground.master.answers() { Role::Acting } else { Role::Slave };
             let mut pause = LOOK_PERIOD;
@@ -207,8 +183,8 @@ impl Desk {
                 features.make_way().await;
                 match self.turn(wanted).await {
                     Ok(new) => {
-                        front.replace(&new, self.router(&new));
-                        self.begin(&new);
+                        front.replace(&new, self.seat.router(&new));
+                        self.seat.begin(&new);
                         (features, now) = (new, wanted);
                     }
                     Err(err) => {
