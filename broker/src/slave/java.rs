@@ -40,7 +40,7 @@ const PAGES_MAX: usize = 10_000;
 pub(crate) enum AskError {
     #[error(transparent)]
     Call(#[from] CallError),
-    #[error("the master's {what} do not parse: {cause}")]
+    #[error("the {what} of a broker do not parse: {cause}")]
     Body { what: &'static str, cause: serde_json::Error },
     #[error("the master's news do not parse: {0}")]
     News(#[from] std::io::Error),
@@ -52,7 +52,7 @@ pub(crate) enum AskError {
 
 /// All tables. Those that the master does not have are absent.
 pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews, AskError> {
-    let ask = Ask { client, addr };
+    let ask = Ask { client, addr, within: PATIENCE };
     Ok(TableNews {
         seen: String::new(),
         topics: Some(ask.topics().await?),
@@ -97,9 +97,12 @@ pub(super) fn offset_news(all: LightConsumerOffsets) -> OffsetNews {
     OffsetNews { data_version, offset_table }
 }
 
-struct Ask<'a> {
-    client: &'a Client,
-    addr: &'a str,
+/// A broker that is asked for its tables.
+pub(super) struct Ask<'a> {
+    pub(super) client: &'a Client,
+    pub(super) addr: &'a str,
+    /// Longest wait for one answer.
+    pub(super) within: Duration,
 }
 
 impl Ask<'_> {
@@ -155,7 +158,7 @@ impl Ask<'_> {
         what: &'static str,
         request: &R,
     ) -> Result<(ExtFields, T), AskError> {
-        let answer = self.client.call(self.addr, request, Bytes::new(), PATIENCE).await?;
+        let answer = self.client.call(self.addr, request, Bytes::new(), self.within).await?;
         let (ext, body) = answer.success::<ExtFields>()?;
         // All offsets come in one page, whatever there is of them.
         let reading = tokio::task::spawn_blocking(move || fastjson::read(&body));
@@ -171,8 +174,8 @@ impl Ask<'_> {
         Ok(self.page(what, request).await?.1)
     }
 
-    /// `None` if the master refuses: it does not know the table, or has nothing in it.
-    async fn maybe<R: Request, T: DeserializeOwned + Send + 'static>(
+    /// `None` if it refuses: it does not know the table, or has nothing in it.
+    pub(super) async fn maybe<R: Request, T: DeserializeOwned + Send + 'static>(
         &self,
         what: &'static str,
         request: &R,
@@ -180,7 +183,7 @@ impl Ask<'_> {
         match self.table(what, request).await {
             Ok(table) => Ok(Some(table)),
             Err(AskError::Call(CallError::Refused { code, remark })) => {
-                tracing::debug!(what, %code, remark, "the master does not tell");
+                tracing::debug!(what, %code, remark, "a broker does not tell");
                 Ok(None)
             }
             Err(err) => Err(err),

@@ -9,16 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use remoting::body::{DataVersion, DelayOffsets, KvTable, LightConsumerOffsets, fastjson};
+use remoting::body::{DataVersion, DelayOffsets, KvTable, LightConsumerOffsets};
 use remoting::client::{Client, ClientConfig};
-use remoting::connection::CallError;
-use remoting::header::{NoHeader, Request};
+use remoting::header::NoHeader;
 use remoting::protocol::admin::GetBrokerRuntimeInfo;
 use remoting::protocol::ha::ExchangeHaInfo;
 use remoting::protocol::offset::{GetAllConsumerOffset, GetAllDelayOffset};
 use remoting::router::Router;
 use remoting::types::{BrokerId, PhysicalOffset};
-use serde::de::DeserializeOwned;
 use store::timer::TimerCheckpoint;
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -82,7 +80,9 @@ impl Returning<'_> {
         self.until_it_rests(client, addr).await?;
         let mut is_news = false;
         let version = self.tables.offsets.version();
-        if let Some(offsets) = ask::<_, LightConsumerOffsets>(client, addr, &GetAllConsumerOffset {}).await?
+        let ask = java::Ask { client, addr, within: TIMEOUT };
+        if let Some(offsets) =
+            ask.maybe::<_, LightConsumerOffsets>("consumer offsets", &GetAllConsumerOffset {}).await?
             && is_current(version, offsets.data_version)
         {
             let ahead = self.tables.offsets.merge_forward(java::offset_news(offsets));
@@ -90,7 +90,7 @@ impl Returning<'_> {
             is_news |= ahead > 0;
         }
         // What either has delivered stays so, whatever the versions: they grow with hundreds of messages only.
-        if let Some(delays) = ask::<_, DelayOffsets>(client, addr, &GetAllDelayOffset {}).await? {
+        if let Some(delays) = ask.maybe::<_, DelayOffsets>("delay offsets", &GetAllDelayOffset {}).await? {
             let before = self.tables.delays.snapshot();
             self.tables.delays.copy(delays);
             is_news |= self.tables.delays.snapshot().offset_table != before.offset_table;
@@ -148,7 +148,8 @@ impl Returning<'_> {
 
 /// Whether a broker delivers what waits; `None` if it does not say. Java: `BrokerController.isSpecialServiceRunning`.
 async fn acts(client: &Client, addr: &str) -> Result<Option<bool>, java::AskError> {
-    let info: Option<KvTable> = ask(client, addr, &GetBrokerRuntimeInfo {}).await?;
+    let ask = java::Ask { client, addr, within: TIMEOUT };
+    let info: Option<KvTable> = ask.maybe("figures", &GetBrokerRuntimeInfo {}).await?;
     Ok(info.and_then(|info| info.table.get("brokerActive")?.parse().ok()))
 }
 
@@ -157,18 +158,4 @@ async fn acts(client: &Client, addr: &str) -> Result<Option<bool>, java::AskErro
 fn is_current(own: DataVersion, slaves: DataVersion) -> bool {
     let order = |version: DataVersion| (version.state_version, version.counter, version.timestamp);
     own.counter == 0 || order(own) <= order(slaves)
-}
-
-/// `None` if the slave refuses.
-async fn ask<R: Request, T: DeserializeOwned>(
-    client: &Client,
-    addr: &str,
-    request: &R,
-) -> Result<Option<T>, java::AskError> {
-    let answer = client.call(addr, request, Bytes::new(), TIMEOUT).await?;
-    match answer.success::<NoHeader>() {
-        Ok((_, body)) => Ok(fastjson::read(&body).ok()),
-        Err(CallError::Refused { .. }) => Ok(None),
-        Err(err) => Err(err.into()),
-    }
 }
