@@ -51,13 +51,16 @@ impl Offsets {
     fn update(&self, command: &RemotingCommand) -> Result<Option<&'static str>, OffsetError> {
         let request = UpdateConsumerOffset::decode(&command.ext).map_err(|err| header_error(command, err))?;
         let UpdateConsumerOffset { consumer_group, topic, queue_id, commit_offset, forward } = request;
-        if self.groups.get(&consumer_group).is_none() {
+        let is_handed_over = forward == Some(true);
+        // A group's first members may have come to the slave.
+        let group = if is_handed_over { self.groups.find(&consumer_group) } else { self.groups.get(&consumer_group) };
+        if group.is_none() {
             return Err(OffsetError::UnknownGroup(consumer_group));
         }
         if self.topics.get(&topic).is_none() {
             return Err(OffsetError::UnknownTopic(topic));
         }
-        let outcome = if forward == Some(true) {
+        let outcome = if is_handed_over {
             let (group, topic) = (consumer_group.clone(), topic.clone());
             self.advance(&OwnOffset { group, topic, queue: queue_id, offset: commit_offset })
         } else {

@@ -35,7 +35,7 @@ const JAVA_PAUSE: Duration = Duration::from_secs(3);
 const JAVA_PERIOD: Duration = Duration::from_secs(60);
 /// Until a master that does not answer is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Until offsets that the master did not take are handed to it again: it hears of a group only when members join.
+/// Until offsets that the master did not take are handed to it again: it may not know their group or topic, and create none by itself.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// Time between two looks whether the log has what the master delivered.
 const LOOK_PERIOD: Duration = Duration::from_millis(200);
@@ -48,6 +48,8 @@ pub(super) struct Copying {
     tables: Tables,
     store: Arc<Store>,
     master: Mastery,
+    /// This slave may have delivered what its master does not know of yet.
+    may_act: bool,
     client: Client,
     stopping: CancellationToken,
 }
@@ -55,7 +57,7 @@ pub(super) struct Copying {
 /// What is known of the master that answers.
 enum Known {
     Nothing,
-    /// It is ours, and does not tell its tables before it has heard what was delivered while it was away.
+    /// It hears first what was delivered while it was away. One of ours does not tell its tables before that.
     Returning,
     /// It is ours, and has told us everything up to here.
     Ours {
@@ -68,9 +70,15 @@ enum Known {
 }
 
 impl Copying {
-    pub(super) fn new(tables: Tables, store: Arc<Store>, master: Mastery, stopping: CancellationToken) -> Self {
+    pub(super) fn new(
+        tables: Tables,
+        store: Arc<Store>,
+        master: Mastery,
+        may_act: bool,
+        stopping: CancellationToken,
+    ) -> Self {
         let client = Client::new(ClientConfig::default(), Arc::new(Router::default()), CancellationToken::new());
-        Self { tables, store, master, client, stopping }
+        Self { tables, store, master, may_act, client, stopping }
     }
 
     /// Copies until the broker stops.
@@ -105,29 +113,28 @@ impl Copying {
                     }
                     // A Java master's offsets are known to be behind ours only when it has just told them.
                     let may_hand_over = news.offsets.is_some() || matches!(next, Known::Ours { .. });
-                    Delivered::of(&mut news).into_iter().for_each(|delivered| behind.push(delivered));
-                    self.take(news).await;
-                    self.take_delivered(&mut behind).await;
-                    known = next;
                     if may_hand_over
                         && Instant::now() >= hand_over_at
                         && let Some(addr) = &addr
                     {
                         let handed = tokio::select! {
                             () = stopping.cancelled() => break,
-                            _ = at.changed() => {
-                                known = Known::Nothing;
-                                continue;
-                            }
+                            _ = at.changed() => Handed::All,
                             handed = self.hand_over(addr) => handed,
                         };
-                        match handed {
-                            Handed::All => {}
-                            Handed::Refused => hand_over_at = Instant::now() + REFUSED_PAUSE,
-                            // What the master has instead is not among what changed.
-                            Handed::Dropped => known = Known::Nothing,
+                        if matches!(handed, Handed::Refused) {
+                            hand_over_at = Instant::now() + REFUSED_PAUSE;
+                        }
+                        if !matches!(handed, Handed::Nothing) {
+                            // The news are from before: they may lack a group that the master has just heard of.
+                            known = Known::Nothing;
+                            continue;
                         }
                     }
+                    Delivered::of(&mut news).into_iter().for_each(|delivered| behind.push(delivered));
+                    self.take(news).await;
+                    self.take_delivered(&mut behind).await;
+                    known = next;
                     if matches!(known, Known::Java { .. }) { JAVA_PAUSE } else { PAUSE }
                 }
                 Err(err) => {
@@ -161,6 +168,9 @@ impl Copying {
         let request = CopyTables { seen, wait_ms: Some(WAIT.as_millis() as i64) };
         let answer = self.client.call(addr, &request, Bytes::new(), WAIT + PATIENCE).await?;
         if answer.code() == ResponseCode::REQUEST_CODE_NOT_SUPPORTED {
+            if self.may_act && java::delivers(&self.client, addr).await? == Some(false) {
+                return Ok((TableNews::default(), Known::Returning));
+            }
             let everything = java::everything(&self.client, addr).await?;
             return Ok((everything, Known::Java { all_at: Instant::now() + JAVA_PERIOD }));
         }
@@ -194,11 +204,14 @@ impl Copying {
 
     /// Tells the master what groups committed here while it did not answer. Cancel-safe: what was on its way is handed over again.
     async fn hand_over(&self, addr: &str) -> Handed {
-        let mut handed = Handed::All;
+        let mut handed = Handed::Nothing;
         for some in self.tables.offsets.own().chunks(HAND_OVER_MAX) {
             let outcomes = join_all(some.iter().map(|own| self.hand_over_one(addr, own))).await;
             for (own, outcome) in some.iter().zip(outcomes) {
                 let OwnOffset { group, topic, queue, offset } = own;
+                if matches!(handed, Handed::Nothing) {
+                    handed = Handed::All;
+                }
                 match outcome {
                     Ok(None) => {
                         tracing::info!(%group, %topic, %queue, %offset, "the master has what was committed here");
@@ -208,13 +221,10 @@ impl Copying {
                     Ok(Some(remark)) => {
                         tracing::info!(%group, %topic, %queue, %offset, remark, "the master has another offset");
                         self.tables.offsets.disown(own);
-                        handed = Handed::Dropped;
                     }
                     Err(err) => {
                         tracing::debug!(%group, %topic, %queue, %offset, %err, "the master does not take an offset yet");
-                        if matches!(handed, Handed::All) {
-                            handed = Handed::Refused;
-                        }
+                        handed = Handed::Refused;
                     }
                 }
             }
@@ -241,7 +251,10 @@ impl Copying {
 
 /// What became of the offsets that the master may not have.
 enum Handed {
+    /// There are none.
+    Nothing,
+    /// It has all of them, or others in their place.
     All,
+    /// It did not take some.
     Refused,
-    Dropped,
 }

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use remoting::body::{
-    DataVersion, DelayOffsets, LightConsumerOffsets, MessageRequestModes, OffsetNews, SubscriptionGroupWrapper,
-    TableNews, TimerMetrics, TopicConfigWrapper, TopicNews, fastjson,
+    DataVersion, DelayOffsets, KvTable, LightConsumerOffsets, MessageRequestModes, OffsetNews,
+    SubscriptionGroupWrapper, TableNews, TimerMetrics, TopicConfigWrapper, TopicNews, fastjson,
 };
 use remoting::client::Client;
 use remoting::connection::CallError;
 use remoting::frame::ExtFields;
 use remoting::header::Request;
+use remoting::protocol::admin::GetBrokerRuntimeInfo;
 use remoting::protocol::assignment::GetAllMessageRequestMode;
 use remoting::protocol::group::GetAllGroupConfig;
 use remoting::protocol::offset::{GetAllConsumerOffset, GetAllDelayOffset};
@@ -66,6 +67,13 @@ pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews,
         returning: false,
         log_end: Some(log_end(client, addr).await?),
     })
+}
+
+/// Whether a broker delivers what waits; `None` if it does not say. Java: `BrokerController.isSpecialServiceRunning`.
+pub(super) async fn delivers(client: &Client, addr: &str) -> Result<Option<bool>, AskError> {
+    let ask = Ask { client, addr, within: PATIENCE };
+    let info: Option<KvTable> = ask.maybe("figures", &GetBrokerRuntimeInfo {}).await?;
+    Ok(info.and_then(|info| info.table.get("brokerActive")?.parse().ok()))
 }
 
 /// How far the master's timer is, and nothing else.

@@ -100,14 +100,14 @@ impl Slave {
         let side = Side::Slave { follower: Arc::clone(&follower), redirect: ground.master.at().clone() };
         let seat = Seat::new(side, &ground, identity, site);
         let members = Arc::clone(&seat.members);
-        let desk = Desk { ground, identity: Arc::clone(identity), home, seat };
+        let may_act = settings.enable_slave_acting_master && settings.enable_remote_escape;
+        let desk = Desk { ground, identity: Arc::clone(identity), home, may_act, seat };
         let router = desk.seat.router(&features);
         let answered = router.codes();
         let front = listeners.serve(&features, router);
         desk.seat.begin(&features);
         site.set_ready();
         let stopping = CancellationToken::new();
-        let may_act = settings.enable_slave_acting_master && settings.enable_remote_escape;
         let watching = {
             let stopping = stopping.clone();
             tokio::spawn(async move {
@@ -139,6 +139,8 @@ struct Desk {
     ground: Ground,
     identity: Arc<Identity>,
     home: Home,
+    /// It delivers what waits while the master is away.
+    may_act: bool,
     seat: Seat,
 }
 
@@ -162,6 +164,7 @@ impl Desk {
             features.tables().clone(),
             Arc::clone(&self.ground.store),
             self.ground.master.clone(),
+            self.may_act,
             stopping.clone(),
         );
         Copier { task: tokio::spawn(copying.run()), stopping }

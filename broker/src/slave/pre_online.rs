@@ -9,10 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use remoting::body::{DataVersion, DelayOffsets, KvTable, LightConsumerOffsets};
+use remoting::body::{DataVersion, DelayOffsets, LightConsumerOffsets};
 use remoting::client::{Client, ClientConfig};
 use remoting::header::NoHeader;
-use remoting::protocol::admin::GetBrokerRuntimeInfo;
 use remoting::protocol::ha::ExchangeHaInfo;
 use remoting::protocol::offset::{GetAllConsumerOffset, GetAllDelayOffset};
 use remoting::router::Router;
@@ -104,7 +103,7 @@ impl Returning<'_> {
     /// Waits until the slave delivers nothing any more.
     async fn until_it_rests(&self, client: &Client, addr: &str) -> Result<(), java::AskError> {
         let since = Instant::now();
-        while acts(client, addr).await? == Some(true) {
+        while java::delivers(client, addr).await? == Some(true) {
             if since.elapsed() >= REST_MAX {
                 tracing::warn!(addr, "a slave still delivers what waits; some of that may be delivered twice");
                 return Ok(());
@@ -144,13 +143,6 @@ impl Returning<'_> {
         }
         tracing::warn!(addr, "a slave does not follow yet");
     }
-}
-
-/// Whether a broker delivers what waits; `None` if it does not say. Java: `BrokerController.isSpecialServiceRunning`.
-async fn acts(client: &Client, addr: &str) -> Result<Option<bool>, java::AskError> {
-    let ask = java::Ask { client, addr, within: TIMEOUT };
-    let info: Option<KvTable> = ask.maybe("figures", &GetBrokerRuntimeInfo {}).await?;
-    Ok(info.and_then(|info| info.table.get("brokerActive")?.parse().ok()))
 }
 
 /// Java's rule: what the slave has is of the master's version or a later one. Versions of before 5.x are all the same, and so is one
