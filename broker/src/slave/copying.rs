@@ -88,6 +88,8 @@ impl Copying {
         let mut known = Known::Nothing;
         let mut behind = Behind::default();
         let mut hand_over_at = Instant::now();
+        // Offsets were handed over last, and the master's tables are to be taken first.
+        let mut was_handed = false;
         while !stopping.is_cancelled() {
             let addr = at.borrow_and_update().as_ref().and_then(|master| master.addr.clone());
             let answer = {
@@ -114,6 +116,7 @@ impl Copying {
                     // A Java master's offsets are known to be behind ours only when it has just told them.
                     let may_hand_over = news.offsets.is_some() || matches!(next, Known::Ours { .. });
                     if may_hand_over
+                        && !std::mem::take(&mut was_handed)
                         && Instant::now() >= hand_over_at
                         && let Some(addr) = &addr
                     {
@@ -127,7 +130,7 @@ impl Copying {
                         }
                         if !matches!(handed, Handed::Nothing) {
                             // The news are from before: they may lack a group that the master has just heard of.
-                            known = Known::Nothing;
+                            (known, was_handed) = (Known::Nothing, true);
                             continue;
                         }
                     }
