@@ -102,9 +102,8 @@ impl Fake {
     pub(super) fn hooks(&self) -> PathBuf {
         let folder = self.folder.path().display();
         let start = |make: &str, role: &str| {
-            format!(
-                "echo {make} {role} > {folder}/new$MIGRATE_PORT && mv {folder}/new$MIGRATE_PORT {folder}/$MIGRATE_PORT"
-            )
+            // The command of a tool that was ended may run beside the next one's.
+            format!("echo {make} {role} > {folder}/new.$$ && mv {folder}/new.$$ {folder}/$MIGRATE_PORT")
         };
         let mut text = String::new();
         for (section, role) in [("brokers", "$MIGRATE_ROLE $MIGRATE_BROKER_ID"), ("name servers", "- 0")] {
