@@ -132,9 +132,7 @@ async fn mqadmin_sees_one_cluster_of_brokers_of_all_makes(run: Run) -> Result<()
     let sent = producer.send(Line::send(&topic, "s").with("count", 60)).await?;
     let consumer = run_java.push("consumer", &group, &topic).await?;
     arrived_once(&sent, &consumer.until_received(60).await?)?;
-    // `topicStatus` of 5.5.0 asks all brokers for what 4.9.7 does not know.
-    let progress = |out: &str| everywhere(out) && out.contains("Consume Diff Total: 0\n");
-    run.mqadmin_until(&["consumerProgress", "-g", &group], progress).await?;
+    // `topicStatus` and `consumerProgress` of 5.5.0 ask all brokers for what 4.9.7 does not know.
     let list = run.mqadmin(&["topicList", "-c"]).await?;
     ensure!(list.lines().any(|line| line.contains(CLUSTER) && line.contains(&topic)), "{list}");
 
