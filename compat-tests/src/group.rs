@@ -266,6 +266,25 @@ impl Cluster {
         Ok(())
     }
 
+    /// Waits until the followers have the settings of `group`, too, by which its messages are tried again so many times. Java's copy
+    /// them after the topics.
+    ///
+    /// # Errors
+    /// If they have not in time.
+    pub async fn until_followers_know_group(&self, group: &str, retries: i64) -> Result<()> {
+        if self.target.broker() != Server::Java {
+            return Ok(());
+        }
+        for follower in self.followers().await? {
+            let follower = self.member_address(follower)?;
+            wire::eventually(&format!("{follower} with settings of {group}"), async || {
+                Ok((wire::retries_of(&follower, group).await? == Some(retries)).then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// The offsets that the leader has for `group` in `topic`, by queue.
     ///
     /// # Errors

@@ -166,6 +166,7 @@ async fn topics_groups_and_offsets_survive_the_leader(run: Run) -> Result<()> {
     sleep(Duration::from_millis(500)).await;
     run.cluster.until_followers_know(&topic).await?;
     run.cluster.until_followers_know(&format!("%RETRY%{group}")).await?;
+    run.cluster.until_followers_know_group(&group, 7).await?;
 
     let leader = lose_the_leader(&run).await?;
     let offsets = run.cluster.offsets(&topic, &group).await?;
