@@ -171,7 +171,8 @@ impl Copying {
         let request = CopyTables { seen, wait_ms: Some(WAIT.as_millis() as i64) };
         let answer = self.client.call(addr, &request, Bytes::new(), WAIT + PATIENCE).await?;
         if answer.code() == ResponseCode::REQUEST_CODE_NOT_SUPPORTED {
-            if self.may_act && java::delivers(&self.client, addr).await? == Some(false) {
+            let ask = java::Ask { client: &self.client, addr, within: PATIENCE };
+            if self.may_act && ask.delivers().await? == Some(false) {
                 return Ok((TableNews::default(), Known::Returning));
             }
             let everything = java::everything(&self.client, addr).await?;

@@ -69,13 +69,6 @@ pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews,
     })
 }
 
-/// Whether a broker delivers what waits; `None` if it does not say. Java: `BrokerController.isSpecialServiceRunning`.
-pub(super) async fn delivers(client: &Client, addr: &str) -> Result<Option<bool>, AskError> {
-    let ask = Ask { client, addr, within: PATIENCE };
-    let info: Option<KvTable> = ask.maybe("figures", &GetBrokerRuntimeInfo {}).await?;
-    Ok(info.and_then(|info| info.table.get("brokerActive")?.parse().ok()))
-}
-
 /// How far the master's timer is, and nothing else.
 pub(super) async fn timer_news(client: &Client, addr: &str) -> Result<TableNews, AskError> {
     let Some(checkpoint) = timer(client, addr).await? else { return Ok(TableNews::default()) };
@@ -114,6 +107,12 @@ pub(super) struct Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// Whether it delivers what waits; `None` if it does not say. Java: `BrokerController.isSpecialServiceRunning`.
+    pub(super) async fn delivers(&self) -> Result<Option<bool>, AskError> {
+        let info: Option<KvTable> = self.maybe("figures", &GetBrokerRuntimeInfo {}).await?;
+        Ok(info.and_then(|info| info.table.get("brokerActive")?.parse().ok()))
+    }
+
     async fn topics(&self) -> Result<TopicNews, AskError> {
         let mut known = Pages::default();
         for _ in 0..PAGES_MAX {

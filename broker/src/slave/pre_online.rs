@@ -76,10 +76,10 @@ impl Returning<'_> {
         };
         client.call(addr, &here, Bytes::new(), TIMEOUT).await?.success::<NoHeader>()?;
         self.until_followed(addr).await;
-        self.until_it_rests(client, addr).await?;
+        let ask = java::Ask { client, addr, within: TIMEOUT };
+        until_it_rests(&ask).await?;
         let mut is_news = false;
         let version = self.tables.offsets.version();
-        let ask = java::Ask { client, addr, within: TIMEOUT };
         if let Some(offsets) =
             ask.maybe::<_, LightConsumerOffsets>("consumer offsets", &GetAllConsumerOffset {}).await?
             && is_current(version, offsets.data_version)
@@ -98,19 +98,6 @@ impl Returning<'_> {
             is_news |= self.take_timer(&timer)?;
         }
         Ok(is_news)
-    }
-
-    /// Waits until the slave delivers nothing any more.
-    async fn until_it_rests(&self, client: &Client, addr: &str) -> Result<(), java::AskError> {
-        let since = Instant::now();
-        while java::delivers(client, addr).await? == Some(true) {
-            if since.elapsed() >= REST_MAX {
-                tracing::warn!(addr, "a slave still delivers what waits; some of that may be delivered twice");
-                return Ok(());
-            }
-            sleep(LOOK_PERIOD).await;
-        }
-        Ok(())
     }
 
     /// What the slave has delivered is known from its checkpoint, and nothing of the own wheel is: it may hold messages that
@@ -143,6 +130,19 @@ impl Returning<'_> {
         }
         tracing::warn!(addr, "a slave does not follow yet");
     }
+}
+
+/// Waits until the slave delivers nothing any more.
+async fn until_it_rests(slave: &java::Ask<'_>) -> Result<(), java::AskError> {
+    let since = Instant::now();
+    while slave.delivers().await? == Some(true) {
+        if since.elapsed() >= REST_MAX {
+            tracing::warn!(addr = slave.addr, "a slave still delivers what waits; some of that may be delivered twice");
+            return Ok(());
+        }
+        sleep(LOOK_PERIOD).await;
+    }
+    Ok(())
 }
 
 /// Java's rule: what the slave has is of the master's version or a later one. Versions of before 5.x are all the same, and so is one
