@@ -69,6 +69,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<(Bench, Vec<Suite>)>
         java_messages: 40_000,
         pending: 400_000,
         light_queues: 20_000,
+        many_topics: 100_000,
         flush: "ASYNC_FLUSH".to_owned(),
         store_gib: 20,
     };
@@ -89,6 +90,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<(Bench, Vec<Suite>)>
             "--java-messages" => load.java_messages = number()?,
             "--pending" => load.pending = number()?,
             "--light-queues" => load.light_queues = number()?,
+            "--many-topics" => load.many_topics = number()?,
             "--flush" => load.flush = value,
             "--store-gib" => load.store_gib = number()?,
             "--suites" => {

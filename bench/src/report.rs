@@ -74,6 +74,12 @@ figures! {
     LightOwnRead "own memory when a group has read them all (without files), MiB" 1;
     LightFirstSend "start with them to first send, ms" 1;
     LightOwnAgain "own memory after that start (without files), MiB" 1;
+    SomeQueuesResident "32,000 queues of 4,000 topics: resident memory with a message in each, MiB" 1;
+    SomeQueuesFirstSend "32,000 queues of 4,000 topics: start to first send, ms" 1;
+    SomeQueuesResidentAgain "32,000 queues of 4,000 topics: resident memory after that start, MiB" 1;
+    ManyQueuesResident "8 queues of each of --many-topics: resident memory with a message in each, MiB" 1;
+    ManyQueuesFirstSend "8 queues of each of --many-topics: start to first send, ms" 1;
+    ManyQueuesResidentAgain "8 queues of each of --many-topics: resident memory after that start, MiB" 1;
     LoopbackMib "MiB per second through loopback, one way and nothing else" 0;
     MemoryMib "MiB copied in memory per second" 0;
     CalmP99 "send latency p99, paced, nothing else, µs" 0;

@@ -26,6 +26,7 @@
 //! | [`mod@scenario`] | what a scenario is and what it is given |
 //! | `company` | runs with several clients that share a cluster, and disturb it together |
 //! | `program` | what programs beside the suite have in common: a run and a cluster, with everything removed after them |
+//! | `proven` | what Java has passed already, so that it is not asked again |
 //! | `plan` | scenarios × clients × targets as tests, and which of them run together |
 //! | [`suite`] | a run of the tests, and the matrix at the end |
 //! | `times` | what each of them took |
@@ -48,6 +49,7 @@ mod node;
 mod plan;
 pub mod process;
 mod program;
+mod proven;
 pub mod replicas;
 pub mod scenario;
 pub mod sets;

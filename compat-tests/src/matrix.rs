@@ -1,9 +1,10 @@
 //! The table client × version × scenario × target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::clients::Client;
+use crate::plan::test_name;
 use crate::scenario::Scenario;
 use crate::target::Target;
 
@@ -28,13 +29,22 @@ impl Matrix {
         self.0.insert((scenario, client, target), cell);
     }
 
+    /// All that passed, as [`crate::plan`] names tests.
+    pub(crate) fn passed(&self, target: Target) -> BTreeSet<String> {
+        let passed = self.0.iter().filter(|((_, _, on), cell)| {
+            *on == target && matches!(cell, Cell::Passed | Cell::PassedAgain(_))
+        });
+        passed.map(|((scenario, client, _), _)| test_name(scenario, *client, target)).collect()
+    }
+
     /// The table as a Markdown document; the same results give the same text.
     pub fn markdown(&self, scenarios: &[Scenario], targets: &[Target]) -> String {
         let mut text = String::from(
             "# Compatibility\n\n\
              Written by the compatibility tests (`compat-tests/README.md`): stock clients against the Java 5.5.0 name\n\
              server and broker, and against ours. ✓ passed, ✓² passed when it was tried again with nothing\n\
-             beside it, ✗ failed, n/a the client cannot do this, – not part of this target.\n\n",
+             beside it, ✗ failed, n/a the client cannot do this, – not part of this target. Java is asked again only when\n\
+             what it is asked has changed, so its ✓ may be of an earlier run of the very same tests.\n\n",
         );
         let mut row = |cells: &mut dyn Iterator<Item = String>| {
             for cell in cells {

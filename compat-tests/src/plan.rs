@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use crate::clients::Client;
+use crate::matrix::Cell;
 use crate::scenario::Scenario;
 use crate::target::{Server, Target};
 
@@ -15,19 +16,44 @@ pub(crate) struct Test {
     pub scenario: Scenario,
     pub client: Client,
     pub target: Target,
+    /// Why it is not run, if it is not.
+    pub spared: Option<Spared>,
 }
 
-impl Test {
-    /// Why its client cannot do this, if it cannot.
-    pub(crate) fn lacks(&self) -> Option<&'static str> {
-        self.scenario.lacking.iter().find(|(client, _)| *client == self.client).map(|(_, reason)| *reason)
+/// Why a test is not run.
+#[derive(Clone, Copy)]
+pub(crate) enum Spared {
+    /// Its client cannot do this, for the reason given.
+    Lacking(&'static str),
+    /// It passed, and nothing has changed since.
+    Passed,
+}
+
+impl Spared {
+    pub(crate) fn cell(self) -> Cell {
+        match self {
+            Self::Lacking(reason) => Cell::Lacking(reason),
+            Self::Passed => Cell::Passed,
+        }
+    }
+
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Lacking(reason) => reason,
+            Self::Passed => "passed already; COMPAT_TARGETS=java runs it again",
+        }
     }
 }
 
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/on-{}", self.scenario.name, self.client, self.target)
+        f.write_str(&test_name(self.scenario.name, self.client, self.target))
     }
+}
+
+/// What a test is called.
+pub(crate) fn test_name(scenario: &str, client: Client, target: Target) -> String {
+    format!("{scenario}/{client}/on-{target}")
 }
 
 /// What went wrong with a test.
@@ -63,21 +89,28 @@ impl Party {
     }
 }
 
-/// All parties of the tests that are `wanted`. Those with clusters of their own are spread evenly among the others: they take
+/// All parties of the tests that are `wanted`; what has `passed` before is not run. Those with clusters of their own are spread evenly among the others: they take
 /// long and start many processes.
 pub(crate) fn planned(
     scenarios: &[Scenario],
     targets: &[Target],
     clients: &[Client],
     wanted: impl Fn(&Test) -> bool,
+    passed: impl Fn(&Test) -> bool,
 ) -> Vec<Arc<Party>> {
     let (mut alone, mut sharing) = (Vec::new(), Vec::new());
     for &target in targets {
         for &scenario in scenarios.iter().filter(|scenario| scenario.runs_on(target)) {
             let clients = clients.iter().filter(|client| scenario.clients.contains(client));
-            let tests = clients.map(|&client| Test { scenario, client, target }).filter(&wanted);
-            let (tests, lacking): (Vec<Test>, Vec<Test>) = tests.partition(|test| test.lacks().is_none());
-            sharing.extend(lacking.into_iter().map(|test| Party::new(vec![test])));
+            let tests = clients.map(|&client| {
+                let lacking = scenario.lacking.iter().find(|(other, _)| *other == client);
+                let test =
+                    Test { scenario, client, target, spared: lacking.map(|(_, reason)| Spared::Lacking(reason)) };
+                let passed = || passed(&test).then_some(Spared::Passed);
+                Test { spared: test.spared.or_else(passed), ..test }
+            });
+            let (spared, tests): (Vec<Test>, Vec<Test>) = tests.filter(&wanted).partition(|test| test.spared.is_some());
+            sharing.extend(spared.into_iter().map(|test| Party::new(vec![test])));
             if scenario.own.is_none() {
                 sharing.extend(tests.into_iter().map(|test| Party::new(vec![test])));
             } else if !tests.is_empty() {

@@ -22,6 +22,7 @@ use crate::logs::{self, Watch};
 use crate::matrix::{Cell, Matrix};
 use crate::plan::{Failure, Party, Test, planned};
 use crate::program::{self, chosen, interrupted};
+use crate::proven::Proven;
 use crate::scenario::{Run, Scenario, tag};
 use crate::stage::Stage;
 use crate::target::Target;
@@ -47,12 +48,13 @@ const LEADS_FOR: Duration = Duration::from_secs(20);
 /// What scenarios that share a cluster run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brokers {
-    One,
+    /// One; or as many as a scenario asks for.
+    Any,
     /// A group, and scenarios with a cluster of their own do not run.
     Group,
     /// The same, and its leader is killed again and again.
     FailingGroup,
-    /// As many as a scenario asks for; only those of broker sets run.
+    /// Only scenarios of broker sets run.
     Sets,
 }
 
@@ -72,6 +74,7 @@ struct Suite {
     /// For scenarios on a target's group: one at a time.
     turns: BTreeMap<Target, tokio::sync::Mutex<()>>,
     matrix: Mutex<Matrix>,
+    proven: Proven,
     times: Mutex<Times>,
     /// For scenarios to run at the same time.
     places: Semaphore,
@@ -83,8 +86,9 @@ struct Suite {
 
 /// Runs the tests the command line and the environment ask for:
 /// `COMPAT_TARGETS` and `COMPAT_CLIENTS` (names with commas), `COMPAT_PLACE` (`containers` or `loopback`) and
-/// `COMPAT_BROKERS` (`one`; or `group` for those that share a cluster, on a broker group; or `failing-group`, of which the leader
-/// is killed all the time; or `sets`, for the scenarios `of_sets` alone, which no other run has).
+/// `COMPAT_BROKERS` (`any`; or `group` for those that share a cluster, on a broker group; or `failing-group`, of which the leader
+/// is killed all the time; or `sets`, for the scenarios `of_sets` alone). What Java has passed it is asked again if `COMPAT_TARGETS`
+/// names it.
 pub fn main(scenarios: &[Scenario], of_sets: &[Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
     // A test has a thread while it waits for its party.
@@ -101,11 +105,11 @@ fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result
         Ok(other) => bail!("COMPAT_PLACE is `{other}`, not `containers` or `loopback`"),
     };
     let (brokers, scenarios) = match env::var("COMPAT_BROKERS").as_deref() {
-        Err(_) | Ok("one") => (Brokers::One, scenarios),
-        Ok("group") => (Brokers::Group, scenarios),
-        Ok("failing-group") => (Brokers::FailingGroup, scenarios),
-        Ok("sets") => (Brokers::Sets, of_sets),
-        Ok(other) => bail!("COMPAT_BROKERS is `{other}`, not `one`, `group`, `failing-group` or `sets`"),
+        Err(_) | Ok("any") => (Brokers::Any, [scenarios, of_sets].concat()),
+        Ok("group") => (Brokers::Group, scenarios.to_vec()),
+        Ok("failing-group") => (Brokers::FailingGroup, scenarios.to_vec()),
+        Ok("sets") => (Brokers::Sets, of_sets.to_vec()),
+        Ok(other) => bail!("COMPAT_BROKERS is `{other}`, not `any`, `group`, `failing-group` or `sets`"),
     };
     let suite: Arc<OnceLock<Suite>> = Arc::default();
     // Parties are made of what will run, so the filter is asked first.
@@ -113,7 +117,11 @@ fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result
         let left_out = brokers.are_group() && test.scenario.own.is_some();
         !left_out && !args.is_filtered_out(&Trial::test(test.to_string(), || Ok(())))
     };
-    let parties = planned(scenarios, &targets, &clients, wanted);
+    let proven = Proven::read()?;
+    // Who names Java wants to see it pass.
+    let named = env::var_os("COMPAT_TARGETS").is_some();
+    let passed = |test: &Test| !named && !loopback && !brokers.are_group() && proven.has(test);
+    let parties = planned(&scenarios, &targets, &clients, wanted, passed);
     let trials = parties.iter().flat_map(|party| (0..party.tests.len()).map(|number| trial(party, number, &suite)));
     let trials = trials.collect();
     if !args.list {
@@ -126,6 +134,7 @@ fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result
             brokers,
             turns: targets.iter().map(|&target| (target, tokio::sync::Mutex::default())).collect(),
             matrix: Mutex::default(),
+            proven,
             times: Mutex::new(Times::start()),
             places: Semaphore::new(AT_A_TIME),
             second_tries: Semaphore::new(SECOND_TRIES),
@@ -138,9 +147,12 @@ fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result
     let conclusion = libtest_mimic::run(args, trials);
     if let Some(suite) = suite.get() {
         suite.finish()?;
-        let whole = args.filter.is_none() && args.skip.is_empty() && !loopback && brokers == Brokers::One;
+        let whole = args.filter.is_none() && args.skip.is_empty() && !loopback && brokers == Brokers::Any;
         let whole = whole && targets.len() == Target::ALL.len() && clients.len() == Client::ALL.len();
-        suite.write_matrix(scenarios, &targets, whole)?;
+        suite.write_matrix(&scenarios, &targets, whole)?;
+        if !loopback && !brokers.are_group() {
+            suite.note_proven(whole)?;
+        }
     }
     Ok(conclusion.exit_code())
 }
@@ -150,9 +162,9 @@ fn trial(party: &Arc<Party>, number: usize, suite: &Arc<OnceLock<Suite>>) -> Tri
     let test = party.tests[number];
     Trial::ignorable_test(test.to_string(), move || {
         let suite = suite.get().ok_or("the suite is not set up")?;
-        if let Some(reason) = test.lacks() {
-            suite.note(test, Cell::Lacking(reason));
-            return Ok(Completion::ignored_with(reason));
+        if let Some(spared) = test.spared {
+            suite.note(test, spared.cell());
+            return Ok(Completion::ignored_with(spared.reason()));
         }
         match suite.runtime.block_on(suite.run(&party, number)) {
             Ok(cell) => {
@@ -330,6 +342,11 @@ impl Suite {
         }
         self.runtime.block_on(self.stage.abandon());
         Ok(())
+    }
+
+    fn note_proven(&self, whole: bool) -> Result<()> {
+        let Ok(matrix) = self.matrix.lock() else { bail!("a test broke the matrix") };
+        self.proven.add(matrix.passed(Target::Java), whole)
     }
 
     /// A whole run writes `docs/compatibility.md`; every run leaves its table in `target/compat/matrix.md`.

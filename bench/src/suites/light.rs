@@ -3,28 +3,26 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use remoting::frame::RemotingCommand;
-use remoting::header::{DecodeHeader, EncodeHeader};
+use remoting::header::DecodeHeader;
 use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
-use remoting::protocol::{RequestCode, ResponseCode};
+use remoting::protocol::RequestCode;
 use remoting::types::{QueueId, QueueOffset};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::pipeline::{CONNECTIONS, on_all_connections, pipelined};
 use super::{Bench, consume, create_topic, first_send};
 use crate::produce::Send;
 use crate::report::{Figure, Report};
-use crate::target::{self, BROKER, Kind, Target};
-use crate::wire::{Wire, all, records, refusal};
+use crate::target::{self, Kind, Target};
+use crate::wire::records;
 
 const TOPIC: &str = "bench_light";
 const GROUP: &str = "bench_light";
 /// How many each message is in.
 const NAMES: usize = 50;
 const MESSAGES_EACH: usize = 2;
-const CONNECTIONS: usize = 4;
-const IN_FLIGHT: usize = 64;
 /// Until what a burst of requests needed was given back, and offsets are saved.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -51,20 +49,6 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     report.add(Figure::LightOwnAgain, kind, target.broker_usage()?.own_mib);
     on_all_connections(queues, look).await?;
     target.check()
-}
-
-/// Divides the queues among the connections.
-async fn on_all_connections<F, Done>(queues: usize, work: F) -> Result<()>
-where
-    F: Fn(Range<usize>) -> Done,
-    Done: Future<Output = Result<()>> + std::marker::Send + 'static,
-{
-    let mut connections = JoinSet::new();
-    let each = queues / CONNECTIONS;
-    for first in (0..queues).step_by(each) {
-        connections.spawn(work(first..first + each));
-    }
-    all(connections).await.map(drop)
 }
 
 fn name(queue: usize) -> String {
@@ -119,36 +103,4 @@ async fn look(queues: Range<usize>) -> Result<()> {
         Ok(())
     };
     pipelined(queues.len(), RequestCode::QUERY_CONSUMER_OFFSET, asked, stands).await
-}
-
-/// So many requests, each of which must succeed.
-async fn pipelined<H: EncodeHeader>(
-    count: usize,
-    code: RequestCode,
-    header: impl Fn(usize) -> H,
-    look: impl Fn(&RemotingCommand) -> Result<()>,
-) -> Result<()> {
-    let mut wire = Wire::connect(BROKER).await?;
-    let (mut asked, mut answered, mut answers, mut again) = (0, 0, Vec::new(), Vec::new());
-    while answered < count {
-        while asked < count && asked - answered < IN_FLIGHT {
-            again.push(asked);
-            asked += 1;
-        }
-        again.drain(..).for_each(|at| wire.push(code, at, &header(at), b"x"));
-        wire.flush().await?;
-        wire.answers(&mut answers).await?;
-        for answer in answers.drain(..) {
-            match answer.response_code() {
-                ResponseCode::SUCCESS => {
-                    look(&answer).with_context(|| format!("{code} of queue {}", answer.opaque.0))?;
-                    answered += 1;
-                }
-                // As stock clients do: a busy broker is asked again.
-                ResponseCode::SYSTEM_BUSY => again.push(answer.opaque.0 as usize),
-                _ => bail!("{code}: {}", refusal(&answer)),
-            }
-        }
-    }
-    Ok(())
 }

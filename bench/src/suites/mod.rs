@@ -7,6 +7,8 @@ mod ha;
 mod ha_catch_up;
 mod light;
 mod load;
+mod many_queues;
+mod pipeline;
 mod pop;
 mod recovery;
 mod refill;
@@ -43,6 +45,8 @@ pub(crate) struct Load {
     /// Messages that wait for their time, and half messages that nobody ends, while memory is looked at.
     pub(crate) pending: usize,
     pub(crate) light_queues: usize,
+    /// Of our broker alone; Java's cannot map as many files.
+    pub(crate) many_topics: usize,
     /// Of the load suite.
     pub(crate) flush: String,
     /// How large a store the recovery suite kills, and how much a replica or a slave lacks.
@@ -83,6 +87,8 @@ pub(crate) enum Suite {
     Pop,
     /// Many queues that share messages.
     Light,
+    /// Many topics with queues of their own.
+    ManyQueues,
     /// Three replicas of one log.
     Group,
     /// A replica that lost its files, under load. Ours alone: Java's sends it the log entry by entry, for hours.
@@ -94,7 +100,7 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Load,
         Self::SyncFlush,
         Self::CatchUp,
@@ -106,6 +112,7 @@ impl Suite {
         Self::Delay,
         Self::Pop,
         Self::Light,
+        Self::ManyQueues,
         Self::Group,
         Self::Refill,
         Self::Ha,
@@ -125,6 +132,7 @@ impl Suite {
             Self::Delay => "delay",
             Self::Pop => "pop",
             Self::Light => "light",
+            Self::ManyQueues => "many_queues",
             Self::Group => "group",
             Self::Refill => "refill",
             Self::Ha => "ha",
@@ -145,6 +153,7 @@ impl Suite {
             Self::Delay => self.rounds(bench, report, nothing, delay::run).await,
             Self::Pop => self.rounds(bench, report, nothing, pop::run).await,
             Self::Light => self.rounds(bench, report, nothing, light::run).await,
+            Self::ManyQueues => self.rounds(bench, report, nothing, many_queues::run).await,
             Self::Group => self.rounds(bench, report, nothing, group::run).await,
             Self::Ha => self.rounds(bench, report, nothing, ha::run).await,
             Self::HaCatchUp => self.rounds(bench, report, ha_catch_up::limits, ha_catch_up::run).await,
