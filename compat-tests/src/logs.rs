@@ -28,7 +28,7 @@ pub const GROUP: [(&str, &str); 4] = [
 ];
 
 /// Of scenarios that stop members of a broker group.
-pub const GROUP_FAULTS: [(&str, &str); 8] = [
+pub const GROUP_FAULTS: [(&str, &str); 9] = [
     KILLED,
     SLOW_DISK,
     OTHERS_ARE_SLOW,
@@ -37,6 +37,7 @@ pub const GROUP_FAULTS: [(&str, &str); 8] = [
     ("proposed again", "messages that were turned away meanwhile get another turn"),
     ("somebody else asks on the port of the group", "a connection ended before a word was said"),
     ("registration failed", "a member that is cut off reaches no name server either"),
+    ("refused a broker", "what a leader said before it was gone comes after its successor's word"),
 ];
 
 /// Of scenarios with transactions in doubt.

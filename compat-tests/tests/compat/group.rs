@@ -51,7 +51,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 /// What stays in doubt is told of for as long as the group lives.
 const CALM: [(&str, &str); 6] = with(with::<4, 5>(logs::GROUP, transactions::NOBODY), transactions::GIVEN_UP);
-const WORK: [(&str, &str); 9] = with(logs::GROUP_FAULTS, transactions::NOBODY);
+const WORK: [(&str, &str); 10] = with(logs::GROUP_FAULTS, transactions::NOBODY);
 
 const fn with<const N: usize, const M: usize>(
     lines: [(&'static str, &'static str); N],
