@@ -31,9 +31,10 @@ impl Matrix {
 
     /// All that passed, as [`crate::plan`] names tests.
     pub(crate) fn passed(&self, target: Target) -> BTreeSet<String> {
-        let passed = self.0.iter().filter(|((_, _, on), cell)| {
-            *on == target && matches!(cell, Cell::Passed | Cell::PassedAgain(_))
-        });
+        let passed = self
+            .0
+            .iter()
+            .filter(|((_, _, on), cell)| *on == target && matches!(cell, Cell::Passed | Cell::PassedAgain(_)));
         passed.map(|((scenario, client, _), _)| test_name(scenario, *client, target)).collect()
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use remoting::frame::RemotingCommand;
 use remoting::header::DecodeHeader;
-use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
 use remoting::protocol::RequestCode;
+use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsumerOffset};
 use remoting::types::{QueueId, QueueOffset};
 use tokio::time::sleep;
 

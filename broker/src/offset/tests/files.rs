@@ -44,8 +44,8 @@ async fn offsets_are_saved_every_interval_and_only_when_they_changed() {
 #[tokio::test]
 async fn javas_files_load() {
     // As 5.5.0 and 4.9.7 wrote them: bare numbers as keys, members that nobody reads, odd line breaks, no data version.
-    let java_5 = include_str!("../../../remoting/golden/config/java-5.5.0/consumerOffset.json");
-    let java_4 = include_str!("../../../remoting/golden/config/java-4.9.7/consumerOffset.json");
+    let java_5 = include_str!("../../../../remoting/golden/config/java-5.5.0/consumerOffset.json");
+    let java_4 = include_str!("../../../../remoting/golden/config/java-4.9.7/consumerOffset.json");
     for (text, order, revive) in [(java_5, 20, Some(18)), (java_4, 20, None)] {
         let surroundings = Surroundings::new();
         let folder = surroundings.folder.path().join("config");

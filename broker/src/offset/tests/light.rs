@@ -4,12 +4,6 @@ fn with_light_queues() -> Surroundings {
     Surroundings::with(|config| config.enable_lmq = true)
 }
 
-fn write_offsets(surroundings: &Surroundings, name: &str, text: &str) {
-    let folder = surroundings.folder.path().join("config");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join(name), text).unwrap();
-}
-
 impl Fixture {
     /// A message in the light queue.
     fn put_light(&self, queue: &str) {
@@ -61,6 +55,3 @@ async fn nothing_is_kept_of_light_queues_that_nobody_has_sent_to() {
     }
     assert_eq!(fixture.offsets.topics_of("g"), ["%LMQ%there"]);
 }
-
-impl Fixture {
-    /// Of a slave.

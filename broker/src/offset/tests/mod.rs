@@ -125,3 +125,32 @@ impl Fixture {
         Ok(body.offset_table.into_iter().map(entry).collect())
     }
 }
+
+fn reset_all(timestamp: i64) -> ResetOffset {
+    ResetOffset {
+        topic: "T".into(),
+        group: "g".into(),
+        queue_id: None,
+        offset: None,
+        timestamp: Timestamp(timestamp),
+        is_force: Some(true),
+    }
+}
+
+fn reset_one(queue: i32, offset: i64) -> ResetOffset {
+    ResetOffset { queue_id: Some(QueueId(queue)), offset: Some(QueueOffset(offset)), ..reset_all(0) }
+}
+
+fn write_offsets(surroundings: &Surroundings, name: &str, text: &str) {
+    let folder = surroundings.folder.path().join("config");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), text).unwrap();
+}
+
+async fn join(fixture: &Fixture, peer: &Peer, topic: &str) {
+    let body = format!(
+        r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"g",
+            "subscriptionDataSet":[{{"topic":"{topic}","subString":"*","subVersion":1}}]}}]}}"#
+    );
+    fixture.offsets.clients.handle(call(Heartbeat {}, body, peer)).await.unwrap();
+}

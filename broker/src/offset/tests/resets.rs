@@ -1,20 +1,5 @@
 use super::*;
 
-fn reset_all(timestamp: i64) -> ResetOffset {
-    ResetOffset {
-        topic: "T".into(),
-        group: "g".into(),
-        queue_id: None,
-        offset: None,
-        timestamp: Timestamp(timestamp),
-        is_force: Some(true),
-    }
-}
-
-fn reset_one(queue: i32, offset: i64) -> ResetOffset {
-    ResetOffset { queue_id: Some(QueueId(queue)), offset: Some(QueueOffset(offset)), ..reset_all(0) }
-}
-
 #[tokio::test]
 async fn a_reset_waits_for_the_pull_and_no_commit_undoes_it() {
     let fixture = Fixture::new();
@@ -62,14 +47,6 @@ async fn a_reset_is_refused_where_it_makes_no_sense() {
     fixture.surroundings.role.send_replace(Role::Slave);
     let slave = "Can not reset offset in slave broker".to_owned();
     assert_eq!(code(reset_all(-1)).await, (ResponseCode::SYSTEM_ERROR, slave));
-}
-
-async fn join(fixture: &Fixture, peer: &Peer, topic: &str) {
-    let body = format!(
-        r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"g",
-            "subscriptionDataSet":[{{"topic":"{topic}","subString":"*","subVersion":1}}]}}]}}"#
-    );
-    fixture.offsets.clients.handle(call(Heartbeat {}, body, peer)).await.unwrap();
 }
 
 #[tokio::test]

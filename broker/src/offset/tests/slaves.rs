@@ -1,5 +1,7 @@
 use super::*;
 
+impl Fixture {
+    /// Of a slave.
     fn of_slave() -> Self {
         let surroundings = Surroundings::new();
         surroundings.role.send_replace(Role::Slave);
