@@ -60,12 +60,12 @@ impl Proven {
         test.target == Target::Java && self.tests.contains(&test.to_string())
     }
 
-    /// Notes what else Java has passed. Only a whole run begins a new note: others would leave most of it out.
+    /// Notes what else Java has passed. Only a run of `all` begins a new note: others would leave most of it out.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn add(&self, passed: BTreeSet<String>, whole: bool) -> Result<()> {
-        if passed.is_subset(&self.tests) || (self.outdated && !whole) {
+    pub(crate) fn add(&self, passed: BTreeSet<String>, all: bool) -> Result<()> {
+        if passed.is_subset(&self.tests) || (self.outdated && !all) {
             return Ok(());
         }
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
