@@ -55,6 +55,12 @@ pub const KILLED_WHILE_WRITING: [(&str, &str); 4] = [
     ("no message where an index file ends", "its message was cut off with the end of the log"),
 ];
 
+/// Of scenarios that stop a master that has a slave of ours.
+pub const MASTER_GOES: [(&str, &str); 2] = [
+    ("the master is not followed for now", "it is being started anew"),
+    ("the master does not tell its tables", "it is being started anew"),
+];
+
 /// Of migrations.
 pub const MIGRATION: [(&str, &str); 2] = [NOBODY_TO_ASK, OLD_LEAVES];
 

@@ -195,8 +195,12 @@ impl Plan {
     /// Whether our servers may write this line.
     fn allows(&self, line: &str) -> bool {
         let kills: &[_] = if self.meanwhile == Meanwhile::Kills { &logs::KILLED_WHILE_WRITING } else { &[] };
-        let group: &[_] = if self.shape == Shape::Group { &logs::GROUP_FAULTS } else { &[] };
-        let allowed = logs::ALLOWED.iter().chain(&logs::MIGRATION).chain(kills).chain(group);
+        let shape: &[_] = match self.shape {
+            Shape::OldPair | Shape::Pair => &logs::MASTER_GOES,
+            Shape::Masters => &[],
+            Shape::Group => &logs::GROUP_FAULTS,
+        };
+        let allowed = logs::ALLOWED.iter().chain(&logs::MIGRATION).chain(kills).chain(shape);
         allowed.into_iter().any(|(text, _)| line.contains(text))
     }
 

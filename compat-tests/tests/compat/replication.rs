@@ -11,7 +11,7 @@ use compat_tests::events::Sent;
 use compat_tests::scenario::{Run, Scenario};
 use compat_tests::stores::Since;
 use compat_tests::target::{Post, Server, Target};
-use compat_tests::{scenario, wire};
+use compat_tests::{logs, scenario, wire};
 
 use crate::hand_over::count;
 use crate::{check, transactions};
@@ -62,8 +62,8 @@ pub(crate) const PAIR: [(&str, &str); 5] = [
         "lost a broker's connection",
         "one of the pair was killed, or is Java 4.9's and hangs up before it says that it leaves",
     ),
-    ("the master is not followed for now", "it is being started anew"),
-    ("the master does not tell its tables", "it is being started anew"),
+    logs::MASTER_GOES[0],
+    logs::MASTER_GOES[1],
     ("a slave is let go", "it was held still for too long"),
     transactions::NOBODY,
 ];
