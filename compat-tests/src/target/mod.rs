@@ -194,8 +194,9 @@ impl Server {
             // Checks that scenarios can wait for.
             setting("transactionTimeOut", 2000),
             setting("transactionCheckInterval", 2000),
-            // Stock producers are known to a broker after up to 30 s; a look without them counts, too.
-            setting("transactionCheckMax", 25),
+            // Stock producers are known to a broker after up to 30 s; a look without them counts, too, and brokers that are
+            // moved may be started several times before.
+            setting("transactionCheckMax", if layout.transactions { 100 } else { 25 }),
             setting("recallMessageEnable", true),
             setting("enableLmq", layout.light),
             setting("enableMultiDispatch", layout.light),
