@@ -277,7 +277,8 @@ impl Desk {
         self.ask(at, &ViewMessageById { topic: Some(topic.clone()), offset }).await
     }
 
-    pub(crate) async fn commit(
+    /// Commits for a group; what has gone further meanwhile is left so by Ferromq, and committed again by its consumer at Java.
+    pub(crate) async fn put_forward(
         &self,
         at: &str,
         group: &str,
@@ -290,7 +291,7 @@ impl Desk {
             topic: TopicName::new(topic),
             queue_id: QueueId(queue_id),
             commit_offset: QueueOffset(offset),
-            forward: None,
+            forward: Some(true),
         };
         self.ask(at, &request).await.map(|_| ())
     }

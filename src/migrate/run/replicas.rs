@@ -61,7 +61,10 @@ impl Runner<'_> {
                 };
                 for (key, queue, offset) in &lacks.offsets {
                     let Some((topic, group)) = key.rsplit_once('@') else { continue };
-                    self.desk.commit(at, group, topic, *queue, *offset).await?;
+                    // It may still learn of the group or topic.
+                    if let Err(err) = self.desk.put_forward(at, group, topic, *queue, *offset).await {
+                        return Ok(Look::not_yet(err));
+                    }
                 }
                 if !lacks.offsets.is_empty() && !told {
                     told = true;
