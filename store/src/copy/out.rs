@@ -44,7 +44,9 @@ impl Store {
             return Err(out);
         }
         let Some((file, at)) = log.locate(from.0) else { return Ok(None) };
-        let len = file.readable().len().saturating_sub(at).min(max);
+        // The file shows what is written a moment before the log ends there, and who was given that would ask from behind its end.
+        let before_end = usize::try_from(end.0 - from.0).unwrap_or(usize::MAX);
+        let len = file.readable().len().saturating_sub(at).min(before_end).min(max);
         Ok((len > 0).then(|| LogBytes { file: Arc::clone(file), at, len }))
     }
 

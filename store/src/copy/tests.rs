@@ -306,6 +306,34 @@ fn bytes_are_given_from_anywhere_in_the_log() {
 }
 
 #[test]
+fn bytes_are_given_up_to_the_end_while_it_moves() {
+    let here = folder();
+    let mut config = config(here.path());
+    config.commit_log_file_bytes = 64 << 20;
+    let store = Store::open(config, Clock::system()).expect("a store").0;
+    let topic = TopicName::new("T");
+    let host = Host { ip: [127, 0, 0, 1].into(), port: 1 };
+    let writer = || {
+        for _ in 0..100 {
+            let mut batch = store.batch();
+            for _ in 0..1000 {
+                batch.push(&Message::new(&topic, QueueId(0), b"x", host)).expect("a legal message");
+            }
+            store.append(&mut batch).expect("appended");
+        }
+    };
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(writer);
+        let mut at = PhysicalOffset(0);
+        while !writing.is_finished() {
+            if let Some(bytes) = store.log_bytes(at, 1 << 20).expect("it is in the log") {
+                at = at.after(bytes.len());
+            }
+        }
+    });
+}
+
+#[test]
 fn who_waits_for_more_is_woken_by_an_append_and_by_the_stop() {
     let here = folder();
     let (store, hour) = (open(here.path()), Duration::from_secs(3600));
