@@ -11,6 +11,7 @@ use remoting::language::LanguageCode;
 use remoting::router::Call;
 use remoting::types::{BrokerId, Clock, Host, Timestamp};
 use remoting::version::Version;
+use store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,16 @@ impl Surroundings {
             stopping: CancellationToken::new(),
         };
         Self { ctx, config, role, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A store in the folder, with small files. `percent` of the machine's memory is taken to hold the end of the log.
+    pub(crate) fn store(&self, percent: u32) -> Arc<Store> {
+        let config = StoreConfig {
+            commit_log_file_bytes: 1 << 20,
+            access_message_in_memory_max_ratio: percent,
+            ..StoreConfig::new(self.folder.path().join("store"))
+        };
+        Store::open(config, self.ctx.clock.clone()).unwrap().0
     }
 
     /// With other settings than the defaults.

@@ -11,12 +11,11 @@ use remoting::protocol::offset::{OffsetReply, QueryConsumerOffset, UpdateConsume
 use remoting::types::{QueueId, QueueOffset};
 use tokio::time::sleep;
 
-use super::pipeline::{CONNECTIONS, on_all_connections, pipelined};
-use super::{Bench, consume, create_topic, first_send};
+use super::pipeline::{CONNECTIONS, on_all_connections, pipelined, pull_one_of_each};
+use super::{Bench, create_topic, first_send};
 use crate::produce::Send;
 use crate::report::{Figure, Report};
 use crate::target::{self, Kind, Target};
-use crate::wire::records;
 
 const TOPIC: &str = "bench_light";
 const GROUP: &str = "bench_light";
@@ -68,17 +67,7 @@ async fn send(queues: Range<usize>) -> Result<()> {
 
 /// A pull of one message of each queue, and a commit behind it.
 async fn read(queues: Range<usize>) -> Result<()> {
-    let count = queues.len();
-    let pulls = |at: usize| {
-        let mut consume = consume(&name(queues.start + at), GROUP);
-        consume.pull_messages = 1;
-        consume.header(0, 0)
-    };
-    let one = |body: &[u8]| {
-        ensure!(records(body).count() == 1, "a pull brought {} messages", records(body).count());
-        Ok(())
-    };
-    pipelined(count, RequestCode::PULL_MESSAGE, pulls, |answer| one(&answer.body)).await?;
+    pull_one_of_each(queues.clone(), GROUP, |queue| (name(queue), 0)).await?;
     let commits = |at: usize| UpdateConsumerOffset {
         consumer_group: GROUP.into(),
         topic: name(queues.start + at).as_str().into(),
@@ -86,7 +75,7 @@ async fn read(queues: Range<usize>) -> Result<()> {
         commit_offset: QueueOffset(1),
         forward: None,
     };
-    pipelined(count, RequestCode::UPDATE_CONSUMER_OFFSET, commits, |_| Ok(())).await
+    pipelined(queues.len(), RequestCode::UPDATE_CONSUMER_OFFSET, commits, |_| Ok(())).await
 }
 
 /// The group stands where it stood in each queue.

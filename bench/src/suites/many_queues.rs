@@ -7,19 +7,18 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use remoting::protocol::RequestCode;
 use tokio::time::sleep;
 
-use super::pipeline::{CONNECTIONS, on_all_connections, pipelined};
-use super::{Bench, consume, first_send};
+use super::pipeline::{on_all_connections, pipelined, pull_one_of_each};
+use super::{Bench, first_send};
 use crate::produce::Send;
 use crate::report::{Figure, Report};
 use crate::target::{self, Kind, Target};
-use crate::wire::records;
 
 const QUEUES: usize = 8;
-/// As many as Java's broker can have, and a few more files.
+/// Java's broker has room for their files, and for its others.
 const SOME_TOPICS: usize = 4000;
 const GROUP: &str = "bench_many";
 /// Until what a burst of requests needed was given back.
@@ -41,9 +40,9 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
 
 async fn measure(kind: Kind, bench: &Bench, report: &mut Report, topics: usize, figures: Figures) -> Result<()> {
     let [resident, start, resident_again] = figures;
-    let queues = (topics * QUEUES).next_multiple_of(CONNECTIONS);
+    let queues = topics * QUEUES;
     let dir = target::folder()?;
-    write_topics(&dir.path().join("store/config"), queues.div_ceil(QUEUES))?;
+    write_topics(&dir.path().join("store/config"), topics)?;
     let mut target = Target::start(kind, &bench.programs, dir.path(), &[])?;
     first_send(&mut target).await?;
     on_all_connections(queues, send).await?;
@@ -67,16 +66,7 @@ async fn send(queues: Range<usize>) -> Result<()> {
 }
 
 async fn read(queues: Range<usize>) -> Result<()> {
-    let pull = |at: usize| {
-        let mut consume = consume(&topic(queues.start + at), GROUP);
-        consume.pull_messages = 1;
-        consume.header((queues.start + at) % QUEUES, 0)
-    };
-    let one = |body: &[u8]| {
-        ensure!(records(body).count() == 1, "a pull brought {} messages", records(body).count());
-        Ok(())
-    };
-    pipelined(queues.len(), RequestCode::PULL_MESSAGE, pull, |answer| one(&answer.body)).await
+    pull_one_of_each(queues, GROUP, |queue| (topic(queue), queue % QUEUES)).await
 }
 
 fn topic(queue: usize) -> String {

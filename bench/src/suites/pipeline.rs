@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use remoting::frame::RemotingCommand;
 use remoting::header::EncodeHeader;
 use remoting::protocol::{RequestCode, ResponseCode};
 use tokio::task::JoinSet;
 
+use super::consume;
 use crate::target::BROKER;
-use crate::wire::{Wire, all, refusal};
+use crate::wire::{Wire, all, records, refusal};
 
 pub(super) const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 64;
@@ -58,4 +59,23 @@ pub(super) async fn pipelined<H: EncodeHeader>(
         }
     }
     Ok(())
+}
+
+/// A pull of the first message of each queue, which must be there. `place`: topic and number of a queue.
+pub(super) async fn pull_one_of_each(
+    queues: Range<usize>,
+    group: &str,
+    place: impl Fn(usize) -> (String, usize),
+) -> Result<()> {
+    let pull = |at: usize| {
+        let (topic, queue) = place(queues.start + at);
+        let mut consume = consume(&topic, group);
+        consume.pull_messages = 1;
+        consume.header(queue, 0)
+    };
+    let one = |body: &[u8]| {
+        ensure!(records(body).count() == 1, "a pull brought {} messages", records(body).count());
+        Ok(())
+    };
+    pipelined(queues.len(), RequestCode::PULL_MESSAGE, pull, |answer| one(&answer.body)).await
 }

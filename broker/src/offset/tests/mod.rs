@@ -18,7 +18,6 @@ use remoting::protocol::offset::UpdateConsumerOffset;
 use remoting::router::{Handle, HandleBatch, IntoResponse};
 use remoting::types::Timestamp;
 use std::fs;
-use store::StoreConfig;
 use store::message::Message;
 
 use super::agreed::Waiting;
@@ -45,12 +44,7 @@ impl Fixture {
     /// `percent` of the machine's memory is taken to hold the end of the log.
     fn with_memory(surroundings: Surroundings, percent: u32) -> Self {
         let ctx = surroundings.ctx.clone();
-        let config = StoreConfig {
-            commit_log_file_bytes: 1 << 20,
-            access_message_in_memory_max_ratio: percent,
-            ..StoreConfig::new(surroundings.folder.path().join("store"))
-        };
-        let (store, _) = Store::open(config, ctx.clock.clone()).unwrap();
+        let store = surroundings.store(percent);
         let folder = surroundings.folder.path().join("config");
         let topics = TopicTable::open(ctx.clone(), &folder).unwrap();
         let groups = GroupTable::open(ctx.clone(), &folder).unwrap();

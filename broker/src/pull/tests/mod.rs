@@ -13,7 +13,6 @@ use remoting::protocol::client::Heartbeat;
 use remoting::protocol::pull::{PullMessage, PullMessageReply, PullSysFlag};
 use remoting::router::Handle;
 use remoting::types::{QueueId, QueueOffset, TopicName};
-use store::StoreConfig;
 use store::message::{Message, StoredMessage};
 use tokio::time::{Duration, sleep};
 
@@ -44,12 +43,7 @@ impl Fixture {
 
     async fn of(surroundings: Surroundings, percent: u32, tags: &str) -> Self {
         let ctx = surroundings.ctx.clone();
-        let config = StoreConfig {
-            commit_log_file_bytes: 1 << 20,
-            access_message_in_memory_max_ratio: percent,
-            ..StoreConfig::new(surroundings.folder.path().join("store"))
-        };
-        let (store, _) = Store::open(config, ctx.clock.clone()).unwrap();
+        let store = surroundings.store(percent);
         let folder = surroundings.folder.path().join("config");
         let topics = TopicTable::open(ctx.clone(), &folder).unwrap();
         let groups = GroupTable::open(ctx.clone(), &folder).unwrap();
