@@ -108,7 +108,7 @@ impl Guard {
 
     pub(crate) async fn vote(&self, request: VoteRequest<Types>) -> io::Result<VoteResponse<Types>> {
         self.check()?;
-        if !self.quarantine.is_over_soon().await {
+        if !self.quarantine.may_vote_for(request.last_log_id).await {
             return self.no_vote().await;
         }
         self.raft.vote(request).await.map_err(io::Error::other)
@@ -116,7 +116,7 @@ impl Guard {
 
     pub(crate) async fn pre_vote(&self, request: VoteRequest<Types>) -> io::Result<VoteResponse<Types>> {
         self.check()?;
-        if !self.quarantine.is_over_soon().await {
+        if !self.quarantine.may_vote_for(request.last_log_id).await {
             return self.no_vote().await;
         }
         self.raft.pre_vote(request).await.map_err(io::Error::other)

@@ -31,7 +31,8 @@
 //! entries at once, as it knows whom it voted for, and is out of it once it has the last entry of a leader with the newest vote
 //! that it knows of itself: that one was elected without it, or before it crashed, and has all that this member acknowledged. If
 //! nobody leads, and those who lost nothing are too few to elect anybody, no leader can come of waiting; once all voters have
-//! told so, those who lost the end of their log vote as well. What most of a group held in memory alone when their machines went
+//! told so, whoever has most of the log votes and is elected. The others vote for nobody who has less, until they have as much:
+//! what is left on one disk may have been agreed on. What most of a group held in memory alone when their machines went
 //! down at the same time is lost by any rule: that is what `ASYNC_FLUSH` means.
 //!
 //! **What it costs.** A group is founded once all its members are there. With two of three members wiped or gone nobody new is
@@ -57,6 +58,7 @@ use crate::runtime;
 #[cfg(test)]
 use crate::sim::Bug;
 use crate::types::{Id, Member, Raft, Types, Vote, entry_id, log_id};
+use remoting::types::MemberNumber;
 
 /// Longest wait for an answer of another member.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -66,8 +68,6 @@ const TURN: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(20);
 /// A quarantine that nothing ends is told of after so long.
 const LONG: Duration = Duration::from_secs(30);
-/// In waits for a quarantine's end before a vote is refused: a member lets each that has more of the log go first for so long.
-const TURN_TO_LEAD: u32 = 8;
 /// An answer to entries of which none may be taken yet waits so long: the leader sends them again at once.
 const NOT_YET: Duration = Duration::from_millis(10);
 
@@ -113,6 +113,8 @@ pub(crate) enum Stage {
     Forgetful,
     /// Takes all that it is sent.
     Filling,
+    /// The same, and votes for members whose log reaches as far as this entry.
+    Yielding(Id),
     /// All that a member does.
     Over,
 }
@@ -128,8 +130,9 @@ enum Proof {
     /// Nobody has a higher vote. The members are known to who has what was agreed on, and nothing that was acknowledged lies
     /// behind `last`.
     UpTo { vote: Vote, agreed: Id, last: Id },
-    /// Nobody leads, and nobody can without those who lost the end of their log.
-    Nobody,
+    /// Nobody leads, and nobody can without those who lost the end of their log. `most`: who has most of it, if it is another
+    /// member, and up to where.
+    Nobody { most: Option<(u64, Id)> },
 }
 
 #[derive(Debug)]
@@ -187,7 +190,7 @@ impl Quarantine {
 
     /// Whether it takes all that it is sent, and waits until that is enough.
     pub(crate) fn is_filling(&self) -> bool {
-        *self.stage.lock() == Stage::Filling
+        matches!(*self.stage.lock(), Stage::Filling | Stage::Yielding(_))
     }
 
     /// Returns once it is.
@@ -200,14 +203,19 @@ impl Quarantine {
         }
     }
 
-    /// Whether it is over, or about to be: who founds a group asks for votes at once, and only once.
-    pub(crate) async fn is_over_soon(&self) -> bool {
-        if self.is_over() {
+    /// Whether a candidate whose log ends with `last` may be voted for, now or soon: who founds a group asks for votes at once,
+    /// and only once.
+    pub(crate) async fn may_vote_for(&self, last: Option<Id>) -> bool {
+        if self.is_over() || self.yields_to(last) {
             return true;
         }
         // The others are asked now.
         self.founders.send_modify(|_| {});
-        timeout(self.soon, self.over()).await.is_ok()
+        timeout(self.soon, self.over()).await.is_ok() || self.yields_to(last)
+    }
+
+    fn yields_to(&self, last: Option<Id>) -> bool {
+        matches!(*self.stage.lock(), Stage::Yielding(most) if last >= Some(most))
     }
 
     /// Tells who is to make the group.
@@ -246,32 +254,20 @@ impl Quarantine {
                 "this member has no log, or was not filled yet: it does not vote until it knows that it has everything"
             ),
         }
-        let behind = match self.until_harmless(&raft, &network).await {
-            Ok(behind) => behind,
-            Err(error) => {
-                error!(%error, "the quarantine of this member does not end before its next start");
-                return;
-            }
-        };
-        if behind == 0 {
-            raft.runtime_config().elect(true);
+        if let Err(error) = self.until_harmless(&raft, &network).await {
+            error!(%error, "the quarantine of this member does not end before its next start");
+            return;
         }
+        raft.runtime_config().elect(true);
         *self.stage.lock() = Stage::Over;
         self.ended.notify_waiters();
         info!("this member has everything that it may have had: it votes from now on");
-        if behind > 0 {
-            // Whoever has more goes first.
-            sleep(self.soon * TURN_TO_LEAD * behind).await;
-            raft.runtime_config().elect(true);
-        }
     }
 
-    /// How many of the others have more of the log, where nobody leads.
-    async fn until_harmless(&self, raft: &Raft, network: &impl Inquiry) -> io::Result<u32> {
+    async fn until_harmless(&self, raft: &Raft, network: &impl Inquiry) -> io::Result<()> {
         let own = *raft.node_id();
         let mut founders = self.founders.subscribe();
         let mut proof: Option<(Voters, Proof)> = None;
-        let mut behind = 0;
         let mut told_at = Some(Instant::now() + LONG);
         loop {
             // Looked at before the members are, who are those of that entry or of a later one then.
@@ -284,8 +280,6 @@ impl Quarantine {
                 let others = members.iter().filter(|(number, _)| **number != own);
                 let answers = ask(network, others).await;
                 proof = self.prove(own, &voters, &answers).map(|proof| (voters, proof));
-                let last = self.log.last().map(log_id);
-                behind = answers.values().filter(|stand| stand.last > last).count() as u32;
                 if proof.is_none() && told_at.is_some_and(|at| at <= Instant::now()) {
                     told_at = None;
                     let silent: Vec<_> =
@@ -295,11 +289,20 @@ impl Quarantine {
             }
             let pause = match proof {
                 Some((_, Proof::New)) => break,
-                Some((_, Proof::Nobody)) => {
-                    warn!("most machines of the group went down together: what none of them had on disk is lost");
-                    self.end_mark().await?;
-                    return Ok(behind);
-                }
+                Some((_, Proof::Nobody { most })) => match most.filter(|(_, id)| !self.has(id)) {
+                    Some((number, most)) => {
+                        let before = std::mem::replace(&mut *self.stage.lock(), Stage::Yielding(most));
+                        if before != Stage::Yielding(most) {
+                            let has_most = MemberNumber(number);
+                            warn!(%has_most, "most machines of the group went down together: it goes on once that member leads");
+                        }
+                        LOOK
+                    }
+                    None => {
+                        warn!("most machines of the group went down together: what none of them had on disk is lost");
+                        break;
+                    }
+                },
                 Some((_, Proof::UpTo { last, .. })) if has_agreed => {
                     *self.stage.lock() = Stage::Filling;
                     if self.has(&last) && self.is_on_disk().await {
@@ -317,11 +320,6 @@ impl Quarantine {
                 _ = founders.changed() => {}
             }
         }
-        self.end_mark().await?;
-        Ok(0)
-    }
-
-    async fn end_mark(&self) -> io::Result<()> {
         let files = Arc::clone(&self.files);
         runtime::blocking(move || files.end_quarantine()).await?
     }
@@ -344,7 +342,7 @@ impl Quarantine {
     /// Whether the log may come to where it proves something.
     fn is_of_use(&self, proof: &Proof) -> bool {
         match proof {
-            Proof::New | Proof::Nobody => true,
+            Proof::New | Proof::Nobody { .. } => true,
             Proof::UpTo { vote, last, .. } => {
                 let has_newer_leader = self.files.vote().is_some_and(|own| own > *vote);
                 self.has(last) || (!has_newer_leader && self.log.id_of(last.index).is_none())
@@ -353,9 +351,10 @@ impl Quarantine {
     }
 
     fn prove(&self, own: u64, voters: &Voters, answers: &BTreeMap<u64, Stand>) -> Option<Proof> {
+        let last = self.log.last().map(log_id);
         match (self.loss, self.files.vote()) {
-            (Some(Loss::Tail), Some(vote)) => prove_for_tail(own, vote, voters, answers),
-            _ => prove(own, self.log.last().map(log_id), voters, answers),
+            (Some(Loss::Tail), Some(vote)) => prove_for_tail(own, vote, last, voters, answers),
+            _ => prove(own, last, voters, answers),
         }
     }
 
@@ -414,8 +413,14 @@ fn prove(own: u64, last: Option<Id>, voters: &Voters, answers: &BTreeMap<u64, St
     Some(Proof::UpTo { vote, agreed, last })
 }
 
-/// What they prove to one that kept its votes, the newest of which is `vote`, but not the end of its log.
-fn prove_for_tail(own: u64, vote: Vote, voters: &Voters, answers: &BTreeMap<u64, Stand>) -> Option<Proof> {
+/// What they prove to one that kept its votes, the newest of which is `vote`, but not what came behind `last`.
+fn prove_for_tail(
+    own: u64,
+    vote: Vote,
+    last: Option<Id>,
+    voters: &Voters,
+    answers: &BTreeMap<u64, Stand>,
+) -> Option<Proof> {
     let leads =
         |(number, stand): &(&u64, &Stand)| stand.vote.is_committed() && stand.vote.leader_id().node_id == **number;
     if let Some((_, leader)) = answers.iter().filter(leads).max_by_key(|(_, stand)| *stand.vote.leader_id()) {
@@ -428,7 +433,9 @@ fn prove_for_tail(own: u64, vote: Vote, voters: &Voters, answers: &BTreeMap<u64,
         let whole = set.iter().filter(|voter| answers.get(voter).is_some_and(|stand| !stand.is_quarantined));
         2 * whole.count() > set.len()
     });
-    (have_all_answered && !can_elect).then_some(Proof::Nobody)
+    let others = answers.iter().filter_map(|(number, stand)| Some((*number, stand.last?)));
+    let most = others.max_by_key(|(_, id)| *id).filter(|(_, id)| Some(*id) > last);
+    (have_all_answered && !can_elect).then_some(Proof::Nobody { most })
 }
 
 #[cfg(test)]
@@ -518,8 +525,9 @@ mod tests {
     #[test]
     fn who_lost_the_end_of_the_log_needs_a_leader_or_that_nobody_can_lead() {
         let voters = vec![BTreeSet::from([1, 2, 3])];
-        let prove =
-            |vote, answers: &[(u64, Stand)]| prove_for_tail(3, vote, &voters, &answers.iter().copied().collect());
+        let prove = |vote, answers: &[(u64, Stand)]| {
+            prove_for_tail(3, vote, Some(id(4, 1, 85)), &voters, &answers.iter().copied().collect())
+        };
         let own = Vote::new_committed(4, 1);
         let leader = stand(own, Some(id(4, 1, 90)));
         let proof = Some(Proof::UpTo { vote: own, agreed: id(4, 1, 45), last: id(4, 1, 90) });
@@ -529,10 +537,14 @@ mod tests {
         let follower = stand(own, Some(id(4, 1, 80)));
         let restarted = stand(Vote::new(4, 1), Some(id(4, 1, 90)));
         assert_eq!(prove(own, &[(1, restarted), (2, follower)]), None, "they elect somebody");
-        assert_eq!(prove(own, &[(1, restarted), (2, forgetful(follower))]), Some(Proof::Nobody));
-        assert_eq!(prove(own, &[(1, forgetful(restarted)), (2, forgetful(follower))]), Some(Proof::Nobody));
+        let behind_1 = Some(Proof::Nobody { most: Some((1, id(4, 1, 90))) });
+        assert_eq!(prove(own, &[(1, restarted), (2, forgetful(follower))]), behind_1);
+        assert_eq!(prove(own, &[(1, forgetful(restarted)), (2, forgetful(follower))]), behind_1);
+        let shorter = forgetful(stand(Vote::new(4, 1), Some(id(4, 1, 70))));
+        assert_eq!(prove(own, &[(1, shorter), (2, forgetful(follower))]), Some(Proof::Nobody { most: None }));
         assert_eq!(prove(own, &[(2, forgetful(follower))]), None, "the other one may have everything");
         let alone = vec![BTreeSet::from([3])];
-        assert_eq!(prove_for_tail(3, own, &alone, &BTreeMap::new()), Some(Proof::Nobody));
+        let proof = prove_for_tail(3, own, None, &alone, &BTreeMap::new());
+        assert_eq!(proof, Some(Proof::Nobody { most: None }));
     }
 }

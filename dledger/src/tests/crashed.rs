@@ -78,7 +78,7 @@ async fn a_group_whose_machines_all_went_down_comes_back_with_what_one_had_on_di
     three.nobody_is_elected_after(100).await;
     three.start(2).await;
     let (_, seen) = three.converge().await;
-    assert!(sent.starts_with(&seen) && seen.len() >= 20, "{} of {}", seen.len(), sent.len());
+    assert!(sent.starts_with(&seen) && seen.len() >= 30, "{} of {}", seen.len(), sent.len());
     let leader = three.leader().await;
     assert!(three.send(leader, "after").await);
     three.converge().await;
