@@ -83,8 +83,10 @@ pub(crate) fn fail(code: u8, reason: &str) -> ExitCode {
 }
 
 fn log_to_stderr() {
-    // What a member cannot reach, openraft says many times a second; what follows from it, this broker says.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
+    // What a member cannot reach, openraft says many times a second, and, of a member that stops, whoever asked it something;
+    // what follows from it, this broker says.
+    let quiet = "info,openraft=error,openraft::raft::raft_inner=off";
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().compact().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use remoting::types::{Clock, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::arrivals::Arrivals;
 use crate::background::Background;
@@ -234,15 +234,19 @@ impl Store {
         if let Err(error) = shared.log.remove_preallocated() {
             warn!(%error, "remove the commit log file made ahead");
         }
-        if finished && !shared.is_poisoned() && shared.dispatch_behind() == 0 {
+        let is_on_disk = finished && !shared.is_poisoned();
+        if is_on_disk && shared.dispatch_behind() == 0 {
             if let Err(error) = shared.note_queues() {
                 warn!(%error, "note how the queues stand: the next start lists their folders");
             }
-            presence.leave_cleanly()
+            return presence.leave_cleanly();
+        }
+        if is_on_disk && shared.raft.is_some() {
+            info!("the group has not agreed on the end of the log: the next start looks what became of it");
         } else {
             warn!("the store was not closed cleanly: the next start recovers it");
-            Ok(())
         }
+        Ok(())
     }
 
     /// Has the keeper do what it does from time to time.

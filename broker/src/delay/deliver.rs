@@ -106,9 +106,10 @@ impl Delays {
                 self.count(level, &delivery, &sizes);
                 Next::Now
             }
-            Err(err) if err.is_closed() => Next::After(RETRY_PAUSE),
             Err(err) => {
-                tracing::warn!(level, %err, "delayed messages are not delivered yet");
+                if err.is_news() {
+                    tracing::warn!(level, %err, "delayed messages are not delivered yet");
+                }
                 Next::After(RETRY_PAUSE)
             }
         }

@@ -29,9 +29,9 @@ const WAIT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause between two questions to a master of ours, whose tables may change all the time.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The same to a Java master: it is asked for its timer this often.
+/// The same to a Java master: it is asked this often for what it has delivered.
 const JAVA_PAUSE: Duration = Duration::from_secs(3);
-/// And this often for everything. Java: `BrokerController.initializeBrokerScheduledTasks`.
+/// And this often for everything, as a slave of Java's asks. Java: `BrokerController.initializeBrokerScheduledTasks`.
 const JAVA_PERIOD: Duration = Duration::from_secs(60);
 /// Until a master that does not answer is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -165,7 +165,7 @@ impl Copying {
         if let Known::Java { all_at } = known
             && Instant::now() < *all_at
         {
-            return Ok((java::timer_news(&self.client, addr).await?, Known::Java { all_at: *all_at }));
+            return Ok((java::delivered_news(&self.client, addr).await?, Known::Java { all_at: *all_at }));
         }
         let seen = if let Known::Ours { seen } = known { Some(seen.clone()) } else { None };
         let request = CopyTables { seen, wait_ms: Some(WAIT.as_millis() as i64) };

@@ -18,13 +18,13 @@ use remoting::router::Router;
 use remoting::types::{BrokerName, GroupName, QueueId, TopicName};
 use store::message::properties::{Builder, name};
 use store::message::{StoredMessage, sys_flag};
-use store::{AppendBatch, AppendError, Store};
+use store::{AppendBatch, Store};
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
 
 use crate::context::{Context, Role};
 use crate::register::{self, NoAnswer};
-use crate::settle::append_settled;
+use crate::settle::{Unsettled, append_settled};
 
 /// Longest wait for a broker. Java: `EscapeBridge.SEND_TIMEOUT`.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,15 +44,15 @@ pub(crate) enum Outlet {
 #[derive(Debug, Error)]
 pub(crate) enum OutletError {
     #[error(transparent)]
-    Append(#[from] AppendError),
+    Own(#[from] Unsettled),
     #[error(transparent)]
     Escape(#[from] EscapeError),
 }
 
 impl OutletError {
-    /// The store closes, which is no news.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, Self::Append(AppendError::Closed))
+    /// As [`Unsettled::is_news`].
+    pub(crate) fn is_news(&self) -> bool {
+        if let Self::Own(err) = self { err.is_news() } else { true }
     }
 }
 

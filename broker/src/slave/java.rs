@@ -59,8 +59,7 @@ pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews,
         topics: Some(ask.topics().await?),
         groups: Some(ask.groups().await?),
         offsets: Some(offset_news(ask.table("consumer offsets", &GetAllConsumerOffset {}).await?)),
-        // One without delayed messages says that it has none.
-        delays: ask.maybe::<_, DelayOffsets>("delay offsets", &GetAllDelayOffset {}).await?,
+        delays: ask.delays().await?,
         modes: ask.maybe::<_, MessageRequestModes>("request modes", &GetAllMessageRequestMode {}).await?,
         timer: timer(client, addr).await?.map(|checkpoint| numbers(&checkpoint)),
         timer_metrics: ask.maybe::<_, TimerMetrics>("timer metrics", &GetTimerMetrics {}).await?,
@@ -69,11 +68,15 @@ pub(super) async fn everything(client: &Client, addr: &str) -> Result<TableNews,
     })
 }
 
-/// How far the master's timer is, and nothing else.
-pub(super) async fn timer_news(client: &Client, addr: &str) -> Result<TableNews, AskError> {
-    let Some(checkpoint) = timer(client, addr).await? else { return Ok(TableNews::default()) };
-    let log_end = Some(log_end(client, addr).await?);
-    Ok(TableNews { timer: Some(numbers(&checkpoint)), log_end, ..TableNews::default() })
+/// What the master has delivered of delayed and timed messages, and nothing else.
+pub(super) async fn delivered_news(client: &Client, addr: &str) -> Result<TableNews, AskError> {
+    let ask = Ask { client, addr, within: PATIENCE };
+    let delays = ask.delays().await?;
+    let timer = timer(client, addr).await?.map(|checkpoint| numbers(&checkpoint));
+    if delays.is_none() && timer.is_none() {
+        return Ok(TableNews::default());
+    }
+    Ok(TableNews { delays, timer, log_end: Some(log_end(client, addr).await?), ..TableNews::default() })
 }
 
 /// Where the master's log ends. To be asked after what it has delivered, which is in the log before that.
@@ -111,6 +114,11 @@ impl Ask<'_> {
     pub(super) async fn delivers(&self) -> Result<Option<bool>, AskError> {
         let info: Option<KvTable> = self.maybe("figures", &GetBrokerRuntimeInfo {}).await?;
         Ok(info.and_then(|info| info.table.get("brokerActive")?.parse().ok()))
+    }
+
+    /// `None` if it has had no delayed messages.
+    async fn delays(&self) -> Result<Option<DelayOffsets>, AskError> {
+        self.maybe("delay offsets", &GetAllDelayOffset {}).await
     }
 
     async fn topics(&self) -> Result<TopicNews, AskError> {

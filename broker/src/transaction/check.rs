@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use remoting::body::TopicConfig;
 use remoting::types::{QueueOffset, Timestamp, TopicName};
-use store::{AppendError, Position};
+use store::Position;
 
 use super::half::{Half, half_topic};
 use super::turn::{Fate, Turn, given_up_topic};
 use super::{QUEUE, Transactions, group, half_end};
 use crate::config::BrokerConfig;
-use crate::settle::settled;
+use crate::settle::{Unsettled, settled};
 
 /// Half messages looked at in one go.
 const HALVES_MAX: usize = 256;
@@ -47,7 +47,9 @@ impl Transactions {
             match self.carry_out(turn).await {
                 Ok(more) => unasked += more,
                 Err(err) => {
-                    tracing::warn!(%err, "half messages are not asked about yet");
+                    if err.is_news() {
+                        tracing::warn!(%err, "half messages are not asked about yet");
+                    }
                     break;
                 }
             }
@@ -75,7 +77,7 @@ impl Transactions {
 
     /// Stores copies, and in the same go that they replace what they are copies of: there is never a moment without either
     /// nor, but for a write that is torn, one with both. Says about how many nobody could be asked.
-    async fn carry_out(&self, mut turn: Turn) -> Result<usize, AppendError> {
+    async fn carry_out(&self, mut turn: Turn) -> Result<usize, Unsettled> {
         if turn.read > 0 {
             self.stats.get(group(), half_topic(), QUEUE, turn.read, turn.read_bytes);
         }

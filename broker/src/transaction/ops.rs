@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{QUEUE, Transactions, op_topic};
-use crate::settle::settled;
+use crate::settle::{Unsettled, settled};
 
 /// Java: `TransactionalMessageUtil.REMOVE_TAG`.
 const REMOVE_TAG: &str = "d";
@@ -144,23 +144,20 @@ impl Transactions {
             let appended = self.store.append(&mut batch)?;
             Ok(Some((appended.positions.to_vec(), last, appended.end)))
         });
-        match written {
-            Ok(None) => true,
-            Ok(Some((positions, last, end))) => match settled(&self.ctx, &self.store, end).await {
-                Ok(()) => {
-                    self.count_ops(&positions, &last);
-                    true
-                }
-                Err(err) => {
-                    tracing::warn!(%err, "it is not sure on disk which transactions have ended");
-                    false
-                }
-            },
-            Err(err) => {
-                tracing::warn!(%err, "it is not written down yet which transactions have ended");
-                false
+        let settled = async {
+            if let Some((positions, last, end)) = written? {
+                settled(&self.ctx, &self.store, end).await?;
+                self.count_ops(&positions, &last);
             }
+            Ok::<_, Unsettled>(())
+        };
+        let settled = settled.await;
+        if let Err(err) = &settled
+            && err.is_news()
+        {
+            tracing::warn!(%err, "it is not written down yet which transactions have ended");
         }
+        settled.is_ok()
     }
 
     /// Puts op messages into the batch that resolve `halves`; the last half message of each.

@@ -140,7 +140,7 @@ impl Timers {
                 if is_many { Next::Now } else { next }
             }
             Err(err) => {
-                if !err.is_closed() {
+                if err.is_news() {
                     tracing::warn!(%err, "timed messages are not delivered yet");
                 }
                 *kept = Some(delivery);
