@@ -77,11 +77,13 @@ impl Party {
     }
 
     /// How much of the machine they take, of the suite's places. On our broker they mostly wait. Those that start brokers, or
-    /// run on Java's, have more to do, several clients with a Java broker still more, and several brokers most.
+    /// run on Java's, have more to do, several clients with a Java broker still more, and several brokers most. On a target's
+    /// group there is one at a time, beside all places.
     pub(crate) fn places(&self) -> u32 {
         let Test { scenario, target, .. } = self.tests[0];
         let on_java = target.broker() == Server::Java;
-        match scenario.in_group || scenario.own.is_some_and(|layout| layout.brokers() > 1) {
+        match scenario.own.is_some_and(|layout| layout.brokers() > 1) {
+            _ if scenario.in_group => 0,
             true if on_java => 4,
             true => 3,
             false => 1 + u32::from(scenario.own.is_some() || on_java) + u32::from(on_java && self.tests.len() > 1),
@@ -89,8 +91,8 @@ impl Party {
     }
 }
 
-/// All parties of the tests that are `wanted`; what has `passed` before is not run. Those with clusters of their own are spread evenly among the others: they take
-/// long and start many processes.
+/// All parties of the tests that are `wanted`; what has `passed` before is not run. Those on groups come first, as they wait for
+/// each other. Those with clusters of their own are spread evenly among the others: they take long and start many processes.
 pub(crate) fn planned(
     scenarios: &[Scenario],
     targets: &[Target],
@@ -98,7 +100,7 @@ pub(crate) fn planned(
     wanted: impl Fn(&Test) -> bool,
     passed: impl Fn(&Test) -> bool,
 ) -> Vec<Arc<Party>> {
-    let (mut alone, mut sharing) = (Vec::new(), Vec::new());
+    let (mut grouped, mut alone, mut sharing) = (Vec::new(), Vec::new(), Vec::new());
     for &target in targets {
         for &scenario in scenarios.iter().filter(|scenario| scenario.runs_on(target)) {
             let clients = clients.iter().filter(|client| scenario.clients.contains(client));
@@ -112,7 +114,8 @@ pub(crate) fn planned(
             let (spared, tests): (Vec<Test>, Vec<Test>) = tests.filter(&wanted).partition(|test| test.spared.is_some());
             sharing.extend(spared.into_iter().map(|test| Party::new(vec![test])));
             if scenario.own.is_none() {
-                sharing.extend(tests.into_iter().map(|test| Party::new(vec![test])));
+                let each = if scenario.in_group { &mut grouped } else { &mut sharing };
+                each.extend(tests.into_iter().map(|test| Party::new(vec![test])));
             } else if !tests.is_empty() {
                 alone.push(Party::new(tests));
             }
@@ -120,11 +123,11 @@ pub(crate) fn planned(
     }
     let total = alone.len() + sharing.len();
     let (share, mut alone, mut sharing) = (alone.len(), alone.into_iter(), sharing.into_iter());
-    let mut spread = Vec::with_capacity(total);
+    let mut ordered = grouped;
     for place in 0..total {
         let owes_alone = (place + 1) * share / total > place * share / total;
         let next = if owes_alone { alone.next() } else { sharing.next() };
-        spread.extend(next);
+        ordered.extend(next);
     }
-    spread
+    ordered
 }

@@ -13,15 +13,20 @@ use crate::target::Target;
 /// Where it is noted, in this crate's folder.
 const FILE: &str = "passed-on-java.txt";
 
-/// Files and folders that no scenario is made of: documents, and other programs.
-const NOT_ASKED: [&str; 11] = [
+/// Files and folders that no scenario is made of: documents, what runs and reports them, and other programs.
+const NOT_ASKED: [&str; 16] = [
     "README.md",
     FILE,
     "golden",
     "src/bin",
     "src/faults",
+    "src/matrix.rs",
     "src/migration",
+    "src/plan.rs",
+    "src/proven.rs",
     "src/replicas.rs",
+    "src/suite.rs",
+    "src/times.rs",
     "tests/group_faults.rs",
     "tests/migration.rs",
     "tests/replicas.rs",

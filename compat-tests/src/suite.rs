@@ -28,7 +28,8 @@ use crate::stage::Stage;
 use crate::target::Target;
 use crate::times::Times;
 
-/// Places for tests that run at a time: two cores have enough to do with them, and more at a time make their timings worse.
+/// Places for tests that run at a time, beside those on groups: two cores have enough to do with them, and more at a time make
+/// their timings worse.
 const AT_A_TIME: usize = 14;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
@@ -91,12 +92,10 @@ struct Suite {
 /// names it.
 pub fn main(scenarios: &[Scenario], of_sets: &[Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
-    // A test has a thread while it waits for its party.
-    args.test_threads.get_or_insert(AT_A_TIME * Client::MESSAGING.len());
-    program::ended(run(&args, scenarios, of_sets))
+    program::ended(run(&mut args, scenarios, of_sets))
 }
 
-fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result<ExitCode> {
+fn run(args: &mut Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result<ExitCode> {
     let targets = chosen("COMPAT_TARGETS", &Target::ALL, |target| target.name())?;
     let clients = chosen("COMPAT_CLIENTS", &Client::ALL, |client| client.name())?;
     let loopback = match env::var("COMPAT_PLACE").as_deref() {
@@ -124,6 +123,9 @@ fn run(args: &Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Result
     let parties = planned(&scenarios, &targets, &clients, wanted, passed);
     let trials = parties.iter().flat_map(|party| (0..party.tests.len()).map(|number| trial(party, number, &suite)));
     let trials = trials.collect();
+    // A test has a thread while it waits for its party, or for its turn on a group.
+    let on_groups = parties.iter().filter(|party| party.places() == 0).count();
+    args.test_threads.get_or_insert(on_groups + AT_A_TIME * Client::MESSAGING.len());
     if !args.list {
         let stage = Stage::new(loopback, targets.iter().any(|target| target.needs_ferromq()))?;
         let made = Suite {
@@ -196,7 +198,8 @@ impl Suite {
         Ok(Cell::PassedAgain(first.why.clone()))
     }
 
-    /// Runs the tests of a party, which differ in their clients only. `try_tag` makes the names of a second try its own.
+    /// Runs the tests of a party, which differ in their clients only. `try_tag` makes the names of a second try its own, which
+    /// has nothing beside it.
     async fn run_together(&self, places: u32, tests: &[Test], try_tag: &str) -> Vec<Result<(), Failure>> {
         match self.run_on_a_cluster(places, tests, try_tag).await {
             Ok(outcomes) => outcomes.into_iter().map(|outcome| outcome.map_err(|err| failure(&err))).collect(),
@@ -206,10 +209,13 @@ impl Suite {
 
     async fn run_on_a_cluster(&self, places: u32, tests: &[Test], try_tag: &str) -> Result<Vec<Result<()>>> {
         let Test { scenario, target, .. } = tests[0];
-        let _turn = match scenario.in_group {
-            true => Some(self.turns.get(&target).context("find the target's turn")?.lock().await),
-            false => None,
-        };
+        let is_alone = !try_tag.is_empty();
+        let mut turns = Vec::new();
+        for (of, turn) in &self.turns {
+            if is_alone || (scenario.in_group && *of == target) {
+                turns.push(turn.lock().await);
+            }
+        }
         let places = self.places.acquire_many(places).await?;
         let began = Instant::now();
         let Some(layout) = scenario.own else {
