@@ -16,6 +16,7 @@ mod report;
 mod stock;
 mod suites;
 mod target;
+mod ticks;
 mod wire;
 
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ use remoting::types::{GroupName, QueueId, Timestamp, TopicName};
 use tokio::task::JoinSet;
 
 use crate::figures::Latencies;
+use crate::ticks::Ticks;
 use crate::wire::{Wire, all, refusal};
 
 header! {
@@ -102,6 +103,7 @@ impl Produce {
         let body = vec![b'x'; self.body_bytes];
         let messages = self.messages / self.connections;
         let pace = self.per_second.map(|rate| Duration::from_secs(1).mul_f64(self.connections as f64 / rate as f64));
+        let ticks = pace.map(Ticks::every).transpose()?;
         let begun = Instant::now();
         let mut sent_at = vec![begun; messages];
         let (mut sent, mut answered) = (0, 0);
@@ -127,18 +129,13 @@ impl Produce {
                 sent += 1;
             }
             wire.flush().await?;
-            if sent == answered {
-                tokio::time::sleep(Duration::from_micros(500)).await;
-                continue;
-            }
-            match pace {
+            match &ticks {
                 None => wire.answers(&mut answers).await?,
-                Some(_) => {
-                    // Cancel-safe: what was read stays in the buffer.
-                    if let Ok(read) = tokio::time::timeout(Duration::from_millis(1), wire.answers(&mut answers)).await {
-                        read?;
-                    }
-                }
+                // Cancel-safe: what was read stays in the buffer.
+                Some(ticks) => tokio::select! {
+                    tick = ticks.next() => tick?,
+                    read = wire.answers(&mut answers) => read?,
+                },
             }
             let now = Instant::now();
             for answer in answers.drain(..) {

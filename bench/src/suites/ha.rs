@@ -1,6 +1,5 @@
 //! A master and its slave: how far the slave is behind, and what it costs a master to wait for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use remoting::protocol::RequestCode;
 use remoting::protocol::offset::{GetMaxOffset, OffsetReply};
 use remoting::types::{QueueId, QueueOffset};
 
+use super::beside::beside;
 use super::{Bench, cpu_per_million, create_topic, first_send, produce, soon};
 use crate::figures::Latencies;
 use crate::produce::Produce;
@@ -37,7 +37,7 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
         report.add(Figure::HaAsyncCpu, kind, cpu);
         let half = (rate / 2.0) as usize;
         let paced = produce(&bench.load, TOPIC, QUEUES, half * SECONDS, Some(half));
-        let mut lags = lags_during(async || paced.run().await.map(|_| ())).await?;
+        let (_, mut lags) = beside(paced.run(), lags).await?;
         let [p50, p99] = lags.shares([0.5, 0.99]);
         report.add(Figure::HaLagP50, kind, p50 / 1000.0);
         report.add(Figure::HaLagP99, kind, p99 / 1000.0);
@@ -119,25 +119,8 @@ impl Standing {
     }
 }
 
-/// How long messages that the master shows are not shown by the slave, meanwhile.
-async fn lags_during(load: impl AsyncFnOnce() -> Result<()>) -> Result<Latencies> {
-    let over = Arc::new(AtomicBool::new(false));
-    let probe = {
-        let over = Arc::clone(&over);
-        // A thread of its own, which waits for nothing that the load does.
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(lags_until(&over))
-        })
-    };
-    let loaded = load().await;
-    over.store(true, Ordering::Release);
-    let lags = probe.join().map_err(|_| anyhow!("the thread that looks at the slave ended"))?;
-    loaded?;
-    lags
-}
-
-async fn lags_until(over: &AtomicBool) -> Result<Latencies> {
+/// How long messages that the master shows are not shown by the slave, until the load is over.
+async fn lags(over: &AtomicBool) -> Result<Latencies> {
     let (mut master, mut slave) = (Wire::connect(BROKER).await?, Wire::connect(&target::member_address(SLAVE)).await?);
     let mut lags = Latencies::default();
     while !over.load(Ordering::Acquire) {

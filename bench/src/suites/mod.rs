@@ -1,5 +1,6 @@
 //! What is measured: each suite starts brokers of its own, of each make in turn.
 
+mod beside;
 mod catch_up;
 mod delay;
 mod group;

@@ -1,10 +1,10 @@
 //! A consumer that reads a backlog larger than memory, beside producers at a pace: their latency must hardly show it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::beside::beside;
 use super::storm::replay;
 use super::{Bench, consume, create_topic, first_send, produce};
 use crate::bound::MemoryBound;
@@ -40,16 +40,10 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     let mut calm = paced().run().await?;
     let [p99] = calm.latencies.shares([0.99]);
     report.add(Figure::BoundCalmP99, kind, p99);
-    let over = AtomicBool::new(false);
-    let beside = async {
-        let sent = paced().run().await;
-        over.store(true, Ordering::Relaxed);
-        sent
-    };
     let reads = consume(BACKLOG, "bench_replay_large");
-    let (sent, replayed) = tokio::join!(beside, replay(&reads, &over));
-    let [p99] = sent?.latencies.shares([0.99]);
+    let (mut sent, replayed) = beside(paced().run(), async move |over| replay(&reads, over).await).await?;
+    let [p99] = sent.latencies.shares([0.99]);
     report.add(Figure::BoundReplayP99, kind, p99);
-    report.add(Figure::BoundReplayMib, kind, replayed? as f64 / 1048576.0 / FOR.as_secs_f64());
+    report.add(Figure::BoundReplayMib, kind, replayed as f64 / 1048576.0 / FOR.as_secs_f64());
     target.check()
 }

@@ -12,6 +12,7 @@ use remoting::protocol::pull::PullMessageReply;
 use remoting::protocol::{RequestCode, ResponseCode};
 use rustix::fs::{Advice, fadvise};
 
+use super::beside::beside;
 use super::{Bench, consume, create_topic, first_send, produce};
 use crate::consume::Consume;
 use crate::report::{Figure, Report};
@@ -51,19 +52,13 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     forget_pages(&dir.path().join("store/commitlog"))?;
     // From now on every look at the files deletes some.
     Wire::connect(BROKER).await?.call(RequestCode::DELETE_EXPIRED_COMMITLOG, &NoHeader, b"").await?;
-    let over = AtomicBool::new(false);
-    let storm = async {
-        let sent = paced(STORM).run().await;
-        over.store(true, Ordering::Relaxed);
-        sent
-    };
     let reads = consume(BACKLOG, "bench_replay");
-    let (sent, replayed) = tokio::join!(storm, replay(&reads, &over));
-    let [p99, p999, max] = sent?.latencies.shares([0.99, 0.999, 1.0]);
+    let (mut sent, replayed) = beside(paced(STORM).run(), async move |over| replay(&reads, over).await).await?;
+    let [p99, p999, max] = sent.latencies.shares([0.99, 0.999, 1.0]);
     for (figure, value) in [(Figure::StormP99, p99), (Figure::StormP999, p999), (Figure::StormMax, max)] {
         report.add(figure, kind, value);
     }
-    report.add(Figure::ReplayMib, kind, replayed? as f64 / 1048576.0 / STORM.as_secs_f64());
+    report.add(Figure::ReplayMib, kind, replayed as f64 / 1048576.0 / STORM.as_secs_f64());
     target.check()
 }
 
