@@ -92,15 +92,15 @@ impl<'a> Hot<'a> {
     }
 }
 
-/// Has the part of the log read that a reader of `read` comes to next; false if all of it is in memory already.
-pub(crate) fn read_ahead(log: &Snapshot, log_end: i64, read: &Range<i64>) -> bool {
+/// Has the part of the log read that a reader of `read` comes to next, and returns it; `None`: all of it is in memory already.
+pub(crate) fn read_ahead(log: &Snapshot, log_end: i64, read: &Range<i64>) -> Option<Range<i64>> {
     let ahead = (read.end - read.start).clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
     let next = read.end..(read.end + ahead).min(log_end - JUST_WRITTEN_BYTES);
     let missing = !next.is_empty() && !log.is_resident(next.clone());
-    if missing {
-        log.read_ahead(next);
-    }
-    missing
+    missing.then(|| {
+        log.read_ahead(next.clone());
+        next
+    })
 }
 
 #[cfg(test)]
@@ -135,13 +135,15 @@ mod tests {
         assert!(Hot::new(64 << 20, &seen, now).holds(&log, 4 << 20..5 << 20), "it was there just now");
         assert!(!Hot::new(64 << 20, &seen, later).holds(&log, 4 << 20..5 << 20));
         assert!(Hot::new(0, &seen, later).holds(&log, 4 << 20..5 << 20), "the end of the log is not looked at");
-        assert!(!read_ahead(&log, JUST_WRITTEN_BYTES + 1, &(0..1)), "nor behind it");
-        assert!(read_ahead(&log, 64 << 20, &(0..1)));
+        assert_eq!(read_ahead(&log, JUST_WRITTEN_BYTES + 1, &(0..1)), None, "nor behind it");
+        assert_eq!(read_ahead(&log, 64 << 20, &(0..1)), Some(1..1 + AHEAD_BYTES_MIN));
         let came = (0..500).any(|_| {
             std::thread::park_timeout(Duration::from_millis(10));
             log.is_resident(1..1 << 20)
         });
         assert!(came, "what was read ahead is not in memory");
-        assert!(!read_ahead(&log, 64 << 20, &(0..1)), "it is there already");
+        assert_eq!(read_ahead(&log, 64 << 20, &(0..1)), None, "it is there already");
+        log.forget(0..8 << 20);
+        assert!(!log.is_resident(0..8 << 20), "what was forgotten is gone, though it had been read");
     }
 }

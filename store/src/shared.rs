@@ -1,6 +1,5 @@
 //! What the store's threads and its users share.
 
-use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -10,6 +9,7 @@ use tracing::error;
 
 use crate::batch::AppendBatch;
 use crate::checkpoint::{Checkpoint, CheckpointFile};
+use crate::cold::Cold;
 use crate::commit_log::CommitLog;
 use crate::config::{FlushMode, StoreConfig};
 use crate::consume_queue::{LogEnds, Queue, Queues};
@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) residency: Residency,
     pub(crate) seen: Seen,
+    pub(crate) cold: Cold,
     pub(crate) cleaning: Cleaning,
     pub(crate) index: Index,
     /// The log is a Raft log: a group confirms, and not who writes or flushes.
@@ -220,17 +221,4 @@ impl Shared {
     pub(crate) fn is_in_memory(&self, physical: i64, log_end: i64) -> bool {
         log_end - physical <= self.memory_bytes.load(Ordering::Relaxed)
     }
-}
-
-/// So many percent of the memory, in bytes.
-pub(crate) fn part_of_memory(percent: u32) -> i64 {
-    i64::try_from(memory_bytes() / 100 * u64::from(percent)).unwrap_or(i64::MAX)
-}
-
-/// Physical memory, or what the container may use of it.
-fn memory_bytes() -> u64 {
-    let info = rustix::system::sysinfo();
-    let machine = info.totalram.saturating_mul(info.mem_unit.into());
-    let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    container.map_or(machine, |container: u64| container.min(machine))
 }

@@ -15,6 +15,7 @@ use crate::arrivals::Arrivals;
 use crate::background::Background;
 use crate::batch::{AppendBatch, Appended};
 use crate::checkpoint::CheckpointFile;
+use crate::cold::Cold;
 use crate::commit_log::{CommitLog, Refused};
 use crate::config::StoreConfig;
 use crate::consume_queue::{self, Boundary, Entry, Queues};
@@ -26,13 +27,14 @@ use crate::hot::{self, Seen};
 use crate::index::{self, Index, Indexer, Query, QueryOutcome};
 use crate::io::{Files, Patience, RealFiles};
 use crate::keeper::Keeper;
+use crate::memory;
 use crate::presence::{self, Presence};
 use crate::raft::{RaftLog, RaftState};
 use crate::read::{self, EntryFilter, ReadOutcome, ReadRequest};
 use crate::recovery::{self, Kind, RecoveryReport};
 use crate::residency::Residency;
 use crate::retention::{self, Cleaning, Retention};
-use crate::shared::{self, Shared};
+use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::watermark::{Confirmation, Watermark};
 
@@ -147,7 +149,7 @@ impl Store {
         let index = index.map_err(StoreError::io("open", index_dir))?;
         presence.mark_running()?;
 
-        let memory_bytes = shared::part_of_memory(config.access_message_in_memory_max_ratio);
+        let memory_bytes = memory::percent(config.access_message_in_memory_max_ratio);
         let shared = Arc::new(Shared {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             log: CommitLog::new(
@@ -164,6 +166,7 @@ impl Store {
             stats: Stats::new(clock.now()),
             residency: Residency::default(),
             seen: Seen::default(),
+            cold: Cold::default(),
             cleaning: Cleaning::new(config.retention.clone()),
             index,
             raft,
@@ -356,7 +359,12 @@ impl Store {
 
     /// Has the system read from disk what a reader of `outcome` comes to next; false if all of it is in memory already.
     pub fn read_ahead(&self, outcome: &ReadOutcome) -> bool {
-        outcome.count > 0 && hot::read_ahead(&self.shared.log.snapshot(), self.shared.log.end(), &outcome.spread)
+        let (log, end) = (self.shared.log.snapshot(), self.shared.log.end());
+        let missing = if outcome.count > 0 { hot::read_ahead(&log, end, &outcome.spread) } else { None };
+        if let Some(read) = &missing {
+            self.shared.cold.note(read, Instant::now()).into_iter().for_each(|part| log.forget(part));
+        }
+        missing.is_some()
     }
 
     /// Queue entries from `from` on (or the queue's minimum), at most `max`, without their messages.
@@ -486,7 +494,7 @@ impl Store {
 
     /// Takes messages for likely cached that are within so many percent of the memory from the end of the log.
     pub fn set_memory_ratio(&self, percent: u32) {
-        self.shared.memory_bytes.store(shared::part_of_memory(percent), Ordering::Relaxed);
+        self.shared.memory_bytes.store(memory::percent(percent), Ordering::Relaxed);
     }
 
     /// Puts other settings of retention in force.

@@ -99,6 +99,14 @@ impl Snapshot {
         }
     }
 
+    /// Has the system keep this part of the log in memory no longer, as far as it is on disk.
+    pub(crate) fn forget(&self, part: Range<i64>) {
+        for (file, range) in self.files_of(part) {
+            // It is in nobody's way but for its room.
+            let _ = file.forget(range);
+        }
+    }
+
     /// The files that hold a part of the log, and which part of each.
     fn files_of(&self, part: Range<i64>) -> impl Iterator<Item = (&Arc<MappedFile>, Range<usize>)> {
         let at = self.0.partition_point(|file| file.start() + file.len() as i64 <= part.start);

@@ -115,9 +115,12 @@ impl MappedFile {
     /// Has the system keep `range` in memory no longer.
     ///
     /// # Errors
-    /// Failing `fadvise`; nothing has changed.
+    /// Failing `madvise` or `fadvise`.
     pub(crate) fn forget(&self, range: Range<usize>) -> io::Result<()> {
         let length = std::num::NonZeroU64::new(range.len() as u64);
+        // Pages that are mapped stay.
+        // SAFETY: as in `release_pages`.
+        unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len())? };
         length.map_or(Ok(()), |length| Ok(fadvise(&self.file, range.start as u64, Some(length), Advice::DontNeed)?))
     }
 
