@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use remoting::header::{DecodeHeader, NoHeader};
-use remoting::protocol::pull::PullMessageReply;
+use remoting::protocol::pull::{PullMessage, PullMessageReply, PullSysFlag};
 use remoting::protocol::{RequestCode, ResponseCode};
 use rustix::fs::{Advice, fadvise};
 
@@ -72,12 +72,19 @@ fn forget_pages(commit_log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads all queues from their beginning, again and again; the bytes of the answers.
+/// Reads all queues from their beginning, again and again; the bytes of the answers. Has a thread of its own, which leaves the
+/// processor to the producers, as one on another machine would.
 pub(super) async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> {
+    rustix::process::nice(10)?;
     let mut wire = Wire::connect(&reads.addr).await?;
+    // Not held at the end of a queue: it begins again.
+    let pull = |wire: &mut Wire, queue: usize, offset: i64| {
+        let header = PullMessage { sys_flag: PullSysFlag::SUBSCRIPTION, ..reads.header(queue, offset) };
+        wire.push(RequestCode::PULL_MESSAGE, queue, &header, b"");
+    };
     let mut bytes = 0;
     let mut answers = Vec::new();
-    (0..QUEUES).for_each(|queue| reads.pull(&mut wire, queue, 0));
+    (0..QUEUES).for_each(|queue| pull(&mut wire, queue, 0));
     while !over.load(Ordering::Relaxed) {
         wire.flush().await?;
         let Ok(read) = tokio::time::timeout(Duration::from_secs(1), wire.answers(&mut answers)).await else { continue };
@@ -89,9 +96,9 @@ pub(super) async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> 
             match answer.response_code() {
                 // Files go while they are read: the answer says where the queue begins now.
                 ResponseCode::SUCCESS | ResponseCode::PULL_OFFSET_MOVED | ResponseCode::PULL_RETRY_IMMEDIATELY => {
-                    reads.pull(&mut wire, queue, next?);
+                    pull(&mut wire, queue, next?);
                 }
-                ResponseCode::PULL_NOT_FOUND | ResponseCode::SYSTEM_BUSY => reads.pull(&mut wire, queue, 0),
+                ResponseCode::PULL_NOT_FOUND | ResponseCode::SYSTEM_BUSY => pull(&mut wire, queue, 0),
                 _ => bail!("pull: {}", refusal(&answer)),
             }
         }
