@@ -99,12 +99,12 @@ pub(crate) enum Step {
         set: String,
         slave: String,
     },
-    /// What the master has is written down.
+    /// What the master has is written down. No address: of whoever leads.
     Note {
         set: String,
         address: String,
     },
-    /// The broker has what was written down.
+    /// The broker has what was written down. No address: whoever leads.
     Check {
         set: String,
         address: String,
@@ -246,6 +246,7 @@ impl Stage {
                     Step::Wipe { set: set.clone() },
                     Step::Drain { set: set.clone(), address: leader, must: true },
                     Step::DrainOut { set: set.clone() },
+                    Step::Note { set: set.clone(), address: String::new() },
                 ];
                 steps.extend(
                     members.iter().map(|member| Step::Stop { process: Process::broker(set, member), make: Make::Java }),
@@ -403,6 +404,8 @@ fn group_back(set: &str, members: &[Member], into: &str) -> Vec<Step> {
     let mut steps: Vec<_> = members.iter().map(start).collect();
     let leader = members.first().map(|member| member.address.clone()).unwrap_or_default();
     steps.extend([
+        // Another member may lead now, and Java's members know consumers' offsets late, or never.
+        Step::Check { set: set.to_owned(), address: String::new() },
         Step::Restore { set: set.to_owned(), address: leader },
         Step::Wipe { set: into.to_owned() },
         Step::Drain { set: into.to_owned(), address: String::new(), must: true },

@@ -167,6 +167,7 @@ fn a_dledger_group_is_drained_into_another_set() {
         "have name servers tell producers to leave d (wipeWritePerm)",
         "wait until no message comes to d any more",
         "wait until consumers, delays, timers and transactions have worked off what d has",
+        "write down what the leader of d has: offsets, consumers' offsets and samples",
         "stop the Java member of d at d0:1",
         "stop the Java member of d at d1:1",
     ];
@@ -174,6 +175,7 @@ fn a_dledger_group_is_drained_into_another_set() {
     let back = [
         "start the Java member of d at d0:1",
         "start the Java member of d at d1:1",
+        "check that the leader of d has what was written down",
         "have name servers send producers to d again",
         "have name servers tell producers to leave d-raft (wipeWritePerm)",
         "wait until no message comes to d-raft any more",
@@ -181,7 +183,7 @@ fn a_dledger_group_is_drained_into_another_set() {
         "stop the broker set d-raft",
     ];
     assert_eq!(steps(&stage.back(1)), back);
-    assert_eq!(steps(&stage.back(7)), back);
+    assert_eq!(steps(&stage.back(8)), back);
     let named = Scope { into: vec![("d".into(), "e".into())], ..scope(Masters::InPlace) };
     assert!(shown(&stages(&survey(vec![group()]), &named))[1].contains("into the new broker set e,"));
 }

@@ -58,10 +58,10 @@ impl fmt::Display for Step {
             Self::Permit { address } => write!(f, "have {address} take messages again (brokerPermission)"),
             Self::Drain { set, .. } => write!(f, "wait until no message comes to {set} any more"),
             Self::Level { slave, .. } => write!(f, "wait until the slave at {slave} has what the master has"),
-            Self::Note { address, .. } => {
-                write!(f, "write down what {address} has: offsets, consumers' offsets and samples")
+            Self::Note { set, address } => {
+                write!(f, "write down what {} has: offsets, consumers' offsets and samples", whoever(set, address))
             }
-            Self::Check { address, .. } => write!(f, "check that {address} has what was written down"),
+            Self::Check { set, address } => write!(f, "check that {} has what was written down", whoever(set, address)),
             Self::Compare { slave, .. } => write!(f, "compare the slave at {slave} with the master"),
             Self::Restore { set, .. } => write!(f, "have name servers send producers to {set} again"),
             Self::StartSet { set } => write!(f, "start the broker set {set}"),
@@ -72,4 +72,8 @@ impl fmt::Display for Step {
             }
         }
     }
+}
+
+fn whoever(set: &str, address: &str) -> String {
+    if address.is_empty() { format!("the leader of {set}") } else { address.to_owned() }
 }

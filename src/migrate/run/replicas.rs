@@ -42,7 +42,11 @@ impl Runner<'_> {
     }
 
     pub(super) async fn note(&mut self, set: &str, at: &str) -> Result<(), MigrateError> {
-        let note = note(self.desk, at, self.pace.samples).await?;
+        let Some(at) = self.whoever(set, at).await else {
+            say(&format!("  no name server knows a master of {set}: there is nothing to write down"));
+            return Ok(());
+        };
+        let note = note(self.desk, &at, self.pace.samples).await?;
         let (count, topics, samples) = (note.count(), note.topics.len(), note.samples.len());
         say(&format!("  {count} messages in {topics} topics, {} groups, {samples} samples", note.groups.len()));
         self.state.notes.insert(set.to_owned(), note);
@@ -54,15 +58,18 @@ impl Runner<'_> {
         let Some(before) = self.state.notes.get(set) else { return Ok(()) };
         let mut told = false;
         let lacks = self
-            .until(&format!("{at} is to have what was written down"), async || {
-                let lacks = match lacks(self.desk, before, at).await {
+            .until(&format!("{set} is to have what was written down"), async || {
+                let Some(at) = self.whoever(set, at).await else {
+                    return Ok(Look::not_yet(format!("no name server knows a master of {set}")));
+                };
+                let lacks = match lacks(self.desk, before, &at).await {
                     Ok(lacks) => lacks,
                     Err(err) => return Ok(Look::not_yet(err)),
                 };
                 for (key, queue, offset) in &lacks.offsets {
                     let Some((topic, group)) = key.rsplit_once('@') else { continue };
                     // It may still learn of the group or topic.
-                    if let Err(err) = self.desk.put_forward(at, group, topic, *queue, *offset).await {
+                    if let Err(err) = self.desk.put_forward(&at, group, topic, *queue, *offset).await {
                         return Ok(Look::not_yet(err));
                     }
                 }
@@ -76,6 +83,11 @@ impl Runner<'_> {
         report(&lacks);
         say(&format!("  all there: {} messages or more, {} samples alike", before.count(), before.samples.len()));
         Ok(())
+    }
+
+    /// The broker, or the master of its set if none is named.
+    pub(super) async fn whoever(&self, set: &str, at: &str) -> Option<String> {
+        if at.is_empty() { self.master_of(set).await } else { Some(at.to_owned()) }
     }
 
     /// The slave has what the master had a little before.

@@ -88,13 +88,7 @@ impl Runner<'_> {
 
     /// Waits until no message has come for a while to a topic of users.
     pub(super) async fn drain(&self, set: &str, at: &str, must: bool) -> Result<(), MigrateError> {
-        let at = match at {
-            "" => match self.master_of(set).await {
-                Some(master) => master,
-                None => return Ok(()),
-            },
-            at => at.to_owned(),
-        };
+        let Some(at) = self.whoever(set, at).await else { return Ok(()) };
         let begun = Instant::now();
         let (mut seen, mut since, mut wiped) = (self.ends(&at, set).await?, Instant::now(), Instant::now());
         self.until(&format!("{set} is to be quiet"), async || {
