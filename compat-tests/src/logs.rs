@@ -28,13 +28,12 @@ pub const GROUP: [(&str, &str); 4] = [
 ];
 
 /// Of scenarios that stop members of a broker group.
-pub const GROUP_FAULTS: [(&str, &str); 10] = [
+pub const GROUP_FAULTS: [(&str, &str); 9] = [
     KILLED,
     SLOW_DISK,
     OTHERS_ARE_SLOW,
     ("a member of the group cannot be reached", "the others tell of it"),
     ("most of the others do not answer", "and so does the leader, if it needs them"),
-    ("no other member is well enough for the lead", "the others were stopped before the leader"),
     ("proposed again", "messages that were turned away meanwhile get another turn"),
     ("somebody else asks on the port of the group", "a connection ended before a word was said"),
     ("registration failed", "a member that is cut off reaches no name server either"),
@@ -61,6 +60,10 @@ pub const MASTER_GOES: [(&str, &str); 2] = [
     ("the master is not followed for now", "it is being started anew"),
     ("the master does not tell its tables", "it is being started anew"),
 ];
+
+/// Of a broker group that is stopped as a whole.
+pub const GROUP_ENDS: (&str, &str) =
+    ("no other member is well enough for the lead", "the others were stopped before the leader");
 
 /// Of migrations.
 pub const MIGRATION: [(&str, &str); 2] = [NOBODY_TO_ASK, OLD_LEAVES];

@@ -13,7 +13,7 @@ pub(crate) fn percent(percent: u32) -> i64 {
 }
 
 /// Physical memory, or what the container or control group of this process may use of it.
-pub(crate) fn bytes() -> u64 {
+fn bytes() -> u64 {
     let info = rustix::system::sysinfo();
     let machine = info.totalram.saturating_mul(info.mem_unit.into());
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
