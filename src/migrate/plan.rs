@@ -104,6 +104,11 @@ pub(crate) enum Step {
         set: String,
         address: String,
     },
+    /// These members have the consumers' offsets that were written down: Java's know those of their leader late, or never.
+    Share {
+        set: String,
+        members: Vec<String>,
+    },
     /// The broker has what was written down. No address: whoever leads.
     Check {
         set: String,
@@ -247,6 +252,10 @@ impl Stage {
                     Step::Drain { set: set.clone(), address: leader, must: true },
                     Step::DrainOut { set: set.clone() },
                     Step::Note { set: set.clone(), address: String::new() },
+                    Step::Share {
+                        set: set.clone(),
+                        members: members.iter().map(|member| member.address.clone()).collect(),
+                    },
                 ];
                 steps.extend(
                     members.iter().map(|member| Step::Stop { process: Process::broker(set, member), make: Make::Java }),
@@ -404,7 +413,7 @@ fn group_back(set: &str, members: &[Member], into: &str) -> Vec<Step> {
     let mut steps: Vec<_> = members.iter().map(start).collect();
     let leader = members.first().map(|member| member.address.clone()).unwrap_or_default();
     steps.extend([
-        // Another member may lead now, and Java's members know consumers' offsets late, or never.
+        // Another member may lead now.
         Step::Check { set: set.to_owned(), address: String::new() },
         Step::Restore { set: set.to_owned(), address: leader },
         Step::Wipe { set: into.to_owned() },

@@ -168,6 +168,7 @@ fn a_dledger_group_is_drained_into_another_set() {
         "wait until no message comes to d any more",
         "wait until consumers, delays, timers and transactions have worked off what d has",
         "write down what the leader of d has: offsets, consumers' offsets and samples",
+        "give all members of d the consumers' offsets that were written down",
         "stop the Java member of d at d0:1",
         "stop the Java member of d at d1:1",
     ];
@@ -183,7 +184,7 @@ fn a_dledger_group_is_drained_into_another_set() {
         "stop the broker set d-raft",
     ];
     assert_eq!(steps(&stage.back(1)), back);
-    assert_eq!(steps(&stage.back(8)), back);
+    assert_eq!(steps(&stage.back(9)), back);
     let named = Scope { into: vec![("d".into(), "e".into())], ..scope(Masters::InPlace) };
     assert!(shown(&stages(&survey(vec![group()]), &named))[1].contains("into the new broker set e,"));
 }

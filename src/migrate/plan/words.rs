@@ -61,6 +61,9 @@ impl fmt::Display for Step {
             Self::Note { set, address } => {
                 write!(f, "write down what {} has: offsets, consumers' offsets and samples", whoever(set, address))
             }
+            Self::Share { set, .. } => {
+                write!(f, "give all members of {set} the consumers' offsets that were written down")
+            }
             Self::Check { set, address } => write!(f, "check that {} has what was written down", whoever(set, address)),
             Self::Compare { slave, .. } => write!(f, "compare the slave at {slave} with the master"),
             Self::Restore { set, .. } => write!(f, "have name servers send producers to {set} again"),

@@ -53,6 +53,33 @@ impl Runner<'_> {
         self.save()
     }
 
+    /// Members take commits whoever leads, and keep them when they are stopped.
+    pub(super) async fn share(&self, set: &str, members: &[String]) -> Result<(), MigrateError> {
+        let Some(note) = self.state.notes.get(set) else { return Ok(()) };
+        for at in members {
+            let known = match self.desk.consumer_offsets(at).await {
+                Ok(known) => known.offset_table,
+                Err(err) => {
+                    say(&format!("  not to {at}: {err}"));
+                    continue;
+                }
+            };
+            let (mut put, mut refused) = (0, 0);
+            for (key, queues) in &note.offsets {
+                let Some((topic, group)) = key.rsplit_once('@') else { continue };
+                let known = |queue| known.get(key.as_str()).and_then(|queues| queues.get(queue)).copied();
+                for (queue, offset) in queues.iter().filter(|(queue, offset)| known(queue) < Some(**offset)) {
+                    match self.desk.put_forward(at, group, topic, *queue, *offset).await {
+                        Ok(()) => put += 1,
+                        Err(_) => refused += 1,
+                    }
+                }
+            }
+            say(&format!("  {put} offsets to {at}, {refused} refused"));
+        }
+        Ok(())
+    }
+
     /// The broker has what was written down. Consumers' offsets that are behind are put forward: a slave learns of them late.
     pub(super) async fn check(&self, set: &str, at: &str) -> Result<(), MigrateError> {
         let Some(before) = self.state.notes.get(set) else { return Ok(()) };
