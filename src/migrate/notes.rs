@@ -73,6 +73,17 @@ impl Note {
         self.topics.values().flat_map(BTreeMap::values).map(|(min, max)| max - min).sum()
     }
 
+    /// Consumers' offsets that are behind those of this, as `topic@group`, queue and the offset here.
+    pub(crate) fn offsets_behind(&self, later: &BTreeMap<String, BTreeMap<i32, i64>>) -> Vec<(String, i32, i64)> {
+        let mut behind = Vec::new();
+        for (key, queues) in &self.offsets {
+            let there = later.get(key);
+            let less = queues.iter().filter(|(queue, offset)| there.and_then(|there| there.get(queue)) < Some(offset));
+            behind.extend(less.map(|(queue, offset)| (key.clone(), *queue, *offset)));
+        }
+        behind
+    }
+
     /// What `later` lacks of this. `samples` are those of `self` as they are there; `None`: there is none.
     pub(crate) fn lacking_in(&self, later: &Self, samples: &[Option<(usize, u32)>]) -> Lacks {
         let mut lacks = Lacks::default();
@@ -93,12 +104,7 @@ impl Note {
             }
         }
         lacks.tables.extend(self.groups.difference(&later.groups).map(|group| format!("group {group}")));
-        for (key, queues) in &self.offsets {
-            let there = later.offsets.get(key);
-            let behind =
-                queues.iter().filter(|(queue, offset)| there.and_then(|there| there.get(queue)) < Some(offset));
-            lacks.offsets.extend(behind.map(|(queue, offset)| (key.clone(), *queue, *offset)));
-        }
+        lacks.offsets = self.offsets_behind(&later.offsets);
         let behind = self.delays.iter().filter(|(level, offset)| later.delays.get(level) < Some(offset));
         lacks.delays.extend(behind.map(|(level, _)| *level));
         for (sample, there) in self.samples.iter().zip(samples) {

@@ -117,7 +117,7 @@ impl Ask<'_> {
     }
 
     /// `None` if it has had no delayed messages.
-    async fn delays(&self) -> Result<Option<DelayOffsets>, AskError> {
+    pub(super) async fn delays(&self) -> Result<Option<DelayOffsets>, AskError> {
         self.maybe("delay offsets", &GetAllDelayOffset {}).await
     }
 

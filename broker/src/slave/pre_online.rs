@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use remoting::body::{DataVersion, DelayOffsets, LightConsumerOffsets};
+use remoting::body::{DataVersion, LightConsumerOffsets};
 use remoting::client::{Client, ClientConfig};
 use remoting::header::NoHeader;
 use remoting::protocol::ha::ExchangeHaInfo;
-use remoting::protocol::offset::{GetAllConsumerOffset, GetAllDelayOffset};
+use remoting::protocol::offset::GetAllConsumerOffset;
 use remoting::router::Router;
 use remoting::types::{BrokerId, PhysicalOffset};
 use store::timer::TimerCheckpoint;
@@ -89,7 +89,7 @@ impl Returning<'_> {
             is_news |= ahead > 0;
         }
         // What either has delivered stays so, whatever the versions: they grow with hundreds of messages only.
-        if let Some(delays) = ask.maybe::<_, DelayOffsets>("delay offsets", &GetAllDelayOffset {}).await? {
+        if let Some(delays) = ask.delays().await? {
             let before = self.tables.delays.snapshot();
             self.tables.delays.copy(delays);
             is_news |= self.tables.delays.snapshot().offset_table != before.offset_table;

@@ -65,14 +65,11 @@ impl Runner<'_> {
                 }
             };
             let (mut put, mut refused) = (0, 0);
-            for (key, queues) in &note.offsets {
+            for (key, queue, offset) in note.offsets_behind(&known) {
                 let Some((topic, group)) = key.rsplit_once('@') else { continue };
-                let known = |queue| known.get(key.as_str()).and_then(|queues| queues.get(queue)).copied();
-                for (queue, offset) in queues.iter().filter(|(queue, offset)| known(queue) < Some(**offset)) {
-                    match self.desk.put_forward(at, group, topic, *queue, *offset).await {
-                        Ok(()) => put += 1,
-                        Err(_) => refused += 1,
-                    }
+                match self.desk.put_forward(at, group, topic, queue, offset).await {
+                    Ok(()) => put += 1,
+                    Err(_) => refused += 1,
                 }
             }
             say(&format!("  {put} offsets to {at}, {refused} refused"));
