@@ -52,7 +52,7 @@ const REASONS: &[(&[RangeInclusive<i32>], &str)] = &[
     (&[354..=355], "queues and settings are never kept in RocksDB"),
     (&[513..=513], "static topics are not there yet: a queue is of one broker, and has the offsets of its store"),
     (&[1007..=1008], "changes of role are not there yet"),
-    (&[2001..=2004], "reads of old data are kept apart from the others without being told"),
+    (&[2004..=2004], "reads of old data are kept apart from the others without being told"),
     (&[3001..=3010], "users and access rules are not there yet"),
     (&[200070..=200079], "lite topics are not there yet: a proxy asks for them, and there is none yet"),
 ];

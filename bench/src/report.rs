@@ -107,6 +107,7 @@ figures! {
     RefillSeconds "until a replica that was wiped has everything again, s" 1;
     RefillMib "MiB per second it was filled with" 0;
     HaAsyncRate "ASYNC_MASTER with a slave: sends per second, closed loop" 0;
+    HaAsyncHeldRate "ASYNC_MASTER with a slave: sends per second, until the slave has them all" 0;
     HaAsyncCpu "ASYNC_MASTER with a slave: CPU s of both per million sends, closed loop" 2;
     HaLagP50 "ASYNC_MASTER with a slave: until it shows a message p50, at half of that, ms" 2;
     HaLagP99 "ASYNC_MASTER with a slave: until it shows a message p99, at half of that, ms" 2;
@@ -114,6 +115,7 @@ figures! {
     HaSyncCpu "SYNC_MASTER and inSyncReplicas 2: CPU s of both per million sends, closed loop" 2;
     HaSyncP99 "SYNC_MASTER and inSyncReplicas 2: send latency p99, closed loop, µs" 0;
     HaSyncShare "SYNC_MASTER and inSyncReplicas 2: sends per second, of ASYNC_MASTER's" 3;
+    HaSyncHeldShare "SYNC_MASTER and inSyncReplicas 2: sends per second until the slave has them all, of ASYNC_MASTER's" 3;
     HaCatchUpMib "MiB per second of the log that a slave copies which was away" 0;
     HaCatchUpReadMib "MiB per second until it shows all of that" 0;
     RecoverySend "start after kill -9 to first send, ms" 0;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use remoting::config::Unfit;
@@ -90,9 +91,19 @@ impl Broker {
     ///
     /// `config_file` is where changed settings are saved.
     ///
+    /// Boxed, as is [`Self::stop`]: a broker is then compiled here, and not once more in every program with one in it.
+    ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
-    pub async fn start(config: BrokerConfig, config_file: Option<PathBuf>, clock: Clock) -> Result<Self, StartError> {
+    pub fn start(
+        config: BrokerConfig,
+        config_file: Option<PathBuf>,
+        clock: Clock,
+    ) -> Pin<Box<dyn Future<Output = Result<Self, StartError>> + Send>> {
+        Box::pin(Self::begin(config, config_file, clock))
+    }
+
+    async fn begin(config: BrokerConfig, config_file: Option<PathBuf>, clock: Clock) -> Result<Self, StartError> {
         // A port that is taken stops the start before the store is touched.
         let listeners = Listeners::bind(&config)?;
         let peers = config.peers().map_err(StartError::Config)?;
@@ -195,7 +206,11 @@ impl Broker {
 
     /// Stops in reverse: no new connections, what is under way is answered, state and log are flushed, and the name servers
     /// are told.
-    pub async fn stop(self) {
+    pub fn stop(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.end())
+    }
+
+    async fn end(self) {
         let Self { store, front, kind, site, exporter, .. } = self;
         site.set_stopping();
         if let Kind::Member(member) = &kind {

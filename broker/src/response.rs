@@ -57,7 +57,9 @@ impl IntoResponse for OffsetError {
 impl IntoResponse for PullError {
     fn code(&self) -> ResponseCode {
         match self {
-            Self::Slave | Self::TooManyWaiting | Self::WaitedTooLong { .. } => ResponseCode::SYSTEM_BUSY,
+            Self::Slave | Self::TooManyWaiting | Self::WaitedTooLong { .. } | Self::TooMuchFromDisk => {
+                ResponseCode::SYSTEM_BUSY
+            }
             Self::BrokerForbidden(_)
             | Self::LitePullForbidden(_)
             | Self::GroupForbidden(_)

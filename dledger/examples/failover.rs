@@ -151,7 +151,7 @@ fn member(number: u64, folder: &Path, addresses: &str) {
         let listener = TcpListener::bind(&members[&number].address).await.unwrap();
         let network = Network::new("failover".into(), number);
         let dir = folder.join("raft");
-        let group = Group::start(number, &dir, log, Timing::default(), network, Arc::new(())).await.unwrap();
+        let group = Group::start(number, dir, log, Timing::default(), network, Arc::new(())).await.unwrap();
         tokio::spawn(serve(listener, group.guard().clone(), "failover".into(), CancellationToken::new()));
         // All may do so; it is refused by who knows of a group already.
         let _ = group.found(members.clone()).await;

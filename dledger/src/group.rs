@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::network::{NetSnapshot, RaftNetworkFactory};
@@ -27,6 +28,7 @@ use crate::fill::{Fills, Receiver, Supply, Tasks};
 use crate::guard::Guard;
 use crate::lead::{Health, Lead, Wishes};
 use crate::machine::Machine;
+use crate::net::Network;
 use crate::purge::purge;
 use crate::quarantine::{Inquiry, Quarantine};
 use crate::reign::{self, Following};
@@ -124,9 +126,23 @@ impl Group {
     /// [founded](Self::found) or takes it in. So is one that lost its files, which is filled again: it does not count for an
     /// election before that.
     ///
+    /// Boxed, as openraft is then compiled here, and not once more wherever there is a member.
+    ///
     /// # Errors
     /// The files cannot be used, the state cannot be brought to where the log is, or the timing makes no sense.
-    pub async fn start<N>(
+    pub fn start(
+        number: u64,
+        dir: PathBuf,
+        log: RaftLog,
+        timing: Timing,
+        network: Network,
+        state: Arc<dyn State>,
+    ) -> BoxFuture<'static, Result<Self, GroupError>> {
+        Box::pin(async move { Self::start_on(number, &dir, log, timing, network, state).await })
+    }
+
+    /// [`Self::start`], on any network.
+    pub(crate) async fn start_on<N>(
         number: u64,
         dir: &Path,
         log: RaftLog,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +58,18 @@ impl Server {
     }
 
     /// Accepts until `stopping`, then waits until the connections have written their last answers and closed.
-    pub async fn run(self, router: impl Into<Routes>, events: Arc<dyn ConnectionEvents>, stopping: CancellationToken) {
-        let router = router.into();
+    ///
+    /// Boxed, as what serves connections is then compiled here and not once more wherever there is a server.
+    pub fn run(
+        self,
+        router: impl Into<Routes>,
+        events: Arc<dyn ConnectionEvents>,
+        stopping: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.accept(router.into(), events, stopping))
+    }
+
+    async fn accept(self, router: Routes, events: Arc<dyn ConnectionEvents>, stopping: CancellationToken) {
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(self.config.connections_max));
         while let Some((stream, place)) = self.next(&places, &stopping).await {

@@ -2,7 +2,7 @@
 //! fits would have everything else thrown out, and each write would wait until the system has found a page for it.
 
 use std::collections::{HashSet, VecDeque};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -20,6 +20,11 @@ const LOOK_PERIOD: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(crate) struct Cold(Mutex<Pieces>);
+
+/// The pieces that a part of the log lies in.
+fn numbers(part: &Range<i64>) -> RangeInclusive<i64> {
+    part.start / PIECE_BYTES..=(part.end - 1) / PIECE_BYTES
+}
 
 #[derive(Debug, Default)]
 struct Pieces {
@@ -44,11 +49,20 @@ impl Cold {
         };
         pieces.note(part, room)
     }
+
+    /// Whether some of a part was read so and has not been let go of for others since.
+    pub(crate) fn holds(&self, part: &Range<i64>) -> bool {
+        self.0.lock().hold(part)
+    }
 }
 
 impl Pieces {
+    fn hold(&self, part: &Range<i64>) -> bool {
+        numbers(part).any(|piece| self.known.contains(&piece))
+    }
+
     fn note(&mut self, part: &Range<i64>, room: usize) -> Vec<Range<i64>> {
-        for piece in part.start / PIECE_BYTES..=(part.end - 1) / PIECE_BYTES {
+        for piece in numbers(part) {
             if self.known.insert(piece) {
                 self.order.push_back(piece);
             }
@@ -74,6 +88,7 @@ mod tests {
         let mut kept = Pieces::default();
         assert_eq!(kept.note(&pieces(0..3), 4), []);
         assert_eq!(kept.note(&(1..PIECE_BYTES + 1), 4), [], "known");
+        assert!(kept.hold(&pieces(2..5)) && !kept.hold(&pieces(3..5)));
         assert_eq!(kept.note(&pieces(9..11), 4), [pieces(0..1)]);
         assert_eq!(kept.note(&pieces(0..1), 4), [pieces(1..2)], "read again");
         assert_eq!(kept.note(&pieces(30..31), 2), [pieces(2..3), pieces(9..10), pieces(10..11)], "less room");

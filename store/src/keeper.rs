@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use crate::checkpoint::Checkpoint;
 use crate::consume_queue::Queue;
 use crate::dispatch::Progress;
+use crate::room::Room;
 use crate::shared::Shared;
 
 /// How often new units are written to their files. Until then readers get them from memory.
@@ -42,6 +43,7 @@ pub(crate) struct Keeper {
     last_thorough: Instant,
     last_second: Instant,
     last_note: Instant,
+    room: Room,
 }
 
 impl Keeper {
@@ -59,6 +61,7 @@ impl Keeper {
             last_thorough: now,
             last_second: now,
             last_note: now,
+            room: Room::default(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Keeper {
         if self.shared.residency.take() {
             self.shared.log.release_pages();
         }
+        self.room.make(&self.shared.log, Instant::now());
         let progress = self.shared.dispatch.progress();
         self.write_out();
         self.trim();

@@ -40,6 +40,7 @@ mod read;
 mod recovery;
 mod residency;
 mod retention;
+mod room;
 mod segments;
 mod shared;
 mod signal;

@@ -1,11 +1,14 @@
 //! How much memory this process may use.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Where control groups are, of the second version, and of the first for memory; and the file with the limit of a group.
-const GROUPS: [(&str, &str); 2] =
-    [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")];
+/// Where control groups are, of the second version, and of the first for memory; and the files with the limit of a group and with
+/// what it uses, the page cache of its files included.
+const GROUPS: [(&str, &str, &str); 2] = [
+    ("/sys/fs/cgroup", "memory.max", "memory.current"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+];
 
 /// So many percent of the memory, in bytes.
 pub(crate) fn percent(percent: u32) -> i64 {
@@ -14,22 +17,44 @@ pub(crate) fn percent(percent: u32) -> i64 {
 
 /// Physical memory, or what the container or control group of this process may use of it.
 fn bytes() -> u64 {
-    let info = rustix::system::sysinfo();
-    let machine = info.totalram.saturating_mul(info.mem_unit.into());
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    limits(&groups, |path| fs::read_to_string(path).ok()).fold(machine, u64::min)
+    bound().map_or_else(physical, |bound| bound.limit)
 }
 
-/// The limits of the groups that `/proc/self/cgroup` names, and of those around them. In a container its names may be those of
-/// the machine, where only the container's own group can be seen, as the first one.
-fn limits(groups: &str, read: impl Fn(&Path) -> Option<String>) -> impl Iterator<Item = u64> {
+fn physical() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(info.mem_unit.into())
+}
+
+/// A control group that may not use all memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) limit: u64,
+    use_file: PathBuf,
+}
+
+impl Bound {
+    pub(crate) fn used(&self) -> Option<u64> {
+        fs::read_to_string(&self.use_file).ok()?.trim().parse().ok()
+    }
+}
+
+/// The tightest bound of this process.
+pub(crate) fn bound() -> Option<Bound> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let bounds = bounds(&groups, |path| fs::read_to_string(path).ok());
+    bounds.filter(|bound| bound.limit < physical()).min_by_key(|bound| bound.limit)
+}
+
+/// Those of the groups that `/proc/self/cgroup` names, and of those around them. In a container its names may be those of the
+/// machine, where only the container's own group can be seen, as the first one.
+fn bounds(groups: &str, read: impl Fn(&Path) -> Option<String>) -> impl Iterator<Item = Bound> {
     let (version_2, version_1) = (line(groups, |kinds| kinds.is_empty()), line(groups, |kinds| kinds == "memory"));
-    let files = GROUPS.into_iter().zip([version_2, version_1]).flat_map(|((root, file), group)| {
+    let files = GROUPS.into_iter().zip([version_2, version_1]).flat_map(|((root, limit, used), group)| {
         let group = Path::new(group.trim_start_matches('/')).to_owned();
-        let around: Vec<_> = group.ancestors().map(|group| Path::new(root).join(group).join(file)).collect();
-        around
+        let around = group.ancestors().map(|group| Path::new(root).join(group));
+        around.map(|group| (group.join(limit), group.join(used))).collect::<Vec<_>>()
     });
-    files.filter_map(move |file| read(&file)?.trim().parse().ok())
+    files.filter_map(move |(limit, use_file)| Some(Bound { limit: read(&limit)?.trim().parse().ok()?, use_file }))
 }
 
 /// The group of a line whose controllers are these.
@@ -47,7 +72,7 @@ mod tests {
             let found = files.iter().find(|(name, _)| Path::new(name) == path);
             found.map(|(_, text)| (*text).to_owned())
         };
-        limits(groups, read).collect()
+        bounds(groups, read).map(|bound| bound.limit).collect()
     }
 
     #[test]

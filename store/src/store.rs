@@ -367,6 +367,11 @@ impl Store {
         missing.is_some()
     }
 
+    /// Whether messages that were read are in memory only as somebody has just had them read from disk.
+    pub fn is_from_disk(&self, outcome: &ReadOutcome) -> bool {
+        outcome.count > 0 && self.shared.cold.holds(&outcome.spread)
+    }
+
     /// Queue entries from `from` on (or the queue's minimum), at most `max`, without their messages.
     pub fn entries(&self, topic: &str, queue_id: QueueId, from: QueueOffset, max: usize) -> Vec<Entry> {
         let queue = self.shared.queues.get(topic, queue_id);

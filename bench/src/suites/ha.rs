@@ -32,8 +32,9 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     let alone = {
         let dir = target::folder()?;
         let mut target = pair(kind, bench, &dir, &["brokerRole=ASYNC_MASTER", &flush]).await?;
-        let Measured { rate, cpu, .. } = closed_loop(&mut target, &sends).await?;
+        let Measured { rate, held_rate, cpu, .. } = closed_loop(&mut target, &sends).await?;
         report.add(Figure::HaAsyncRate, kind, rate);
+        report.add(Figure::HaAsyncHeldRate, kind, held_rate);
         report.add(Figure::HaAsyncCpu, kind, cpu);
         let half = (rate / 2.0) as usize;
         let paced = produce(&bench.load, TOPIC, QUEUES, half * SECONDS, Some(half));
@@ -42,21 +43,24 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
         report.add(Figure::HaLagP50, kind, p50 / 1000.0);
         report.add(Figure::HaLagP99, kind, p99 / 1000.0);
         target.check()?;
-        rate
+        (rate, held_rate)
     };
     let dir = target::folder()?;
     let settings = ["brokerRole=SYNC_MASTER", "inSyncReplicas=2", &flush];
     let mut target = pair(kind, bench, &dir, &settings).await?;
-    let Measured { rate, cpu, p99 } = closed_loop(&mut target, &sends).await?;
+    let Measured { rate, held_rate, cpu, p99 } = closed_loop(&mut target, &sends).await?;
     report.add(Figure::HaSyncRate, kind, rate);
     report.add(Figure::HaSyncCpu, kind, cpu);
     report.add(Figure::HaSyncP99, kind, p99);
-    report.add(Figure::HaSyncShare, kind, rate / alone);
+    report.add(Figure::HaSyncShare, kind, rate / alone.0);
+    report.add(Figure::HaSyncHeldShare, kind, held_rate / alone.1);
     target.check()
 }
 
 struct Measured {
     rate: f64,
+    /// Of the time until the slave has everything: what goes on for longer than memory allows.
+    held_rate: f64,
     cpu: f64,
     p99: f64,
 }
@@ -66,13 +70,15 @@ async fn closed_loop(target: &mut Target, sends: &Produce) -> Result<Measured> {
     sends.run().await?;
     level(target).await?;
     let before = target.broker_usage()?;
+    let began = Instant::now();
     let mut sent = sends.run().await?;
     let rate = sends.messages as f64 / sent.elapsed.as_secs_f64();
     // What the slave does for them counts, too.
     level(target).await?;
+    let held_rate = sends.messages as f64 / began.elapsed().as_secs_f64();
     let cpu = cpu_per_million(before, target.broker_usage()?, sends.messages);
     let [p99] = sent.latencies.shares([0.99]);
-    Ok(Measured { rate, cpu, p99 })
+    Ok(Measured { rate, held_rate, cpu, p99 })
 }
 
 /// A master and a slave that follows it, with the topic.

@@ -262,17 +262,8 @@ pub(super) const INERT: &[Inert] = &[
         ],
     },
     Inert {
-        reason: "cold data control is not there yet",
-        keys: &[
-            "accessMessageInMemoryHotRatio",
-            "cgColdReadThreshold",
-            "coldCtrStrategyEnable",
-            "coldDataFlowControlEnable",
-            "coldDataScanEnable",
-            "globalColdReadThreshold",
-            "timerColdDataCheckIntervalMs",
-            "usePIDColdCtrStrategy",
-        ],
+        reason: "whether messages are in memory is asked of the system at each pull",
+        keys: &["accessMessageInMemoryHotRatio", "coldDataScanEnable", "timerColdDataCheckIntervalMs"],
     },
     Inert {
         reason: "queues keep tag hashes, which Java reads beside the extensions that it wrote; those stay as they are",

@@ -271,6 +271,16 @@ remoting::config! {
         max_transfer_count_on_message_in_disk: usize = 8, "maxTransferCountOnMessageInDisk", restart;
         /// Percent of the memory within which the end of the log is taken to be cached.
         access_message_in_memory_max_ratio: u32 = 40, "accessMessageInMemoryMaxRatio";
+        /// Put groups off that have read too much from disk within five seconds.
+        cold_data_flow_control_enable: bool = false, "coldDataFlowControlEnable";
+        /// Bytes that a group may read from disk within five seconds, with `coldDataFlowControlEnable`.
+        cg_cold_read_threshold: i64 = 3 << 20, "cgColdReadThreshold";
+        /// Bytes that all groups together may read from disk within five seconds, with `coldDataFlowControlEnable`.
+        global_cold_read_threshold: i64 = 100 << 20, "globalColdReadThreshold";
+        /// Give groups more than `cgColdReadThreshold` while all together read less than they may.
+        cold_ctr_strategy_enable: bool = false, "coldCtrStrategyEnable";
+        /// Look back on ten periods of five seconds for that, and aim at 80 percent.
+        use_pid_cold_ctr_strategy: bool = true, "usePIDColdCtrStrategy";
         /// Bytes of queue entries that one pull may look through.
         max_filter_message_size: usize = 16_000, "maxFilterMessageSize", restart;
         /// Let consumers choose messages by SQL 92 expressions over their properties.

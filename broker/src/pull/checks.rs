@@ -21,8 +21,7 @@ pub(super) struct Admitted {
     pub(super) filter: Filter,
 }
 
-/// Groups that may pull however pull consumers are treated, beside the system groups.
-/// Java: `MixAll.isSysConsumerGroupPullMessage`.
+/// Groups that may pull however consumers are treated, beside the system groups.
 const TOOL_GROUPS: [&str; 10] = [
     "DEFAULT_CONSUMER",
     "TOOLS_CONSUMER",
@@ -157,9 +156,17 @@ impl Reader {
         let group = self.clients.consumers.group(name);
         let is_member = |group: &ConsumerGroup| group.member_on(pull.peer.id()).is_some();
         let is_fine = |group: &ConsumerGroup| group.consume_type != ConsumeType::ConsumeActively || is_member(group);
-        let exempt = validate::is_system_group(name) || TOOL_GROUPS.contains(&name.as_str());
-        if exempt || group.is_some_and(|group| is_fine(&group)) { Ok(()) } else { Err(PullError::PullConsumerRejected) }
+        if is_of_tools(name) || group.is_some_and(|group| is_fine(&group)) {
+            Ok(())
+        } else {
+            Err(PullError::PullConsumerRejected)
+        }
     }
+}
+
+/// Java: `MixAll.isSysConsumerGroupPullMessage`.
+pub(super) fn is_of_tools(group: &str) -> bool {
+    validate::is_system_group(group) || TOOL_GROUPS.contains(&group)
 }
 
 /// Java: `enablePropertyFilter`.

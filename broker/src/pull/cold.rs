@@ -6,20 +6,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use remoting::body::ConsumeType;
 use store::ReadOutcome;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::PullError;
 use super::answer;
-use super::checks::Admitted;
+use super::checks::{self, Admitted};
 use super::reader::{Reader, Turn};
 use super::request::Pull;
+use crate::config::BrokerConfig;
 
 /// Reads at a time; further ones queue. As many as Java has threads for pulls on a small machine.
 pub(super) const READERS_MAX: usize = 16;
 
 const PAGE_BYTES: usize = 4096;
+
+/// A consumer that pulls itself waits for so long when its group has read too much from disk. Java: 3 to 8 s.
+const PUT_OFF_FOR: Duration = Duration::from_secs(3);
 
 /// Places for reads that may wait for the disk.
 pub(super) struct Places {
@@ -49,10 +55,19 @@ impl Places {
 impl Reader {
     /// Reads on a blocking thread, and only answers once the messages are in memory: otherwise writing them to the
     /// socket would wait for the disk, and with it all connections of that worker.
-    pub(super) fn serve_cold(self: &Arc<Self>, pull: Pull, admitted: Admitted) {
+    pub(super) fn serve_cold(self: &Arc<Self>, mut pull: Pull, admitted: Admitted) {
+        let is_over = self.has_read_too_much(&pull);
+        if is_over && !self.pulls_itself(&pull) {
+            return answer::refuse(&pull.peer, pull.to, &PullError::TooMuchFromDisk);
+        }
         let this = Arc::clone(self);
         let busy = pull.peer.busy();
         self.ctx.tasks.spawn(async move {
+            if is_over {
+                // Ends early when the broker stops.
+                let _ = this.ctx.stopping.run_until_cancelled(sleep(PUT_OFF_FOR)).await;
+                pull.header.max_msg_nums = 1;
+            }
             let (peer, to) = (pull.peer.clone(), pull.to);
             let place = match this.cold.place(this.patience_for_a_place()).await {
                 Ok(place) => place,
@@ -73,6 +88,36 @@ impl Reader {
         });
     }
 
+    /// Whether a pull may have messages that are in memory: not if they were read from disk just now, for who reads too much.
+    pub(super) fn may_have(&self, pull: &Pull, outcome: &ReadOutcome, settings: &BrokerConfig) -> bool {
+        if !settings.cold_data_flow_control_enable || !self.store.is_from_disk(outcome) {
+            return true;
+        }
+        let may = !self.has_read_too_much(pull);
+        if may {
+            self.note_from_disk(pull, outcome);
+        }
+        may
+    }
+
+    fn note_from_disk(&self, pull: &Pull, outcome: &ReadOutcome) {
+        let group = &pull.header.consumer_group;
+        if !checks::is_of_tools(group) {
+            self.cold_flow.note(group, outcome.bytes, &self.ctx.settings());
+        }
+    }
+
+    pub(super) fn has_read_too_much(&self, pull: &Pull) -> bool {
+        let group = &pull.header.consumer_group;
+        !checks::is_of_tools(group) && self.cold_flow.is_over(group, &self.ctx.settings())
+    }
+
+    /// Others pull for a listener, as soon as it is done.
+    fn pulls_itself(&self, pull: &Pull) -> bool {
+        let group = self.clients.consumers.group(&pull.header.consumer_group);
+        group.is_none_or(|group| group.consume_type == ConsumeType::ConsumeActively)
+    }
+
     /// How long a pull may wait for its turn.
     fn patience_for_a_place(&self) -> Duration {
         let settings = self.ctx.settings();
@@ -84,6 +129,7 @@ impl Reader {
         let outcome = self.read(&pull, &admitted);
         let cold = self.store.read_ahead(&outcome);
         outcome.messages.iter().for_each(|messages| fetch(messages));
+        self.note_from_disk(&pull, &outcome);
         (pull, admitted, outcome, cold)
     }
 }

@@ -57,6 +57,8 @@ pub(crate) enum PullError {
         "[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while, period in queue: {waited_ms}ms, size of queue: {waiting}"
     )]
     WaitedTooLong { waited_ms: u128, waiting: usize },
+    #[error("This consumer group is reading cold data. It has been flow control")]
+    TooMuchFromDisk,
     #[error("the store could not be read")]
     ReaderGone,
 }

@@ -3,12 +3,13 @@
 //! ```text
 //! request ─ checks ─ read ─┬─ found ─▶ answer, in slices of the log
 //!                          ├─ nothing yet ─ wait for an arrival ─ checks ─ read ─▶ answer
-//!                          └─ not in memory ─ a blocking reader ─▶ answer
+//!                          └─ not in memory ─ its group may ─ a blocking reader ─▶ answer
 //! ```
 
 mod answer;
 mod checks;
 mod cold;
+mod cold_flow;
 mod error;
 mod fall_behind;
 mod reader;
@@ -45,6 +46,7 @@ pub(crate) struct Pulls {
 
 pub(crate) fn routes(pulls: &Arc<Pulls>, router: &mut Router) {
     router.on_batch(&CODES, pulls);
+    cold_flow::routes(&pulls.reader.cold_flow, router);
 }
 
 impl Pulls {
@@ -63,6 +65,7 @@ impl Pulls {
     /// Begins to serve the pulls that wait. The store reports each grown queue once, so whoever else waits for queues is
     /// told from here by `tell`, which must not block.
     pub(crate) fn start(&self, tell: impl Fn(&Arrivals) + Send + 'static) {
+        self.reader.cold_flow.start();
         self.reader.ctx.tasks.spawn(Arc::clone(&self.reader).serve_waiting(tell));
     }
 }

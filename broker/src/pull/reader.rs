@@ -10,6 +10,7 @@ use store::{ReadOutcome, ReadRequest, Store};
 use super::answer::{self, Answer};
 use super::checks::Admitted;
 use super::cold::{self, Places};
+use super::cold_flow::ColdFlow;
 use super::request::Pull;
 use super::waiting::Waiting;
 use crate::client::Clients;
@@ -30,6 +31,7 @@ pub(super) struct Reader {
     /// Pulls that wait for a message.
     pub(super) waiting: Waiting,
     pub(super) cold: Places,
+    pub(super) cold_flow: Arc<ColdFlow>,
 }
 
 /// Which time a pull is served.
@@ -52,7 +54,8 @@ impl Reader {
         stats: Arc<Stats>,
     ) -> Self {
         let (waiting, cold) = (Waiting::default(), Places::new(cold::READERS_MAX));
-        Self { ctx, store, topics, groups, clients, offsets, stats, waiting, cold }
+        let cold_flow = ColdFlow::new(ctx.clone());
+        Self { ctx, store, topics, groups, clients, offsets, stats, waiting, cold, cold_flow }
     }
 
     pub(super) fn serve(self: &Arc<Self>, pull: Pull) {
@@ -67,12 +70,14 @@ impl Reader {
         if let Some(to) = start.reset.filter(|_| settings.use_server_side_reset_offset) {
             return self.hand_out_reset(&pull, &admitted, &progress, to);
         }
-        if start.cold {
+        if start.cold && !self.has_read_too_much(&pull) {
             return self.serve_cold(pull, admitted);
         }
         match admitted.filter.with(|filter| self.store.read_now(&request(&pull), filter)) {
-            Some(outcome) => self.finish(pull, &admitted, &progress, outcome, false, Turn::First),
-            None => self.serve_cold(pull, admitted),
+            Some(outcome) if self.may_have(&pull, &outcome, &settings) => {
+                self.finish(pull, &admitted, &progress, outcome, false, Turn::First);
+            }
+            _ => self.serve_cold(pull, admitted),
         }
     }
 

@@ -297,7 +297,7 @@ async fn join(
     let addr = SocketAddr::new(ip, peers.own_port());
     let listener = TcpListener::bind(addr).await.map_err(|cause| GroupError::Listen { addr, cause })?;
     let network = Network::new(peers.group.clone(), peers.own);
-    let group = Group::start(peers.own, &folder, log, Timing::default(), network, state).await?;
+    let group = Group::start(peers.own, folder, log, Timing::default(), network, state).await?;
     Ok((group, listener))
 }
 

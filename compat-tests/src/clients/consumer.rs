@@ -32,15 +32,32 @@ impl Consumer {
     /// # Errors
     /// If one does not come in time.
     pub async fn until_keys<'a>(&self, keys: impl IntoIterator<Item = &'a String>) -> Result<Vec<Received>> {
+        self.until_keys_of("receive", keys, |_| true).await
+    }
+
+    /// Waits until every one of `keys` was delivered and consumed without failing, and returns all deliveries.
+    ///
+    /// # Errors
+    /// If one is not in time.
+    pub async fn until_taken<'a>(&self, keys: impl IntoIterator<Item = &'a String>) -> Result<Vec<Received>> {
+        self.until_keys_of("take", keys, |received| received.ok).await
+    }
+
+    async fn until_keys_of<'a>(
+        &self,
+        what: &str,
+        keys: impl IntoIterator<Item = &'a String>,
+        counts: impl Fn(&Received) -> bool,
+    ) -> Result<Vec<Received>> {
         let wanted: BTreeSet<&str> = keys.into_iter().map(String::as_str).collect();
-        let what = format!("receive {} keys", wanted.len());
         self.0
             .dialogue()
-            .until(&what, |journal| {
+            .until(&format!("{what} {} keys", wanted.len()), |journal| {
                 if journal.received.len() < wanted.len() {
                     return false;
                 }
-                let seen: BTreeSet<&str> = journal.received.iter().map(|received| received.key.as_str()).collect();
+                let counted = journal.received.iter().filter(|received| counts(received));
+                let seen: BTreeSet<&str> = counted.map(|received| received.key.as_str()).collect();
                 wanted.is_subset(&seen)
             })
             .await?;

@@ -11,6 +11,7 @@ use crate::check;
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(mqadmin_cluster_list_shows_the_broker).with(&[Client::Mqadmin]).mixed(),
     scenario!(mqadmin_broker_status_tells_the_usual_figures).with(&[Client::Mqadmin]),
+    scenario!(mqadmin_limits_what_a_group_reads_from_disk).with(&[Client::Mqadmin]),
 ];
 
 async fn mqadmin_cluster_list_shows_the_broker(run: Run) -> Result<()> {
@@ -80,5 +81,29 @@ async fn mqadmin_broker_status_tells_the_usual_figures(run: Run) -> Result<()> {
         ensure!(after >= before + 5, "{key} went from {before} to {after} by five sends");
     }
     ensure!(number(&after, "commitLogMaxOffset")? > number(&before, "commitLogMaxOffset")?, "the log did not grow");
+    Ok(())
+}
+
+async fn mqadmin_limits_what_a_group_reads_from_disk(run: Run) -> Result<()> {
+    let (broker, group) = (run.cluster.broker_address(), run.group("group").await?);
+    let of_broker = |command, more: &[&str]| run.mqadmin(&[&[command, "-b", &broker], more].concat());
+    let told = async || {
+        let out = of_broker("getColdDataFlowCtrInfo", &[]).await?;
+        let from = out.find('{').with_context(|| format!("find the object in\n{out}"))?;
+        serde_json::from_str::<serde_json::Value>(&out[from..]).with_context(|| format!("read\n{out}"))
+    };
+    let before = told().await?;
+    ensure!(before["cgColdReadThreshold"] == 3 << 20 && before["globalColdReadThreshold"] == 100 << 20, "{before:#}");
+    ensure!(before["runtimeTable"].is_object() && before["globalAcc"].is_number(), "{before:#}");
+
+    let out = of_broker("updateColdDataFlowCtrGroupConfig", &["-g", &group, "-v", "1048576"]).await?;
+    ensure!(out.contains("updateColdDataFlowCtrGroupConfig success"), "{out}");
+    let limited = told().await?;
+    ensure!(limited["configTable"][&group] == 1 << 20, "no limit of {group} in {limited:#}");
+
+    let out = of_broker("removeColdDataFlowCtrGroupConfig", &["-g", &group]).await?;
+    ensure!(out.contains("remove broker cold read threshold success"), "{out}");
+    let free = told().await?;
+    ensure!(free["configTable"].get(&group).is_none(), "still a limit of {group} in {free:#}");
     Ok(())
 }

@@ -57,6 +57,7 @@ const fn with<const N: usize, const M: usize>(
     lines: [(&'static str, &'static str); N],
     more: (&'static str, &'static str),
 ) -> [(&'static str, &'static str); M] {
+    assert!(M == N + 1, "one more than there were");
     let mut all = [more; M];
     let mut place = 0;
     while place < N {

@@ -102,9 +102,8 @@ async fn topics_are_spread_over_brokers_of_all_makes(run: Run) -> Result<()> {
     run.together("start it again", async || run.cluster.start_at(away, make).await).await?;
     sent.extend(without);
     arrived_once(&sent, &consumer.until_received(80).await?)?;
-    let again = failing.until_received(160).await?;
-    let taken: Vec<_> = again.iter().filter(|received| received.ok).map(|received| received.key.clone()).collect();
-    ensure!(taken.into_iter().collect::<BTreeSet<_>>() == check::keys_sent(&sent), "not all came again: {again:?}");
+    // Some fail more than once, where the broker that they are sent back to was away.
+    failing.until_taken(&check::keys_sent(&sent)).await?;
 
     let orderly = Line::new("with").with("order", "orderly");
     let orderly = run.push_with("orderly", &run.name("orderly"), &plain, orderly).await?;

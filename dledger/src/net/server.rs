@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use openraft::raft::TransferLeaderError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
@@ -45,7 +46,16 @@ struct Host {
 }
 
 /// Answers the other members of `group` until `stopping`; then closes all connections.
-pub async fn serve(listener: TcpListener, guard: Guard, group: String, stopping: CancellationToken) {
+pub fn serve(
+    listener: TcpListener,
+    guard: Guard,
+    group: String,
+    stopping: CancellationToken,
+) -> BoxFuture<'static, ()> {
+    Box::pin(accept(listener, guard, group, stopping))
+}
+
+async fn accept(listener: TcpListener, guard: Guard, group: String, stopping: CancellationToken) {
     let (ended, losses) = mpsc::channel(LOSSES_MAX);
     let candidate = Candidate { guard: guard.clone(), group: group.clone() };
     let mut missing = pin!(async { tokio::join!(lost::watch(&candidate, losses), silent::watch(&candidate)) });

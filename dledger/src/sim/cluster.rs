@@ -242,7 +242,7 @@ impl Cluster {
         life.spawn(disk_work.run(Arc::clone(&state), saved));
         let (ways, told) = (self.net.from(member), Arc::clone(&state));
         let dir = folder.join("raft");
-        let group = life.hold(Group::start(member, &dir, log.clone(), Timing::default(), ways, told)).await?;
+        let group = life.hold(Group::start_on(member, &dir, log.clone(), Timing::default(), ways, told)).await?;
         let founders = self.founders.iter().copied().chain([member]);
         let founders = founders.map(|member| (member, Member { address: address(member) })).collect();
         life.spawn(group.found_after(FOUNDING, founders));

@@ -263,13 +263,13 @@ impl Three {
         let (group, server) = match &self.wires {
             Wires::Process => {
                 let ways = Ways { network: self.network.clone(), from: number };
-                let group = Group::start(number, &dir, log.clone(), timing, ways, told).await.unwrap();
+                let group = Group::start_on(number, &dir, log.clone(), timing, ways, told).await.unwrap();
                 self.network.members.lock().insert(number, group.guard().clone());
                 (group, None)
             }
             Wires::Tcp(addresses) => {
                 let network = crate::Network::new("g".into(), number);
-                let group = Group::start(number, &dir, log.clone(), timing, network, told).await.unwrap();
+                let group = Group::start_on(number, &dir, log.clone(), timing, network, told).await.unwrap();
                 let listener = TcpListener::bind(addresses[&number]).await.unwrap();
                 let stopping = CancellationToken::new();
                 let serving = serve(listener, group.guard().clone(), "g".into(), stopping.clone());

@@ -280,7 +280,7 @@ async fn a_vote_that_alone_is_lost_is_told_of() {
     std::fs::remove_dir_all(root.join("raft")).unwrap();
     let (store, log, _) = Store::open_raft(config(&root, three.flush), Clock::system()).unwrap();
     let ways = Ways { network: three.network.clone(), from: leader };
-    let refused = Group::start(leader, &root.join("raft"), log, three.timing, ways, Arc::new(())).await;
+    let refused = Group::start_on(leader, &root.join("raft"), log, three.timing, ways, Arc::new(())).await;
     assert!(refused.err().unwrap().to_string().contains("the vote beside it is gone"));
     store.close().unwrap();
     // The log alone is another matter.

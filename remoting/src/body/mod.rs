@@ -4,6 +4,7 @@
 
 mod assignment;
 mod client;
+mod cold_data;
 mod data_version;
 pub mod fastjson;
 mod group;
@@ -32,6 +33,7 @@ pub use client::{
     CheckClientRequestBody, Connection, ConsumeFromWhere, ConsumeType, ConsumerConnection, ConsumerData,
     ExpressionType, HeartbeatData, MessageModel, ProducerData, SubscriptionData,
 };
+pub use cold_data::{ColdDataFlow, ColdDataReads};
 pub use data_version::DataVersion;
 pub use group::{
     GroupForbidden, GroupRetryPolicy, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,

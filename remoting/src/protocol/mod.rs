@@ -7,6 +7,7 @@ pub mod assignment;
 pub mod callback;
 pub mod client;
 mod codes;
+pub mod cold_data;
 pub mod config;
 pub mod group;
 pub mod ha;

@@ -13,6 +13,8 @@ use crate::progress::Bar;
 
 /// Slaves of Java ask for offsets every 10 s, for topics and groups every minute.
 const ASKED: Duration = Duration::from_secs(75);
+/// A slave that has no offsets of consumers by then will not get them: one of Java 5.5.0 cannot read those of such a master.
+const OFFSETS_ASKED: Duration = Duration::from_secs(25);
 
 impl Runner<'_> {
     /// The slave has all of the log that the master had when this began.
@@ -90,16 +92,8 @@ impl Runner<'_> {
                     Ok(lacks) => lacks,
                     Err(err) => return Ok(Look::not_yet(err)),
                 };
-                for (key, queue, offset) in &lacks.offsets {
-                    let Some((topic, group)) = key.rsplit_once('@') else { continue };
-                    // It may still learn of the group or topic.
-                    if let Err(err) = self.desk.put_forward(&at, group, topic, *queue, *offset).await {
-                        return Ok(Look::not_yet(err));
-                    }
-                }
-                if !lacks.offsets.is_empty() && !told {
-                    told = true;
-                    say(&format!("  {} offsets of consumers were behind, and are put forward", lacks.offsets.len()));
+                if let Err(err) = self.put_forward(&at, &lacks, &mut told).await {
+                    return Ok(Look::not_yet(err));
                 }
                 Ok(if lacks.is_serious() { Look::not_yet(sentence(&lacks)) } else { Look::Reached(lacks) })
             })
@@ -114,8 +108,22 @@ impl Runner<'_> {
         if at.is_empty() { self.master_of(set).await } else { Some(at.to_owned()) }
     }
 
+    /// Puts the offsets of consumers that are behind forward. It may still have to learn of a group or topic.
+    async fn put_forward(&self, at: &str, lacks: &Lacks, told: &mut bool) -> Result<(), AskError> {
+        for (key, queue, offset) in &lacks.offsets {
+            let Some((topic, group)) = key.rsplit_once('@') else { continue };
+            self.desk.put_forward(at, group, topic, *queue, *offset).await?;
+        }
+        if !lacks.offsets.is_empty() && !*told {
+            *told = true;
+            say(&format!("  {} offsets of consumers were behind, and are put forward", lacks.offsets.len()));
+        }
+        Ok(())
+    }
+
     /// The slave has what the master had a little before.
     pub(super) async fn compare(&self, set: &str, slave: &str) -> Result<(), MigrateError> {
+        let (began, mut told) = (Instant::now(), false);
         let mut of_master: Option<(Note, Instant)> = None;
         let lacks = self
             .until(&format!("the slave at {slave} is to have what the master has"), async || {
@@ -129,11 +137,16 @@ impl Runner<'_> {
                     }
                 }
                 let Some((before, _)) = &of_master else { return Ok(Look::not_yet("the master is asked")) };
-                Ok(match lacks(self.desk, before, slave).await {
-                    Ok(lacks) if lacks.is_serious() => Look::not_yet(sentence(&lacks)),
-                    Ok(lacks) => Look::Reached(lacks),
-                    Err(err) => Look::not_yet(err),
-                })
+                let lacks = match lacks(self.desk, before, slave).await {
+                    Ok(lacks) => lacks,
+                    Err(err) => return Ok(Look::not_yet(err)),
+                };
+                if began.elapsed() >= OFFSETS_ASKED
+                    && let Err(err) = self.put_forward(slave, &lacks, &mut told).await
+                {
+                    return Ok(Look::not_yet(err));
+                }
+                Ok(if lacks.is_serious() { Look::not_yet(sentence(&lacks)) } else { Look::Reached(lacks) })
             })
             .await?;
         report(&lacks);

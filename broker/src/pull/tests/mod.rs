@@ -101,6 +101,16 @@ impl Fixture {
         self.pulls.reader.store.append(&mut batch).unwrap();
     }
 
+    /// Only the disk has the messages now, if there is one; but for those that were read, and what lies around them.
+    fn forget_pages(&self) {
+        let commit_log = self.surroundings.folder.path().join("store/commitlog");
+        for entry in std::fs::read_dir(commit_log).unwrap() {
+            let file = std::fs::File::open(entry.unwrap().path()).unwrap();
+            file.sync_data().unwrap();
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        }
+    }
+
     fn send(&self, header: &PullMessage) {
         self.pulls.handle_batch(&mut vec![command(header)], &self.peer);
     }

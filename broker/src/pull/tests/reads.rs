@@ -1,5 +1,7 @@
 //! What reading comes to.
 
+use remoting::protocol::cold_data::{GetColdDataFlow, RemoveColdDataLimit, UpdateColdDataLimits};
+
 use super::*;
 
 #[tokio::test]
@@ -117,12 +119,7 @@ async fn messages_that_only_the_disk_has_are_read_on_other_threads() {
     for _ in 0..40 {
         fixture.append(0, "", &[b'x'; 500_000]);
     }
-    let commit_log = fixture.surroundings.folder.path().join("store/commitlog");
-    for entry in std::fs::read_dir(commit_log).unwrap() {
-        let file = std::fs::File::open(entry.unwrap().path()).unwrap();
-        file.sync_data().unwrap();
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
-    }
+    fixture.forget_pages();
     fixture.send(&from(0));
     let mut answers = fixture.answers();
     if answers.pop().is_some() {
@@ -224,4 +221,67 @@ async fn messages_that_come_again_are_chosen_by_the_expression_of_their_topic_if
     assert_eq!(fixture.pull(&retries).bodies(), ["2", "3"]);
     fixture.surroundings.set(|config| config.filter_support_retry = false);
     assert_eq!(fixture.pull(&retries).code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_has_read_too_much_from_disk_is_put_off() {
+    let fixture = Fixture::new().await;
+    fixture.surroundings.set(|config| {
+        config.cold_data_flow_control_enable = true;
+        config.cg_cold_read_threshold = 10;
+    });
+    for _ in 0..80 {
+        for body in [&b"a"[..], b"b", &[b'x'; 500_000]] {
+            fixture.append(0, "", body);
+        }
+    }
+    fixture.append(1, "", b"new");
+    // Each time from messages that nobody has come near.
+    let mut at = -24;
+    let mut cold = || {
+        at += 24;
+        fixture.forget_pages();
+        fixture.send(&from(at));
+    };
+    cold();
+    if !fixture.answers().is_empty() {
+        // A file system in memory: nothing is on disk only.
+        return;
+    }
+    assert_eq!(fixture.later_answer().await.bodies(), ["a", "b"]);
+    cold();
+    let refused = fixture.answer();
+    assert_eq!(refused.code, ResponseCode::SYSTEM_BUSY);
+    assert_eq!(refused.remark, "This consumer group is reading cold data. It has been flow control");
+    let other = fixture.pull(&PullMessage { queue_id: QueueId(1), ..from(0) });
+    assert_eq!(other.bodies(), ["new"], "it may have what is in memory");
+
+    fixture.join(r#"{"topic":"T","subString":"*","subVersion":5}"#, r#","consumeType":"CONSUME_ACTIVELY""#).await;
+    let began = tokio::time::Instant::now();
+    cold();
+    assert_eq!(fixture.later_answer().await.bodies(), ["a"], "a pull consumer gets one message");
+    assert!(began.elapsed() >= Duration::from_secs(3), "after a while");
+
+    fixture.surroundings.set(|config| config.cold_data_flow_control_enable = false);
+    cold();
+    assert_eq!(fixture.later_answer().await.bodies(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn limits_of_reads_from_disk_are_set_shown_and_removed() {
+    let fixture = Fixture::new().await;
+    let flow = &fixture.pulls.reader.cold_flow;
+    let set = |body: &'static str| flow.handle(call(UpdateColdDataLimits {}, body, &fixture.peer));
+    let shown = async || {
+        let reply = flow.handle(call(GetColdDataFlow {}, "", &fixture.peer)).await.unwrap();
+        String::from_utf8(reply.content()).unwrap()
+    };
+    set("g=5\nother=7\n").await.unwrap();
+    let refused = set("g=6\nother=much\n").await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        r#"the limit of consumer group other is to be "much", which is not a number of bytes"#
+    );
+    flow.handle(call(RemoveColdDataLimit {}, "other", &fixture.peer)).await.unwrap();
+    expect_test::expect![[r#"{"runtimeTable":{},"configTable":{"g":5},"cgColdReadThreshold":3145728,"globalColdReadThreshold":104857600,"globalAcc":0}"#]].assert_eq(&shown().await);
 }
