@@ -30,7 +30,7 @@ use crate::times::Times;
 
 /// Places for tests that run at a time, beside those on groups: two cores have enough to do with them, and more at a time make
 /// their timings worse.
-const AT_A_TIME: usize = 14;
+const AT_A_TIME: usize = 20;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
 const SECOND_TRIES: usize = 4;
