@@ -8,22 +8,22 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use remoting::body::{
-    BatchAckBody, BrokerMemberGroupBody, BrokerStatsData, CheckClientRequestBody, ClusterInfo, ConsumeStats,
-    ConsumeStatsList, ConsumerConnection, ConsumerIdList, ConsumerOffsets, ConsumerStatusBody, CorrectionOffsets,
-    CreateTopicListBody, DataVersion, DelayOffsets, GroupForbidden, GroupList, HaRuntimeInfo, HeartbeatData, KvTable,
-    LockBatchRequestBody, LockBatchResponseBody, MessageRequestMode, MessageRequestModes, ProducerConnection,
-    ProducerTableInfo, QueryAssignmentBody, QueryAssignmentReplyBody, QuerySubscriptionBody, QueueTimeSpanList,
-    RegisterBrokerBody, ResetOffsetBody, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,
-    TimerMetrics, TopicConfig, TopicConfigWrapper, TopicList, TopicRouteData, TopicStatsTable, UnlockBatchRequestBody,
-    fastjson,
+    BatchAckBody, BrokerMemberGroupBody, BrokerStatsData, CheckClientRequestBody, ClusterInfo, ColdDataFlow,
+    ConsumeStats, ConsumeStatsList, ConsumerConnection, ConsumerIdList, ConsumerOffsets, ConsumerStatusBody,
+    CorrectionOffsets, CreateTopicListBody, DataVersion, DelayOffsets, GroupForbidden, GroupList, HaRuntimeInfo,
+    HeartbeatData, KvTable, LockBatchRequestBody, LockBatchResponseBody, MessageRequestMode, MessageRequestModes,
+    ProducerConnection, ProducerTableInfo, QueryAssignmentBody, QueryAssignmentReplyBody, QuerySubscriptionBody,
+    QueueTimeSpanList, RegisterBrokerBody, ResetOffsetBody, SubscriptionGroupConfig, SubscriptionGroupList,
+    SubscriptionGroupWrapper, TimerMetrics, TopicConfig, TopicConfigWrapper, TopicList, TopicRouteData,
+    TopicStatsTable, UnlockBatchRequestBody, fastjson,
 };
 use remoting::config::Properties;
 use remoting::frame::{ExtFields, FrameCodec, RemotingCommand, Serialization};
 use remoting::header::{DecodeHeader, EncodeHeader, FieldSink, HeaderError, Request};
 use remoting::protocol::{RequestCode, ResponseCode};
 use remoting::protocol::{
-    admin, assignment, callback, client, config, group, ha, kv, offset, pop, pull, query, register, route, send, timer,
-    topic, transaction,
+    admin, assignment, callback, client, cold_data, config, group, ha, kv, offset, pop, pull, query, register, route,
+    send, timer, topic, transaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -113,6 +113,9 @@ fn kinds() -> Vec<Kind> {
         kind::<admin::DeleteExpiredCommitLog>(Body::Empty, Body::Empty),
         kind::<admin::CleanExpiredConsumeQueue>(Body::Empty, Body::Empty),
         kind::<admin::ViewBrokerStats>(Body::Empty, json::<BrokerStatsData>()),
+        kind::<cold_data::UpdateColdDataLimits>(Body::Properties, Body::Empty),
+        kind::<cold_data::RemoveColdDataLimit>(Body::Elsewhere("the name of a group"), Body::Empty),
+        kind::<cold_data::GetColdDataFlow>(Body::Empty, json::<ColdDataFlow>()),
         kind::<ha::ExchangeHaInfo>(Body::Empty, Body::Empty),
         kind::<ha::GetBrokerHaStatus>(Body::Empty, json::<HaRuntimeInfo>()),
         kind::<ha::ResetMasterFlushOffset>(Body::Empty, Body::Empty),

@@ -85,10 +85,9 @@ async fn mqadmin_broker_status_tells_the_usual_figures(run: Run) -> Result<()> {
 }
 
 async fn mqadmin_limits_what_a_group_reads_from_disk(run: Run) -> Result<()> {
-    let (broker, group) = (run.cluster.broker_address(), run.group("group").await?);
-    let of_broker = |command, more: &[&str]| run.mqadmin(&[&[command, "-b", &broker], more].concat());
+    let (broker, group) = (run.cluster.broker_address(), run.name("group"));
     let told = async || {
-        let out = of_broker("getColdDataFlowCtrInfo", &[]).await?;
+        let out = run.mqadmin(&["getColdDataFlowCtrInfo", "-b", &broker]).await?;
         let from = out.find('{').with_context(|| format!("find the object in\n{out}"))?;
         serde_json::from_str::<serde_json::Value>(&out[from..]).with_context(|| format!("read\n{out}"))
     };
@@ -96,12 +95,13 @@ async fn mqadmin_limits_what_a_group_reads_from_disk(run: Run) -> Result<()> {
     ensure!(before["cgColdReadThreshold"] == 3 << 20 && before["globalColdReadThreshold"] == 100 << 20, "{before:#}");
     ensure!(before["runtimeTable"].is_object() && before["globalAcc"].is_number(), "{before:#}");
 
-    let out = of_broker("updateColdDataFlowCtrGroupConfig", &["-g", &group, "-v", "1048576"]).await?;
+    let update = ["updateColdDataFlowCtrGroupConfig", "-b", &broker, "-g", &group, "-v", "1048576"];
+    let out = run.mqadmin(&update).await?;
     ensure!(out.contains("updateColdDataFlowCtrGroupConfig success"), "{out}");
     let limited = told().await?;
     ensure!(limited["configTable"][&group] == 1 << 20, "no limit of {group} in {limited:#}");
 
-    let out = of_broker("removeColdDataFlowCtrGroupConfig", &["-g", &group]).await?;
+    let out = run.mqadmin(&["removeColdDataFlowCtrGroupConfig", "-b", &broker, "-g", &group]).await?;
     ensure!(out.contains("remove broker cold read threshold success"), "{out}");
     let free = told().await?;
     ensure!(free["configTable"].get(&group).is_none(), "still a limit of {group} in {free:#}");

@@ -82,6 +82,9 @@ pub(crate) async fn run(artifacts: &Artifacts, scratch: &Path) -> Result<()> {
             "updateBrokerConfig -k flushConsumerOffsetInterval -v 5000",
             "updateTopicList -f topics.json",
             "updateSubGroupList -f groups.json",
+            "updateColdDataFlowCtrGroupConfig -g golden_push -v 1048576",
+            "getColdDataFlowCtrInfo",
+            "removeColdDataFlowCtrGroupConfig -g golden_push",
         ]
         .map(|command| {
             let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
