@@ -10,7 +10,7 @@ use crate::delay::{RecallError, TimerQueryError, TimerRefusal};
 use crate::group::GroupError;
 use crate::offset::OffsetError;
 use crate::pop::PopError;
-use crate::pull::PullError;
+use crate::pull::{LimitError, PullError};
 use crate::query::QueryError;
 use crate::replica::OperateError;
 use crate::retry::RetryError;
@@ -75,6 +75,15 @@ impl IntoResponse for PullError {
             Self::NoFilter => ResponseCode::FILTER_DATA_NOT_EXIST,
             Self::FilterNotLatest => ResponseCode::FILTER_DATA_NOT_LATEST,
             Self::Header { .. } | Self::FilterUnsupported(_) | Self::ReaderGone => ResponseCode::SYSTEM_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for LimitError {
+    fn code(&self) -> ResponseCode {
+        match self {
+            Self::Body(_) => ResponseCode::SYSTEM_ERROR,
+            Self::Limit { .. } => ResponseCode::INVALID_PARAMETER,
         }
     }
 }

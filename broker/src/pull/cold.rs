@@ -56,7 +56,7 @@ impl Reader {
     /// Reads on a blocking thread, and only answers once the messages are in memory: otherwise writing them to the
     /// socket would wait for the disk, and with it all connections of that worker.
     pub(super) fn serve_cold(self: &Arc<Self>, mut pull: Pull, admitted: Admitted) {
-        let is_over = self.has_read_too_much(&pull);
+        let is_over = self.has_read_too_much(&pull, &self.ctx.settings());
         if is_over && !self.pulls_itself(&pull) {
             return answer::refuse(&pull.peer, pull.to, &PullError::TooMuchFromDisk);
         }
@@ -93,23 +93,23 @@ impl Reader {
         if !settings.cold_data_flow_control_enable || !self.store.is_from_disk(outcome) {
             return true;
         }
-        let may = !self.has_read_too_much(pull);
+        let may = !self.has_read_too_much(pull, settings);
         if may {
-            self.note_from_disk(pull, outcome);
+            self.note_from_disk(pull, outcome, settings);
         }
         may
     }
 
-    fn note_from_disk(&self, pull: &Pull, outcome: &ReadOutcome) {
+    fn note_from_disk(&self, pull: &Pull, outcome: &ReadOutcome, settings: &BrokerConfig) {
         let group = &pull.header.consumer_group;
         if !checks::is_of_tools(group) {
-            self.cold_flow.note(group, outcome.bytes, &self.ctx.settings());
+            self.cold_flow.note(group, outcome.bytes, settings);
         }
     }
 
-    pub(super) fn has_read_too_much(&self, pull: &Pull) -> bool {
+    pub(super) fn has_read_too_much(&self, pull: &Pull, settings: &BrokerConfig) -> bool {
         let group = &pull.header.consumer_group;
-        !checks::is_of_tools(group) && self.cold_flow.is_over(group, &self.ctx.settings())
+        self.cold_flow.is_over(group, settings) && !checks::is_of_tools(group)
     }
 
     /// Others pull for a listener, as soon as it is done.
@@ -129,7 +129,7 @@ impl Reader {
         let outcome = self.read(&pull, &admitted);
         let cold = self.store.read_ahead(&outcome);
         outcome.messages.iter().for_each(|messages| fetch(messages));
-        self.note_from_disk(&pull, &outcome);
+        self.note_from_disk(&pull, &outcome, &self.ctx.settings());
         (pull, admitted, outcome, cold)
     }
 }

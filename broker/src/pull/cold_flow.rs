@@ -13,9 +13,8 @@ use parking_lot::Mutex;
 use remoting::body::{ColdDataFlow, ColdDataReads, fastjson};
 use remoting::config::Properties;
 use remoting::header::NoHeader;
-use remoting::protocol::ResponseCode;
 use remoting::protocol::cold_data::{GetColdDataFlow, RemoveColdDataLimit, UpdateColdDataLimits};
-use remoting::router::{Call, Handle, IntoResponse, Reply, Router};
+use remoting::router::{Call, Handle, Reply, Router};
 use remoting::types::{GroupName, Timestamp};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 
@@ -58,20 +57,11 @@ struct Table {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LimitError {
+pub(crate) enum LimitError {
     #[error("the body is not text in the form of properties: {0}")]
     Body(String),
     #[error("the limit of consumer group {group} is to be {value:?}, which is not a number of bytes")]
     Limit { group: String, value: String },
-}
-
-impl IntoResponse for LimitError {
-    fn code(&self) -> ResponseCode {
-        match self {
-            Self::Body(_) => ResponseCode::SYSTEM_ERROR,
-            Self::Limit { .. } => ResponseCode::INVALID_PARAMETER,
-        }
-    }
 }
 
 impl ColdFlow {

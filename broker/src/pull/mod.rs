@@ -20,6 +20,7 @@ mod waiting;
 use std::sync::Arc;
 
 pub(crate) use cold::fetch;
+pub(crate) use cold_flow::LimitError;
 pub(crate) use error::PullError;
 use remoting::connection::Peer;
 use remoting::frame::RemotingCommand;

@@ -70,7 +70,7 @@ impl Reader {
         if let Some(to) = start.reset.filter(|_| settings.use_server_side_reset_offset) {
             return self.hand_out_reset(&pull, &admitted, &progress, to);
         }
-        if start.cold && !self.has_read_too_much(&pull) {
+        if start.cold && !self.has_read_too_much(&pull, &settings) {
             return self.serve_cold(pull, admitted);
         }
         match admitted.filter.with(|filter| self.store.read_now(&request(&pull), filter)) {
