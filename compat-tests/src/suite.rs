@@ -29,8 +29,9 @@ use crate::target::Target;
 use crate::times::Times;
 
 /// Places for tests that run at a time, beside those on groups: two cores have enough to do with them, and more at a time make
-/// their timings worse.
+/// their timings worse. Fewer where Java is asked, whose servers cost more.
 const AT_A_TIME: usize = 20;
+const AT_A_TIME_ON_JAVA: usize = 14;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
 const SECOND_TRIES: usize = 4;
@@ -77,8 +78,9 @@ struct Suite {
     matrix: Mutex<Matrix>,
     proven: Proven,
     times: Mutex<Times>,
-    /// For scenarios to run at the same time.
+    /// For scenarios to run at the same time, and how many there are.
     places: Semaphore,
+    at_a_time: usize,
     /// Those left for scenarios on ours.
     second_tries: Semaphore,
     /// Tags of all tests, to tell whose log line it is.
@@ -123,9 +125,12 @@ fn run(args: &mut Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Re
     let parties = planned(&scenarios, &targets, &clients, wanted, passed);
     let trials = parties.iter().flat_map(|party| (0..party.tests.len()).map(|number| trial(party, number, &suite)));
     let trials = trials.collect();
+    let asks_java =
+        |party: &Arc<Party>| party.tests.iter().any(|test| test.target == Target::Java && test.spared.is_none());
+    let at_a_time = if parties.iter().any(asks_java) { AT_A_TIME_ON_JAVA } else { AT_A_TIME };
     // A test has a thread while it waits for its party, or for its turn on a group.
     let on_groups = parties.iter().filter(|party| party.places() == 0).count();
-    args.test_threads.get_or_insert(on_groups + AT_A_TIME * Client::MESSAGING.len());
+    args.test_threads.get_or_insert(on_groups + at_a_time * Client::MESSAGING.len());
     if !args.list {
         let stage = Stage::new(loopback, targets.iter().any(|target| target.needs_ferromq()))?;
         let made = Suite {
@@ -138,7 +143,8 @@ fn run(args: &mut Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Re
             matrix: Mutex::default(),
             proven,
             times: Mutex::new(Times::start()),
-            places: Semaphore::new(AT_A_TIME),
+            places: Semaphore::new(at_a_time),
+            at_a_time,
             second_tries: Semaphore::new(SECOND_TRIES),
             tags: scenarios.iter().flat_map(|s| clients.iter().map(|&c| tag(s, c))).collect(),
         };
@@ -194,7 +200,7 @@ impl Suite {
             return Err(first.clone());
         }
         eprintln!("{test} is tried again with nothing beside it: {}", first.text);
-        self.run_together(AT_A_TIME as u32, &[test], "-again").await.remove(0)?;
+        self.run_together(self.at_a_time as u32, &[test], "-again").await.remove(0)?;
         Ok(Cell::PassedAgain(first.why.clone()))
     }
 
