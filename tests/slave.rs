@@ -12,16 +12,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::{Process, client, free_port, processes, pull_message, send_message, update_topic};
 use messages::messages;
-use remoting::body::{SubscriptionGroupConfig, TopicConfigWrapper, fastjson};
+use remoting::body::{DelayOffsets, SubscriptionGroupConfig, TopicConfigWrapper, fastjson};
 use remoting::client::Client;
 use remoting::connection::Response;
-use remoting::header::Request;
+use remoting::header::{NoHeader, Request};
 use remoting::protocol::ResponseCode;
 use remoting::protocol::group::UpdateGroup;
-use remoting::protocol::offset::{GetMaxOffset, OffsetReply, QueryConsumerOffset, ResetOffset, UpdateConsumerOffset};
+use remoting::protocol::offset::{
+    GetAllDelayOffset, GetMaxOffset, OffsetReply, QueryConsumerOffset, ResetOffset, UpdateConsumerOffset,
+};
 use remoting::protocol::send::SendMessageReply;
+use remoting::protocol::timer::GetTimerCheckPoint;
 use remoting::protocol::topic::{DeleteTopic, GetAllTopicConfig, GetAllTopicConfigReply};
 use remoting::types::{Clock, QueueId, QueueOffset, Timestamp};
+use store::timer::{CHECKPOINT_BYTES, TimerCheckpoint};
 
 const TOPIC: &str = "copied";
 const GROUP: &str = "readers";
@@ -97,7 +101,7 @@ impl Pair {
         let (set, extra) = (if who == Who::Other { "other" } else { "pair" }, self.extra);
         let settings = format!(
             "brokerName={set}\nbrokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={}\nbrokerRole={role}\n\
-             namesrvAddr=127.0.0.1:{}\nslaveReadEnable=true\nmessageDelayLevel=1s 6s\nflushConsumerOffsetInterval=100\n\
+             namesrvAddr=127.0.0.1:{}\nslaveReadEnable=true\nmessageDelayLevel=1s 6s 15s\nflushConsumerOffsetInterval=100\n\
              mappedFileSizeCommitLog=131072\nmappedFileSizeConsumeQueue=6000\nmaxMessageSize=32768\n{extra}",
             root.join("store").display(),
             self.name_server,
@@ -190,6 +194,23 @@ impl Pair {
         let asked = GetMaxOffset { topic: topic.into(), queue_id: QueueId(0), committed: None };
         let answer = self.try_ask(who, &asked, &Bytes::new()).await;
         answer.and_then(|answer| answer.success::<OffsetReply>().ok()).map_or(0, |(reply, _)| reply.offset.0)
+    }
+
+    /// How many delayed messages of a level are delivered, as far as this broker knows.
+    async fn delivered_of_level(&self, who: Who, level: i32) -> i64 {
+        let answer = self.try_ask(who, &GetAllDelayOffset {}, &Bytes::new()).await;
+        let body = answer.and_then(|answer| answer.success::<NoHeader>().ok()).map(|(_, body)| body);
+        body.and_then(|body| {
+            let known: DelayOffsets = fastjson::read(&body).expect("delay offsets");
+            known.offset_table.get(&level).copied()
+        })
+        .unwrap_or(0)
+    }
+
+    /// All timed messages that were due before are delivered, as far as this broker knows.
+    async fn timed_until(&self, who: Who) -> Timestamp {
+        let (_, body) = self.ask(who, &GetTimerCheckPoint {}, &Bytes::new()).await;
+        TimerCheckpoint::decode(body.first_chunk::<CHECKPOINT_BYTES>().expect("a checkpoint")).read_time
     }
 
     /// Returns once the slave has everything that was sent.
@@ -329,7 +350,7 @@ async fn a_slave_that_becomes_the_master_goes_on_with_what_waits() {
     pair.send(100).await;
     // One that is delivered, and one that waits, of each kind.
     for wait in
-        ["DELAY\u{1}1\u{2}", "TIMER_DELAY_MS\u{1}1000\u{2}", "DELAY\u{1}2\u{2}", "TIMER_DELAY_MS\u{1}15000\u{2}"]
+        ["DELAY\u{1}1\u{2}", "TIMER_DELAY_MS\u{1}1000\u{2}", "DELAY\u{1}3\u{2}", "TIMER_DELAY_MS\u{1}15000\u{2}"]
     {
         pair.number += 1;
         let mut header = send_message(TOPIC, QUEUES, pair.number);
@@ -339,12 +360,15 @@ async fn a_slave_that_becomes_the_master_goes_on_with_what_waits() {
     pair.commit(Who::Master, 0, 33).await;
     let delivered = async |who| pair.messages(who).await.len();
     pair.until("some are delivered", async || delivered(Who::Master).await >= 102).await;
+    let seen = Clock::system().now();
     pair.until("they are copied", async || {
         delivered(Who::Slave).await >= 102 && pair.committed(Who::Slave, 0).await == Some(33)
     })
     .await;
-    // What the master has delivered is told every moment.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    pair.until("the slave knows that they are delivered", async || {
+        pair.delivered_of_level(Who::Slave, 1).await >= 1 && pair.timed_until(Who::Slave).await >= seen
+    })
+    .await;
     pair.kill(Who::Master);
     pair.stop(Who::Slave);
 

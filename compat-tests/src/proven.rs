@@ -27,7 +27,7 @@ const NOT_ASKED: [&str; 17] = [
     "src/plan.rs",
     "src/proven.rs",
     "src/replicas.rs",
-    "src/suite.rs",
+    "src/suite",
     "src/times.rs",
     "tests/group_faults.rs",
     "tests/migration.rs",

@@ -76,6 +76,10 @@ pub(crate) struct Pace {
     pub(crate) margin: Duration,
     /// A broker that has started registers within this.
     pub(crate) registered: Duration,
+    /// Within this, a slave has asked its master for everything. Java's ask for offsets every 10 s, for topics and groups every minute.
+    pub(crate) copied: Duration,
+    /// A slave that has no offsets of consumers by then will not get them: one of Java 5.5.0 cannot read those of such a master.
+    pub(crate) offsets_copied: Duration,
 }
 
 impl Default for Pace {
@@ -88,6 +92,8 @@ impl Default for Pace {
             look: Duration::from_millis(500),
             margin: Duration::from_secs(2),
             registered: Duration::from_secs(5),
+            copied: Duration::from_secs(75),
+            offsets_copied: Duration::from_secs(25),
         }
     }
 }

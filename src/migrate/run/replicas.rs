@@ -1,7 +1,5 @@
 //! Whether a broker has what it is to have: slaves as their master, a broker as the one before it.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::Runner;
@@ -10,11 +8,6 @@ use crate::migrate::desk::AskError;
 use crate::migrate::notes::{Lacks, Note, end, note, samples_at};
 use crate::migrate::{MigrateError, say};
 use crate::progress::Bar;
-
-/// Slaves of Java ask for offsets every 10 s, for topics and groups every minute.
-const ASKED: Duration = Duration::from_secs(75);
-/// A slave that has no offsets of consumers by then will not get them: one of Java 5.5.0 cannot read those of such a master.
-const OFFSETS_ASKED: Duration = Duration::from_secs(25);
 
 impl Runner<'_> {
     /// The slave has all of the log that the master had when this began.
@@ -66,15 +59,16 @@ impl Runner<'_> {
                     continue;
                 }
             };
-            let (mut put, mut refused) = (0, 0);
+            let (mut put, mut refused) = (0, Vec::new());
             for (key, queue, offset) in note.offsets_behind(&known) {
                 let Some((topic, group)) = key.rsplit_once('@') else { continue };
                 match self.desk.put_forward(at, group, topic, queue, offset).await {
                     Ok(()) => put += 1,
-                    Err(_) => refused += 1,
+                    Err(err) => refused.push(err.to_string()),
                 }
             }
-            say(&format!("  {put} offsets to {at}, {refused} refused"));
+            let why = refused.first().map_or_else(String::new, |why| format!(": {why}"));
+            say(&format!("  {put} offsets to {at}, {} refused{why}", refused.len()));
         }
         Ok(())
     }
@@ -127,7 +121,7 @@ impl Runner<'_> {
         let mut of_master: Option<(Note, Instant)> = None;
         let lacks = self
             .until(&format!("the slave at {slave} is to have what the master has"), async || {
-                if of_master.as_ref().is_none_or(|(_, at)| at.elapsed() >= ASKED) {
+                if of_master.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.pace.copied) {
                     let Some(master) = self.master_of(set).await else {
                         return Ok(Look::not_yet(format!("no name server knows a master of {set}")));
                     };
@@ -141,7 +135,7 @@ impl Runner<'_> {
                     Ok(lacks) => lacks,
                     Err(err) => return Ok(Look::not_yet(err)),
                 };
-                if began.elapsed() >= OFFSETS_ASKED
+                if began.elapsed() >= self.pace.offsets_copied
                     && let Err(err) = self.put_forward(slave, &lacks, &mut told).await
                 {
                     return Ok(Look::not_yet(err));

@@ -39,6 +39,12 @@ pub(super) struct World {
     pub(super) wiped: BTreeSet<(String, String)>,
     /// In the files of Java's brokers, and of ours.
     pub(super) permissions: BTreeMap<(String, String), String>,
+    /// As those of 5.5.0 under a master of 5.5.0.
+    pub(super) java_slaves_lack_offsets: bool,
+    /// Slaves that were given offsets of consumers.
+    given_offsets: BTreeSet<String>,
+    /// How often an offset was put forward.
+    pub(super) put_forward: usize,
     /// What never ought to be.
     pub(super) wrong: Vec<String>,
 }
@@ -273,8 +279,16 @@ impl World {
                 fastjson::write(&TopicStatsTable { offset_table, ..TopicStatsTable::default() })
             }
             RequestCode::GET_ALL_CONSUMER_OFFSET => {
-                let offset_table = BTreeMap::from([("t@g".to_owned(), BTreeMap::from([(0, 4)]))]);
+                let mut offset_table = BTreeMap::from([("t@g".to_owned(), BTreeMap::from([(0, 4)]))]);
+                if self.lacks_offsets(address) {
+                    offset_table.clear();
+                }
                 fastjson::write(&ConsumerOffsets { offset_table, ..ConsumerOffsets::default() })
+            }
+            RequestCode::UPDATE_CONSUMER_OFFSET => {
+                self.put_forward += 1;
+                self.given_offsets.insert(address.to_owned());
+                String::new()
             }
             RequestCode::QUERY_CONSUME_QUEUE => {
                 let at: i64 = field("index").parse().unwrap();
@@ -300,6 +314,11 @@ impl World {
 
     pub(super) fn permission(&self, address: &str, make: &str) -> String {
         self.permissions.get(&(address.to_owned(), make.to_owned())).cloned().unwrap_or_else(|| "6".to_owned())
+    }
+
+    fn lacks_offsets(&self, address: &str) -> bool {
+        let (make, role, _) = &self.up[address];
+        self.java_slaves_lack_offsets && make == "java" && role == "SLAVE" && !self.given_offsets.contains(address)
     }
 
     fn cluster(&self) -> ClusterInfo {

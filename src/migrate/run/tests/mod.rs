@@ -24,6 +24,8 @@ fn args(fake: &Fake, line: &str) -> MigrateArgs {
         look: Duration::from_millis(10),
         margin: Duration::from_millis(20),
         registered: Duration::from_millis(50),
+        copied: Duration::from_secs(75),
+        offsets_copied: Duration::from_millis(50),
     };
     args
 }
@@ -103,6 +105,18 @@ async fn masters_become_ferromq_in_place_and_java_again() {
 async fn a_pair_changes_roles_and_goes_back() {
     let there = ["ferromq - 0", "ferromq ASYNC_MASTER 0", "ferromq SLAVE 1"];
     there_and_back(&[("a", 2)], "--masters switch", LONG, &there).await;
+}
+
+#[tokio::test]
+async fn a_slave_that_cannot_read_its_masters_offsets_gets_them_put_forward() {
+    let fake = Fake::start(&[("a", 2)]).await;
+    fake.world.lock().java_slaves_lack_offsets = true;
+    plan(&fake, "--masters switch").await;
+    ended_again_and_again(&fake, "run", LONG).await;
+    assert_eq!(fake.world.lock().put_forward, 0, "our slave can read them");
+    ended_again_and_again(&fake, "rollback", LONG).await;
+    assert!(fake.world.lock().put_forward > 0, "the Java slave was given none");
+    sound(&fake);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A run of the tests: shared clusters among them, second tries, and the matrix at the end.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -15,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use self::places::Places;
 use crate::clients::Client;
 use crate::cluster::{Cluster, Layout};
 use crate::company::Member;
@@ -27,11 +30,6 @@ use crate::scenario::{Run, Scenario, tag};
 use crate::stage::Stage;
 use crate::target::Target;
 use crate::times::Times;
-
-/// Places for tests that run at a time, beside those on groups: two cores have enough to do with them, and more at a time make
-/// their timings worse. Fewer where Java is asked, whose servers cost more.
-const AT_A_TIME: usize = 20;
-const AT_A_TIME_ON_JAVA: usize = 14;
 
 /// So many scenarios may fail on our servers at the first try; the table tells which, and why.
 const SECOND_TRIES: usize = 4;
@@ -78,9 +76,8 @@ struct Suite {
     matrix: Mutex<Matrix>,
     proven: Proven,
     times: Mutex<Times>,
-    /// For scenarios to run at the same time, and how many there are.
-    places: Semaphore,
-    at_a_time: usize,
+    /// For tests to run at the same time, beside those on groups.
+    places: Arc<Places>,
     /// Those left for scenarios on ours.
     second_tries: Semaphore,
     /// Tags of all tests, to tell whose log line it is.
@@ -125,12 +122,9 @@ fn run(args: &mut Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Re
     let parties = planned(&scenarios, &targets, &clients, wanted, passed);
     let trials = parties.iter().flat_map(|party| (0..party.tests.len()).map(|number| trial(party, number, &suite)));
     let trials = trials.collect();
-    let asks_java =
-        |party: &Arc<Party>| party.tests.iter().any(|test| test.target == Target::Java && test.spared.is_none());
-    let at_a_time = if parties.iter().any(asks_java) { AT_A_TIME_ON_JAVA } else { AT_A_TIME };
     // A test has a thread while it waits for its party, or for its turn on a group.
     let on_groups = parties.iter().filter(|party| party.places() == 0).count();
-    args.test_threads.get_or_insert(on_groups + at_a_time * Client::MESSAGING.len());
+    args.test_threads.get_or_insert(on_groups + places::MOST * Client::MESSAGING.len());
     if !args.list {
         let stage = Stage::new(loopback, targets.iter().any(|target| target.needs_ferromq()))?;
         let made = Suite {
@@ -143,12 +137,14 @@ fn run(args: &mut Arguments, scenarios: &[Scenario], of_sets: &[Scenario]) -> Re
             matrix: Mutex::default(),
             proven,
             times: Mutex::new(Times::start()),
-            places: Semaphore::new(at_a_time),
-            at_a_time,
+            places: Arc::new(Places::new()),
             second_tries: Semaphore::new(SECOND_TRIES),
             tags: scenarios.iter().flat_map(|s| clients.iter().map(|&c| tag(s, c))).collect(),
         };
         made.end_when_interrupted();
+        let places = made.places.clone();
+        // Lives as long as the process; the runtime owns it.
+        made.runtime.spawn(async move { places.follow_machine().await });
         ensure!(suite.set(made).is_ok(), "the suite runs once");
     }
 
@@ -200,7 +196,7 @@ impl Suite {
             return Err(first.clone());
         }
         eprintln!("{test} is tried again with nothing beside it: {}", first.text);
-        self.run_together(self.at_a_time as u32, &[test], "-again").await.remove(0)?;
+        self.run_together(0, &[test], "-again").await.remove(0)?;
         Ok(Cell::PassedAgain(first.why.clone()))
     }
 
@@ -222,7 +218,7 @@ impl Suite {
                 turns.push(turn.lock().await);
             }
         }
-        let places = self.places.acquire_many(places).await?;
+        let places = if is_alone { self.places.take_all().await } else { self.places.take(places).await };
         let began = Instant::now();
         let Some(layout) = scenario.own else {
             let cluster = match scenario.in_group {
