@@ -18,18 +18,6 @@ STOP_SECONDS_MAX=60
 
 usage() { fail "usage: scripts/cluster.sh up|down|status $(cd "$root/conf" && printf '%s\n' * | paste -sd '|') [name…]"; }
 
-find_ferromq() {
-    local candidate
-    for candidate in "${FERROMQ-}" "$root/target/release/ferromq" "$root/target/debug/ferromq"; do
-        if [[ -n $candidate ]]; then
-            ferromq=$(realpath --canonicalize-missing "$candidate")
-            [[ -x $ferromq ]] && return
-            [[ $candidate != "${FERROMQ-}" ]] || fail "$candidate is not there"
-        fi
-    done
-    ferromq=$(command -v ferromq) || fail "there is no ferromq yet: cargo build --release, or name it with FERROMQ"
-}
-
 # Of all processes, in the order they start in: name servers first, and masters before their slaves.
 names() {
     local kind

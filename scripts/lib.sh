@@ -32,3 +32,16 @@ find_cargo() {
     have cargo || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
     have cargo || fail "cargo is not installed; see https://rustup.rs"
 }
+
+# Sets $ferromq to the program: $FERROMQ, else the one that was built here, else the one on the PATH.
+find_ferromq() {
+    local candidate
+    for candidate in "${FERROMQ-}" "$root/target/release/ferromq" "$root/target/debug/ferromq"; do
+        if [[ -n $candidate ]]; then
+            ferromq=$(realpath --canonicalize-missing "$candidate")
+            [[ -x $ferromq ]] && return
+            [[ $candidate != "${FERROMQ-}" ]] || fail "$candidate is not there"
+        fi
+    done
+    ferromq=$(command -v ferromq) || fail "there is no ferromq yet: cargo build --release, or name it with FERROMQ"
+}

@@ -88,7 +88,9 @@ figures! {
     StormMax "send latency max, paced, with rolls, deletion and a cold replay, µs" 0;
     ReplayMib "MiB read per second by the cold replay" 0;
     BoundCalmP99 "send latency p99, paced, with 2 GiB of memory, µs" 0;
-    BoundReplayP99 "send latency p99, paced, with 2 GiB of memory and a replay of 6 GiB, µs" 0;
+    BoundLinkP99 "send latency p99, paced, with 2 GiB of memory and a replay of 6 GiB over what a gigabit link carries, µs" 0;
+    BoundLinkMib "MiB read per second by that replay" 0;
+    BoundReplayP99 "send latency p99, paced, with 2 GiB of memory and a replay of 6 GiB as fast as it goes, µs" 0;
     BoundReplayMib "MiB read per second by that replay" 0;
     GroupStart "start of three replicas to first send, ms" 0;
     GroupRate "three replicas: sends per second, closed loop" 0;

@@ -19,6 +19,8 @@ const MEMORY_BYTES: u64 = 2 << 30;
 const BACKLOG_BYTES: usize = 6 << 30;
 const BACKLOG_BODY_BYTES: usize = 8 << 10;
 const FOR: Duration = Duration::from_secs(20);
+/// What a gigabit link carries, in bytes a second.
+const LINK: f64 = 125e6;
 
 pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Result<()> {
     // Made first, so that it goes last.
@@ -40,10 +42,15 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     let mut calm = paced().run().await?;
     let [p99] = calm.latencies.shares([0.99]);
     report.add(Figure::BoundCalmP99, kind, p99);
-    let reads = consume(BACKLOG, "bench_replay_large");
-    let (mut sent, replayed) = beside(paced().run(), async move |over| replay(&reads, over).await).await?;
-    let [p99] = sent.latencies.shares([0.99]);
-    report.add(Figure::BoundReplayP99, kind, p99);
-    report.add(Figure::BoundReplayMib, kind, replayed as f64 / 1048576.0 / FOR.as_secs_f64());
+    for (pace, latency, rate) in [
+        (Some(LINK), Figure::BoundLinkP99, Figure::BoundLinkMib),
+        (None, Figure::BoundReplayP99, Figure::BoundReplayMib),
+    ] {
+        let reads = consume(BACKLOG, "bench_replay_large");
+        let (mut sent, replayed) = beside(paced().run(), async move |over| replay(&reads, pace, over).await).await?;
+        let [p99] = sent.latencies.shares([0.99]);
+        report.add(latency, kind, p99);
+        report.add(rate, kind, replayed as f64 / 1048576.0 / FOR.as_secs_f64());
+    }
     target.check()
 }

@@ -11,6 +11,7 @@ use remoting::header::{DecodeHeader, NoHeader};
 use remoting::protocol::pull::{PullMessage, PullMessageReply, PullSysFlag};
 use remoting::protocol::{RequestCode, ResponseCode};
 use rustix::fs::{Advice, fadvise};
+use tokio::time::{Instant, sleep_until};
 
 use super::beside::beside;
 use super::{Bench, consume, create_topic, first_send, produce};
@@ -53,7 +54,7 @@ pub(super) async fn run(kind: Kind, bench: &Bench, report: &mut Report) -> Resul
     // From now on every look at the files deletes some.
     Wire::connect(BROKER).await?.call(RequestCode::DELETE_EXPIRED_COMMITLOG, &NoHeader, b"").await?;
     let reads = consume(BACKLOG, "bench_replay");
-    let (mut sent, replayed) = beside(paced(STORM).run(), async move |over| replay(&reads, over).await).await?;
+    let (mut sent, replayed) = beside(paced(STORM).run(), async move |over| replay(&reads, None, over).await).await?;
     let [p99, p999, max] = sent.latencies.shares([0.99, 0.999, 1.0]);
     for (figure, value) in [(Figure::StormP99, p99), (Figure::StormP999, p999), (Figure::StormMax, max)] {
         report.add(figure, kind, value);
@@ -72,10 +73,11 @@ fn forget_pages(commit_log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads all queues from their beginning, again and again; the bytes of the answers. Has a thread of its own, which leaves the
-/// processor to the producers, as one on another machine would.
-pub(super) async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> {
+/// Reads all queues from their beginning, again and again, with at most so many bytes a second; the bytes of the answers. Has a
+/// thread of its own, which leaves the processor to the producers, as one on another machine would.
+pub(super) async fn replay(reads: &Consume, pace: Option<f64>, over: &AtomicBool) -> Result<usize> {
     rustix::process::nice(10)?;
+    let began = Instant::now();
     let mut wire = Wire::connect(&reads.addr).await?;
     // Not held at the end of a queue: it begins again.
     let pull = |wire: &mut Wire, queue: usize, offset: i64| {
@@ -86,6 +88,9 @@ pub(super) async fn replay(reads: &Consume, over: &AtomicBool) -> Result<usize> 
     let mut answers = Vec::new();
     (0..QUEUES).for_each(|queue| pull(&mut wire, queue, 0));
     while !over.load(Ordering::Relaxed) {
+        if let Some(pace) = pace {
+            sleep_until(began + Duration::from_secs_f64(bytes as f64 / pace)).await;
+        }
         wire.flush().await?;
         let Ok(read) = tokio::time::timeout(Duration::from_secs(1), wire.answers(&mut answers)).await else { continue };
         read?;

@@ -194,13 +194,16 @@ impl Plan {
 
     /// Whether our servers may write this line.
     fn allows(&self, line: &str) -> bool {
-        let kills: &[_] = if self.meanwhile == Meanwhile::Kills { &logs::KILLED_WHILE_WRITING } else { &[] };
+        let (writes, names): (&[_], &[_]) = match self.meanwhile {
+            Meanwhile::Kills => (&logs::KILLED_WHILE_WRITING, &logs::NAME_SERVER_KILLED),
+            Meanwhile::Calm => (&[], &[]),
+        };
         let (shape, more): (&[_], &[_]) = match self.shape {
             Shape::OldPair | Shape::Pair => (&logs::MASTER_GOES, &[]),
             Shape::Masters => (&[], &[]),
             Shape::Group => (&logs::GROUP_FAULTS, &[logs::GROUP_ENDS]),
         };
-        let allowed = logs::ALLOWED.iter().chain(&logs::MIGRATION).chain(kills).chain(shape).chain(more);
+        let allowed = logs::ALLOWED.iter().chain(&logs::MIGRATION).chain(writes).chain(names).chain(shape).chain(more);
         allowed.into_iter().any(|(text, _)| line.contains(text))
     }
 

@@ -22,7 +22,7 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// In each of them.
 const LOOKS: u32 = 20;
 /// There may be more above this part of idle time,
-const IDLE: f64 = 0.15;
+const IDLE: f64 = 0.1;
 /// and fewer above so many tasks for each processor that run or want to.
 const CROWD: f64 = 6.0;
 
