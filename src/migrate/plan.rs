@@ -109,6 +109,12 @@ pub(crate) enum Step {
         set: String,
         members: Vec<String>,
     },
+    /// These Java members of a group fill their queues up from their log whenever they start. Else one that was killed cuts them
+    /// short, and goes on at queue offsets that are taken.
+    Recheck {
+        set: String,
+        members: Vec<String>,
+    },
     /// The broker has what was written down. No address: whoever leads.
     Check {
         set: String,
@@ -245,18 +251,21 @@ impl Stage {
             }
             Self::Group { set, members, into } => {
                 let leader = members.first().map(|member| member.address.clone()).unwrap_or_default();
+                let addresses: Vec<_> = members.iter().map(|member| member.address.clone()).collect();
                 let mut steps = vec![
                     Step::StartSet { set: into.clone() },
                     Step::CopySettings { from: set.clone(), into: into.clone() },
                     Step::Wipe { set: set.clone() },
                     Step::Drain { set: set.clone(), address: leader, must: true },
                     Step::DrainOut { set: set.clone() },
-                    Step::Note { set: set.clone(), address: String::new() },
-                    Step::Share {
-                        set: set.clone(),
-                        members: members.iter().map(|member| member.address.clone()).collect(),
-                    },
+                    Step::Recheck { set: set.clone(), members: addresses.clone() },
                 ];
+                // Name servers forget what they were told of a set that goes, and its members come back with what is in their files.
+                steps.extend(addresses.iter().map(|address| Step::Forbid { address: address.clone() }));
+                steps.extend([
+                    Step::Note { set: set.clone(), address: String::new() },
+                    Step::Share { set: set.clone(), members: addresses },
+                ]);
                 steps.extend(
                     members.iter().map(|member| Step::Stop { process: Process::broker(set, member), make: Make::Java }),
                 );
@@ -412,9 +421,10 @@ fn group_back(set: &str, members: &[Member], into: &str) -> Vec<Step> {
     let start = |member: &Member| Step::Start { process: Process::broker(set, member), make: Make::Java };
     let mut steps: Vec<_> = members.iter().map(start).collect();
     let leader = members.first().map(|member| member.address.clone()).unwrap_or_default();
+    // Another member may lead now.
+    steps.push(Step::Check { set: set.to_owned(), address: String::new() });
+    steps.extend(members.iter().map(|member| Step::Permit { address: member.address.clone() }));
     steps.extend([
-        // Another member may lead now.
-        Step::Check { set: set.to_owned(), address: String::new() },
         Step::Restore { set: set.to_owned(), address: leader },
         Step::Wipe { set: into.to_owned() },
         Step::Drain { set: into.to_owned(), address: String::new(), must: true },

@@ -167,6 +167,9 @@ fn a_dledger_group_is_drained_into_another_set() {
         "have name servers tell producers to leave d (wipeWritePerm)",
         "wait until no message comes to d any more",
         "wait until consumers, delays, timers and transactions have worked off what d has",
+        "have members of d fill up their queues when they start (recheckReputOffsetFromCq=true)",
+        "have d0:1 refuse new messages (brokerPermission=4)",
+        "have d1:1 refuse new messages (brokerPermission=4)",
         "write down what the leader of d has: offsets, consumers' offsets and samples",
         "give all members of d the consumers' offsets that were written down",
         "stop the Java member of d at d0:1",
@@ -177,6 +180,8 @@ fn a_dledger_group_is_drained_into_another_set() {
         "start the Java member of d at d0:1",
         "start the Java member of d at d1:1",
         "check that the leader of d has what was written down",
+        "have d0:1 take messages again (brokerPermission)",
+        "have d1:1 take messages again (brokerPermission)",
         "have name servers send producers to d again",
         "have name servers tell producers to leave d-raft (wipeWritePerm)",
         "wait until no message comes to d-raft any more",
@@ -184,7 +189,7 @@ fn a_dledger_group_is_drained_into_another_set() {
         "stop the broker set d-raft",
     ];
     assert_eq!(steps(&stage.back(1)), back);
-    assert_eq!(steps(&stage.back(9)), back);
+    assert_eq!(steps(&stage.back(12)), back);
     let named = Scope { into: vec![("d".into(), "e".into())], ..scope(Masters::InPlace) };
     assert!(shown(&stages(&survey(vec![group()]), &named))[1].contains("into the new broker set e,"));
 }

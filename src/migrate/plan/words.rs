@@ -64,6 +64,9 @@ impl fmt::Display for Step {
             Self::Share { set, .. } => {
                 write!(f, "give all members of {set} the consumers' offsets that were written down")
             }
+            Self::Recheck { set, .. } => {
+                write!(f, "have members of {set} fill up their queues when they start (recheckReputOffsetFromCq=true)")
+            }
             Self::Check { set, address } => write!(f, "check that {} has what was written down", whoever(set, address)),
             Self::Compare { slave, .. } => write!(f, "compare the slave at {slave} with the master"),
             Self::Restore { set, .. } => write!(f, "have name servers send producers to {set} again"),

@@ -19,6 +19,8 @@ use crate::migrate::{MigrateError, say};
 /// By `topic@group` and queue.
 type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
 
+const RECHECK: &str = "recheckReputOffsetFromCq";
+
 /// Before each pair of a delay level's numbers: how far it is, and how far it has to go.
 const DELAY: &str = "scheduleMessageOffset_";
 
@@ -49,6 +51,14 @@ impl Runner<'_> {
             Ok(Look::Reached(()))
         })
         .await
+    }
+
+    /// Java writes it to its file, and starts with it from then on; releases that do not know it do what it says anyway.
+    pub(super) async fn recheck(&self, members: &[String]) -> Result<(), MigrateError> {
+        for at in members {
+            self.desk.set_config(at, RECHECK, "true").await?;
+        }
+        Ok(())
     }
 
     async fn act_on_set(&self, set: &str, act: Act) -> Result<(), MigrateError> {

@@ -140,6 +140,7 @@ impl<'a> Runner<'a> {
             Step::Level { set, slave } => self.level(set, slave).await,
             Step::Note { set, address } => self.note(set, address).await,
             Step::Share { set, members } => self.share(set, members).await,
+            Step::Recheck { members, .. } => self.recheck(members).await,
             Step::Check { set, address } => self.check(set, address).await,
             Step::Compare { set, slave } => self.compare(set, slave).await,
             Step::Restore { set, address } => self.restore(set, address).await,
