@@ -132,7 +132,7 @@ impl Places {
 
 /// What the kernel says of the machine.
 struct Machine {
-    /// Ticks of processors so far. What gives way to everything else counts as idle.
+    /// Ticks of processors so far. What gives way to everything else counts as idle, and waiting for the disk does not.
     idle: u64,
     all: u64,
     /// Tasks that run or want to.
@@ -148,9 +148,9 @@ impl Machine {
         let numbers =
             |line: &str| line.split_whitespace().skip(1).map_while(|text| text.parse().ok()).collect::<Vec<u64>>();
         let ticks = numbers(stat.lines().next()?);
-        let [_, nice, _, idle, wait, ..] = ticks[..] else { return None };
+        let [_, nice, _, idle, ..] = ticks[..] else { return None };
         let wanting = numbers(stat.lines().find(|line| line.starts_with("procs_running"))?);
-        Some(Self { idle: nice + idle + wait, all: ticks.iter().take(8).sum(), wanting: *wanting.first()? as u32 })
+        Some(Self { idle: nice + idle, all: ticks.iter().take(8).sum(), wanting: *wanting.first()? as u32 })
     }
 
     fn idle_since(&self, then: &Self) -> f64 {
