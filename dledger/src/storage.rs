@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use store::{Confirmation, EntryId, EntryKind, RaftLog};
+use remoting::types::PhysicalOffset;
+use store::{Confirmation, EntryId, EntryKind, RaftLog, StampedError};
 
 use crate::files::Files;
 use crate::fill::Fills;
@@ -56,29 +57,34 @@ impl Storage {
         Ok(Self { log, files, known_end: Arc::new(AtomicU64::new(end)), fills })
     }
 
-    /// Takes back what openraft does not know of and will not: entries of a reign that is over.
-    fn make_way(&self, index: u64) -> io::Result<()> {
-        match self.log.last() {
-            Some(last) if last.index >= index => {
-                self.log.follow();
-                self.log.truncate(index)
+    /// Writes entries of openraft's own, the first of which is `index`. What the store has written there gives way: openraft does not know of it
+    /// and will not, as the reign is over. Until it is, the store may write one more at any moment.
+    fn write_at(&self, index: u64, write: impl Fn() -> Result<PhysicalOffset, StampedError>) -> io::Result<()> {
+        loop {
+            if self.is_taken(index) {
+                self.log.truncate(index)?;
             }
-            _ => Ok(()),
+            match write() {
+                Ok(_) => return Ok(()),
+                Err(StampedError::Order { .. }) if self.is_taken(index) => {}
+                Err(error) => return Err(io::Error::other(error)),
+            }
         }
+    }
+
+    fn is_taken(&self, index: u64) -> bool {
+        self.log.last().is_some_and(|last| last.index >= index)
     }
 
     fn append_stored(&self, run: &mut Vec<store::RaftEntry>) -> io::Result<()> {
         let Some(first) = run.first() else { return Ok(()) };
-        self.make_way(first.id.index)?;
-        self.log.append_entries(run).map_err(io::Error::other)?;
+        self.write_at(first.id.index, || self.log.append_entries(run))?;
         run.clear();
         Ok(())
     }
 
     fn append_alone(&self, id: EntryId, kind: EntryKind, data: &[u8]) -> io::Result<()> {
-        self.make_way(id.index)?;
-        self.log.append_alone(id, kind, data).map_err(io::Error::other)?;
-        Ok(())
+        self.write_at(id.index, || self.log.append_alone(id, kind, data))
     }
 
     fn append_all(&self, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
@@ -225,5 +231,51 @@ fn on_disk(what: Confirmation) -> io::Result<()> {
     match what {
         Confirmation::Confirmed => Ok(()),
         Confirmation::FlushTimeout | Confirmation::Failed => Err(io::Error::other("the log could not be flushed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use remoting::types::{Clock, Host, QueueId, TopicName};
+    use store::message::Message;
+    use store::{Store, StoreConfig};
+
+    use super::*;
+
+    #[test]
+    fn an_entry_of_openrafts_own_gets_its_place_while_the_store_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, log, _) = Store::open_raft(StoreConfig::new(folder.path()), Clock::system()).unwrap();
+        let files = Arc::new(Files::open(&folder.path().join("raft")).unwrap());
+        let storage = Storage::open(log.clone(), files, Arc::default()).unwrap();
+        let id = |index| EntryId { index, term: 1, node: 1 };
+        storage.append_alone(id(0), EntryKind::Blank, &[]).unwrap();
+        let (topic, host) = (TopicName::new("T"), Host { ip: [127, 0, 0, 1].into(), port: 1 });
+        let ends = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    let mut batch = store.batch();
+                    batch.push(&Message::new(&topic, QueueId(0), b"on its way", host)).unwrap();
+                    // Refused between reigns.
+                    let _ = store.append(&mut batch);
+                }
+            });
+            for _ in 0..2000 {
+                let last = log.last().unwrap();
+                let begun = log.lead(last, 1, 1, |_| {});
+                // openraft knows of all up to the one that it puts its own behind.
+                let next = log.last().unwrap().index + 1;
+                let appended = storage.append_alone(id(next), EntryKind::Blank, &[]);
+                ends.store(begun.is_err() || appended.is_err(), Ordering::Relaxed);
+                begun.unwrap();
+                appended.unwrap();
+                assert_eq!(log.last(), Some(id(next)));
+            }
+            ends.store(true, Ordering::Relaxed);
+        });
     }
 }
