@@ -13,7 +13,7 @@ use crate::group::MEMBERS;
 use crate::machine::{Disk, Machine, Signal};
 use crate::node::Node;
 use crate::stage::Stage;
-use crate::target::{Copies, Flush, Launch, Part, Post, STORE, Server, Target};
+use crate::target::{Copies, Flush, Launch, Part, Post, SETTINGS, STORE, Server, Target};
 use crate::wire;
 
 /// Name server port in a container of its own.
@@ -247,7 +247,13 @@ impl Cluster {
 
     /// Writes the settings of a broker of this make on `node` and tells how to start it.
     pub(crate) fn launch_on(&self, node: &Node, server: Server, part: &Part) -> Result<Launch> {
-        server.broker(&self.stage, &node.machine, node.port, &self.name_servers(), self.layout, part)
+        let settings = server.broker_settings(&node.machine, node.port, self.layout, part);
+        self.launch_with(node, server, SETTINGS, &settings)
+    }
+
+    /// The same with these settings, in a file of this name.
+    pub(crate) fn launch_with(&self, node: &Node, server: Server, file: &str, settings: &str) -> Result<Launch> {
+        server.broker(&self.stage, &node.machine, &self.name_servers(), file, settings)
     }
 
     /// Starts a broker of this make on `node`, and waits for nothing.

@@ -55,10 +55,10 @@ pub const KILLED_WHILE_WRITING: [(&str, &str); 4] = [
     ("no message where an index file ends", "its message was cut off with the end of the log"),
 ];
 
-/// Of scenarios that kill a name server.
-pub const NAME_SERVER_KILLED: [(&str, &str); 2] = [
-    ("the name server closed the connection", "it was killed"),
-    ("registration failed; it is tried again until it succeeds", "it is being started anew"),
+/// Of scenarios that end a name server.
+pub const NAME_SERVER_GOES: [(&str, &str); 2] = [
+    ("the name server closed the connection", "it was ended"),
+    ("registration failed; it is tried again", "it is not there for a while"),
 ];
 
 /// Of scenarios that stop a master that has a slave of ours.

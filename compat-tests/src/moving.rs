@@ -9,7 +9,7 @@ use crate::cluster::{BROKER_PORT, Cluster};
 use crate::group::MEMBERS;
 use crate::machine::Signal;
 use crate::node::Node;
-use crate::target::{BROKER, Part, Post, STORE, Seat, Server};
+use crate::target::{BROKER, Part, Post, SETTINGS, STORE, Seat, Server};
 use crate::wire;
 
 /// Name of the broker set that takes over.
@@ -95,7 +95,7 @@ impl Cluster {
         let (store, old) = (node.store(), node.machine.dir().join(OLD_STORE));
         fs::rename(&store, &old).with_context(|| format!("move {}", store.display()))?;
         let launch = self.launch_on(node, Server::Ferromq, &Part::OfSet(Post::MASTER))?;
-        node.machine.shell(&format!("'{}' store import {OLD_STORE} {STORE} -c broker.conf", launch.program)).await
+        node.machine.shell(&format!("'{}' store import {OLD_STORE} {STORE} -c {SETTINGS}", launch.program)).await
     }
 
     /// Starts a broker of this make on the files of a member that was stopped, as one of its own.
@@ -163,16 +163,12 @@ impl Cluster {
     pub(crate) async fn start_next_member(&self, members: &[Node], number: usize) -> Result<()> {
         let (node, server) = (&members[number], Server::Ferromq);
         let addresses = (0..).zip(members.iter().map(Node::peer_address));
-        let mut launch =
-            self.launch_on(node, server, &Part::OfGroup(Seat { number, addresses: addresses.collect() }))?;
-        let (dir, next) = (node.machine.dir(), node.machine.dir().join(NEXT_SETTINGS));
+        let part = Part::OfGroup(Seat { number, addresses: addresses.collect() });
+        let dir = node.machine.dir();
         let [store, next_store] = [STORE, NEXT_STORE].map(|folder| dir.join(folder).display().to_string());
-        let settings = dir.join("broker.conf");
-        let text = fs::read_to_string(&settings).context("read the settings")?;
-        fs::write(&next, text.replace(BROKER, NEXT_BROKER).replace(&store, &next_store))
-            .context("write the settings")?;
-        let settings = settings.display().to_string();
-        launch.args.iter_mut().filter(|arg| **arg == settings).for_each(|arg| *arg = next.display().to_string());
+        let settings = server.broker_settings(&node.machine, node.port, self.layout, &part);
+        let settings = settings.replace(BROKER, NEXT_BROKER).replace(&store, &next_store);
+        let launch = self.launch_with(node, server, NEXT_SETTINGS, &settings)?;
         node.run(server.broker_process(), &launch).await?;
         wire::until_listening(&node.address()).await
     }

@@ -82,10 +82,15 @@ fn sum(cpu: CpuTimes) -> Duration {
     cpu.into_iter().flatten().sum()
 }
 
+/// Of a line of `/proc/stat`, which begins with its name.
+pub(crate) fn numbers(line: &str) -> Vec<u64> {
+    line.split_whitespace().skip(1).map_while(|text| text.parse().ok()).collect()
+}
+
 /// CPU time of all processes of the machine so far, and its idle time.
 fn machine_times() -> Option<(Duration, Duration)> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).map_while(|tick| tick.parse().ok()).collect();
+    let ticks = numbers(stat.lines().next()?);
     let [user, nice, system, idle, wait, interrupts, soft, ..] = ticks[..] else { return None };
     let per_second = rustix::param::clock_ticks_per_second();
     let time = |ticks: u64| Duration::from_millis(ticks * 1000 / per_second);

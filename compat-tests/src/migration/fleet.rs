@@ -15,7 +15,7 @@ use crate::group::MEMBERS;
 use crate::machine::Signal;
 use crate::moving::NEXT_BROKER;
 use crate::node::Node;
-use crate::target::{BROKER, Part, Post, Server};
+use crate::target::{BROKER, Post, SETTINGS, Server};
 use crate::wire;
 
 /// Where a server runs.
@@ -195,9 +195,8 @@ impl Fleet {
 
     async fn start_with_settings(&self, post: Post, make: Server, acts: Post, settings: &Path) -> Result<()> {
         let node = self.cluster.node(post)?;
-        let launch = self.cluster.launch_on(node, make, &Part::OfSet(acts))?;
-        let own = node.machine.dir().join("broker.conf");
-        fs::copy(settings, &own).with_context(|| format!("copy {} to {}", settings.display(), own.display()))?;
+        let settings = fs::read_to_string(settings).with_context(|| format!("read {}", settings.display()))?;
+        let launch = self.cluster.launch_with(node, make, SETTINGS, &settings)?;
         node.run(make.broker_process(), &launch).await?;
         self.cluster.until_up(node, acts).await
     }

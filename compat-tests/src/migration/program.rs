@@ -195,7 +195,7 @@ impl Plan {
     /// Whether our servers may write this line.
     fn allows(&self, line: &str) -> bool {
         let (writes, names): (&[_], &[_]) = match self.meanwhile {
-            Meanwhile::Kills => (&logs::KILLED_WHILE_WRITING, &logs::NAME_SERVER_KILLED),
+            Meanwhile::Kills => (&logs::KILLED_WHILE_WRITING, &logs::NAME_SERVER_GOES),
             Meanwhile::Calm => (&[], &[]),
         };
         let (shape, more): (&[_], &[_]) = match self.shape {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
+use crate::times::numbers;
+
 /// At the beginning.
 const FIRST: usize = 12;
 const LEAST: usize = 6;
@@ -145,8 +147,6 @@ impl Machine {
     }
 
     fn read(stat: &str) -> Option<Self> {
-        let numbers =
-            |line: &str| line.split_whitespace().skip(1).map_while(|text| text.parse().ok()).collect::<Vec<u64>>();
         let ticks = numbers(stat.lines().next()?);
         let [_, nice, _, idle, ..] = ticks[..] else { return None };
         let wanting = numbers(stat.lines().find(|line| line.starts_with("procs_running"))?);

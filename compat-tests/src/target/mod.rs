@@ -108,6 +108,8 @@ pub const BROKER: &str = "broker-a";
 
 /// Folder of the broker's store on its machine.
 pub(crate) const STORE: &str = "store";
+/// The file with the configuration of a broker, in the folder of its machine.
+pub(crate) const SETTINGS: &str = "broker.conf";
 
 /// How to start a server process.
 #[derive(Clone, Debug)]
@@ -147,7 +149,7 @@ impl Server {
             setting("orderMessageEnable", true),
         ]
         .concat();
-        write(&config, &text)?;
+        give(&config, &text)?;
         match self {
             Self::Java => Ok(java::name_server(stage, machine, JAVA_SERVER, &config)),
             Self::OldJava => {
@@ -158,22 +160,10 @@ impl Server {
         }
     }
 
-    /// Writes the configuration of the broker on `machine` and tells how to start it.
-    ///
-    /// # Errors
-    /// If the file cannot be written or there is no binary.
-    pub(crate) fn broker(
-        self,
-        stage: &Stage,
-        machine: &Machine,
-        port: u16,
-        name_servers: &str,
-        layout: Layout,
-        part: &Part,
-    ) -> Result<Launch> {
-        let config = machine.dir().join("broker.conf");
+    /// The configuration of a broker on `machine`.
+    pub(crate) fn broker_settings(self, machine: &Machine, port: u16, layout: Layout, part: &Part) -> String {
         let store = machine.dir().join(STORE);
-        let text: String = [
+        [
             setting("brokerClusterName", CLUSTER),
             part.settings(layout),
             setting("brokerIP1", machine.ip()),
@@ -209,8 +199,23 @@ impl Server {
                 }
             },
         ]
-        .concat();
-        write(&config, &text)?;
+        .concat()
+    }
+
+    /// Gives the broker on `machine` this configuration, in a file of this name, and tells how to start it.
+    ///
+    /// # Errors
+    /// If the file cannot be written or there is no binary.
+    pub(crate) fn broker(
+        self,
+        stage: &Stage,
+        machine: &Machine,
+        name_servers: &str,
+        file: &str,
+        settings: &str,
+    ) -> Result<Launch> {
+        let config = machine.dir().join(file);
+        give(&config, settings)?;
         match self {
             Self::Java => Ok(java::broker(stage, machine, JAVA_SERVER, &config, name_servers)),
             Self::OldJava => {
@@ -226,6 +231,14 @@ fn setting(key: &str, value: impl fmt::Display) -> String {
     format!("{key}={value}\n")
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+/// Has the file say this, unless that is what it was given the last time: what a server has changed in it since outlives its stop.
+fn give(path: &Path, text: &str) -> Result<()> {
+    let given = path.with_extension("given");
+    if fs::read_to_string(&given).is_ok_and(|given| given == text) {
+        return Ok(());
+    }
+    for path in [path, &given] {
+        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
 }

@@ -37,8 +37,8 @@ const GONE: [(&str, &str); 7] = [
     replication::PAIR[2],
     replication::PAIR[3],
     replication::PAIR[4],
-    ("the name server closed the connection", "brokers tell of the stopped name server"),
-    ("registration failed; it is tried again", "and that they go on trying"),
+    logs::NAME_SERVER_GOES[0],
+    logs::NAME_SERVER_GOES[1],
 ];
 
 const QUEUES: u32 = 4;

@@ -3,22 +3,16 @@
 use anyhow::{Result, ensure};
 use compat_tests::clients::{Client, Consumer, Line, Producer};
 use compat_tests::cluster::Layout;
-use compat_tests::scenario;
 use compat_tests::scenario::{Run, Scenario};
-use compat_tests::wire;
+use compat_tests::{logs, scenario, wire};
 
 use crate::check;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    scenario!(clients_outlive_a_name_server_restart).alone().allowing(&STOPPED),
+    scenario!(clients_outlive_a_name_server_restart).alone().allowing(&logs::NAME_SERVER_GOES),
     scenario!(one_name_server_of_three_is_enough)
         .alone_with(Layout { name_servers: 3, ..Layout::SMALL })
-        .allowing(&STOPPED),
-];
-
-const STOPPED: [(&str, &str); 2] = [
-    ("the name server closed the connection", "the broker tells of a stopped name server"),
-    ("registration failed; it is tried again", "and that it goes on trying"),
+        .allowing(&logs::NAME_SERVER_GOES),
 ];
 
 /// Starts of a client that hits one of two dead name servers with two chances in three each time.
