@@ -15,9 +15,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 /// Between two looks whether a command has ended.
@@ -142,42 +143,86 @@ impl Hooks {
     }
 }
 
-/// Runs a command to its end; what it prints goes to the standard error.
-///
-/// # Errors
-/// [`HookError`] if it does not start, fails or takes too long.
-pub(crate) async fn run(command: &str, act: Act, wanted: &Wanted) -> Result<(), HookError> {
-    let (host, port) = wanted.address.rsplit_once(':').unwrap_or((&wanted.address, ""));
-    let start = |cause| HookError::Start { command: command.to_owned(), cause };
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(std::io::stderr())
-        .env("MIGRATE_ACT", act.name())
-        .env("MIGRATE_ADDRESS", &wanted.address)
-        .env("MIGRATE_HOST", host)
-        .env("MIGRATE_PORT", port)
-        .env("MIGRATE_CLUSTER", &wanted.cluster)
-        .env("MIGRATE_NAMESRV", &wanted.name_servers)
-        .env("MIGRATE_SET", &wanted.set)
-        .env("MIGRATE_ROLE", &wanted.role)
-        .env("MIGRATE_BROKER_ID", &wanted.broker_id)
-        .env("MIGRATE_STORE", &wanted.store)
-        .env("MIGRATE_CONFIG", &wanted.config)
-        .spawn()
-        .map_err(start)?;
-    let deadline = Instant::now() + COMMAND_MAX;
-    loop {
-        match child.try_wait().map_err(start)? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(HookError::Failed { command: command.to_owned(), status: status.to_string() }),
-            None if Instant::now() >= deadline => {
-                // It is gone already if this fails.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(HookError::Late { command: command.to_owned(), within: COMMAND_MAX });
+/// A process of this machine: its number, and when it was started, in clock ticks since the machine was, as numbers are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    started: u64,
+}
+
+impl Process {
+    fn of(pid: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may hold anything: the state, and 18 numbers before the one that is wanted.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let has_ended = fields.next()? == "Z";
+        let started = fields.nth(18)?.parse().ok()?;
+        (!has_ended).then_some(Self { pid, started })
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// A command that was started. It goes on if nobody waits for its end.
+pub(crate) struct Running {
+    command: String,
+    child: Child,
+}
+
+impl Running {
+    /// What it prints goes to the standard error.
+    ///
+    /// # Errors
+    /// [`HookError::Start`].
+    pub(crate) fn start(command: &str, act: Act, wanted: &Wanted) -> Result<Self, HookError> {
+        let (host, port) = wanted.address.rsplit_once(':').unwrap_or((&wanted.address, ""));
+        let child = Command::new("sh")
+            .args(["-c", command])
+            .stdin(Stdio::null())
+            .stdout(std::io::stderr())
+            .env("MIGRATE_ACT", act.name())
+            .env("MIGRATE_ADDRESS", &wanted.address)
+            .env("MIGRATE_HOST", host)
+            .env("MIGRATE_PORT", port)
+            .env("MIGRATE_CLUSTER", &wanted.cluster)
+            .env("MIGRATE_NAMESRV", &wanted.name_servers)
+            .env("MIGRATE_SET", &wanted.set)
+            .env("MIGRATE_ROLE", &wanted.role)
+            .env("MIGRATE_BROKER_ID", &wanted.broker_id)
+            .env("MIGRATE_STORE", &wanted.store)
+            .env("MIGRATE_CONFIG", &wanted.config)
+            .spawn();
+        let command = command.to_owned();
+        match child {
+            Ok(child) => Ok(Self { command, child }),
+            Err(cause) => Err(HookError::Start { command, cause }),
+        }
+    }
+
+    /// `None` if it has ended.
+    pub(crate) fn process(&self) -> Option<Process> {
+        Process::of(self.child.id())
+    }
+
+    /// # Errors
+    /// [`HookError`] if it fails or takes too long.
+    pub(crate) async fn end(mut self) -> Result<(), HookError> {
+        let deadline = Instant::now() + COMMAND_MAX;
+        loop {
+            let command = || self.command.clone();
+            match self.child.try_wait().map_err(|cause| HookError::Start { command: command(), cause })? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(HookError::Failed { command: command(), status: status.to_string() }),
+                None if Instant::now() >= deadline => {
+                    // It is gone already if this fails.
+                    let _ = self.child.kill();
+                    let _ = self.child.wait();
+                    return Err(HookError::Late { command: self.command, within: COMMAND_MAX });
+                }
+                None => sleep(LOOK).await,
             }
-            None => sleep(LOOK).await,
         }
     }
 }
@@ -230,9 +275,23 @@ stop-java = stop one
         let told = folder.path().join("told");
         let wanted = Wanted { address: "10.0.0.1:10911".into(), role: "SLAVE".into(), ..Wanted::default() };
         let command = format!("echo $MIGRATE_ACT $MIGRATE_HOST $MIGRATE_PORT $MIGRATE_ROLE > {}", told.display());
-        run(&command, Act::StartJava, &wanted).await.unwrap();
+        Running::start(&command, Act::StartJava, &wanted).unwrap().end().await.unwrap();
         assert_eq!(std::fs::read_to_string(&told).unwrap(), "start-java 10.0.0.1 10911 SLAVE\n");
-        let err = run("exit 3", Act::StopJava, &wanted).await.unwrap_err();
+        let err = Running::start("exit 3", Act::StopJava, &wanted).unwrap().end().await.unwrap_err();
         assert_eq!(err.to_string(), "\"exit 3\" ended with exit status: 3");
+    }
+
+    #[test]
+    fn a_command_that_nobody_waits_for_is_known_until_it_ends() {
+        let mut running = Running::start("exec sleep 600", Act::StopJava, &Wanted::default()).unwrap();
+        let process = running.process().unwrap();
+        assert!(process.runs());
+        assert!(!Process { started: process.started + 1, ..process }.runs(), "it is another one");
+        running.child.kill().unwrap();
+        while process.runs() {
+            std::thread::yield_now();
+        }
+        assert_eq!(running.process(), None, "it has ended, and nobody has asked how");
+        running.child.wait().unwrap();
     }
 }

@@ -46,6 +46,8 @@ pub(crate) enum MigrateError {
     State { path: String, why: String },
     #[error("{path} is not there: `ferromq migrate plan -n <name servers>` makes it")]
     NoState { path: String },
+    #[error("{path} is locked: another `ferromq migrate` is at work with this state")]
+    Locked { path: String },
     #[error(
         "nothing was touched: these checks found what would break: {checks}. See `ferromq migrate plan`; if you know better, \
          --accept {checks}"
@@ -86,11 +88,17 @@ async fn act(args: MigrateArgs) -> Result<String, MigrateError> {
 }
 
 async fn act_at(desk: &Desk, args: &MigrateArgs) -> Result<String, MigrateError> {
-    let known = State::load(&args.state)?;
     if args.act == Act::Plan {
-        return make_plan(desk, args, known).await;
+        return make_plan(desk, args, State::load(&args.state)?).await;
     }
-    let state = known.ok_or_else(|| MigrateError::NoState { path: args.state.display().to_string() })?;
+    let missing = || MigrateError::NoState { path: args.state.display().to_string() };
+    if !args.state.exists() {
+        return Err(missing());
+    }
+    // Held until this ends, and taken before the state is read.
+    let _lock =
+        matches!(args.act, Act::Run { .. } | Act::Rollback { .. }).then(|| state::lock(&args.state)).transpose()?;
+    let state = State::load(&args.state)?.ok_or_else(missing)?;
     match args.act {
         Act::Run { until } => {
             unblocked(&state.findings, &args.accept)?;

@@ -1,6 +1,8 @@
 //! What is planned, what was written down, and how far it is: one JSON file, replaced before each step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use remoting::config::save_text;
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MigrateError;
 use super::checks::Finding;
+use super::hooks::Process;
 use super::notes::{NameServerNote, Note};
 use super::plan::Stage;
 
@@ -33,6 +36,9 @@ pub(crate) struct State {
     pub(crate) wiped: BTreeSet<String>,
     /// Settings for Ferromq in the place of each Java broker, without its role, by address.
     pub(crate) settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// A hook's command while it is run: it may outlive who ran it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<Process>,
     /// What was done and when, the latest last.
     pub(crate) history: Vec<Event>,
 }
@@ -124,6 +130,22 @@ impl State {
     }
 }
 
+/// Keeps others from acting on this state, until the file is closed.
+///
+/// # Errors
+/// Another one does, or failing I/O.
+pub(crate) fn lock(state: &Path) -> Result<File, MigrateError> {
+    let path = state.with_added_extension("lock");
+    let shown = path.display().to_string();
+    let wrong = |err: io::Error| MigrateError::State { path: shown.clone(), why: err.to_string() };
+    let file = File::create(&path).map_err(wrong)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(MigrateError::Locked { path: shown }),
+        Err(TryLockError::Error(err)) => Err(wrong(err)),
+    }
+}
+
 /// Where settings for brokers are written: beside the state.
 pub(crate) fn settings_folder(state: &Path) -> PathBuf {
     state.with_added_extension("settings")
@@ -148,5 +170,15 @@ mod tests {
         std::fs::write(&path, r#"{"format":99}"#).unwrap();
         let err = State::load(&path).unwrap_err().to_string();
         assert!(err.ends_with("it is of format 99, and this program writes 1"), "{err}");
+    }
+
+    #[test]
+    fn one_at_a_time_acts_on_a_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("migration.json");
+        let first = lock(&path).unwrap();
+        assert!(matches!(lock(&path), Err(MigrateError::Locked { .. })));
+        drop(first);
+        lock(&path).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use super::wait::Look;
 use super::writes::AGAIN;
 use crate::migrate::checks::some;
 use crate::migrate::desk::AskError;
-use crate::migrate::hooks::{self, Act};
+use crate::migrate::hooks::Act;
 use crate::migrate::notes::queues;
 use crate::migrate::survey::is_internal;
 use crate::migrate::{MigrateError, say};
@@ -26,7 +26,7 @@ const DELAY: &str = "scheduleMessageOffset_";
 
 impl Runner<'_> {
     /// Has all members of a broker set start, and waits for its master.
-    pub(super) async fn start_set(&self, set: &str) -> Result<(), MigrateError> {
+    pub(super) async fn start_set(&mut self, set: &str) -> Result<(), MigrateError> {
         if self.master_of(set).await.is_none() {
             self.act_on_set(set, Act::StartFerromq).await?;
         }
@@ -39,7 +39,7 @@ impl Runner<'_> {
         .await
     }
 
-    pub(super) async fn stop_set(&self, set: &str) -> Result<(), MigrateError> {
+    pub(super) async fn stop_set(&mut self, set: &str) -> Result<(), MigrateError> {
         let members = self.members_of(set).await;
         self.act_on_set(set, Act::StopFerromq).await?;
         self.until(&format!("{set} is to end"), async || {
@@ -56,17 +56,28 @@ impl Runner<'_> {
     /// Java writes it to its file, and starts with it from then on; releases that do not know it do what it says anyway.
     pub(super) async fn recheck(&self, members: &[String]) -> Result<(), MigrateError> {
         for at in members {
+            self.settled(at).await?;
             self.desk.set_config(at, RECHECK, "true").await?;
         }
         Ok(())
     }
 
-    async fn act_on_set(&self, set: &str, act: Act) -> Result<(), MigrateError> {
-        match self.hooks.command(&format!("set {set}"), "", act) {
-            Some(command) => {
-                say(&format!("  {command}"));
-                hooks::run(command, act, &self.wanted_of_set(set)).await?;
+    /// The configuration of a broker, once it may be changed. A DLedger member of Java's has id -1 from its start until it knows its role. It writes its
+    /// role and its id to its file with whatever is changed, and as a slave with that id it does not start again.
+    pub(super) async fn settled(&self, at: &str) -> Result<BTreeMap<String, String>, MigrateError> {
+        self.until(&format!("{at} is to know its role"), async || match self.desk.config(at).await {
+            Ok((_, config)) if config.get("brokerId").is_some_and(|id| id == "-1") => {
+                Ok(Look::not_yet("its brokerId is -1"))
             }
+            Ok((_, config)) => Ok(Look::Reached(config)),
+            Err(err) => Ok(Look::not_yet(err)),
+        })
+        .await
+    }
+
+    async fn act_on_set(&mut self, set: &str, act: Act) -> Result<(), MigrateError> {
+        match self.hooks.command(&format!("set {set}"), "", act).map(str::to_owned) {
+            Some(command) => self.run_command(&command, act, &self.wanted_of_set(set)).await?,
             None => say(&format!("  please do this now: {act}: all members of {set}; this waits until it is so")),
         }
         Ok(())

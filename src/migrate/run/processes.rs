@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::Runner;
 use super::wait::Look;
 use crate::migrate::desk::{AskError, Make};
-use crate::migrate::hooks::{self, Act, Wanted};
+use crate::migrate::hooks::{self, Act, Running, Wanted};
 use crate::migrate::plan::{Process, Step};
 use crate::migrate::state::settings_folder;
 use crate::migrate::{MigrateError, say};
@@ -38,7 +38,7 @@ impl Runner<'_> {
     }
 
     /// Has the process ended that is of this make. One of the other make is not touched.
-    pub(super) async fn stop(&self, process: &Process, make: Make) -> Result<(), MigrateError> {
+    pub(super) async fn stop(&mut self, process: &Process, make: Make) -> Result<(), MigrateError> {
         match self.look_at(process).await {
             Ok(found) if found.make != make => {
                 say(&format!("  there is a {} already", found.make));
@@ -57,8 +57,7 @@ impl Runner<'_> {
     }
 
     /// Has a process of this make, in its role, serve and be known to all name servers that answer.
-    pub(super) async fn start(&self, process: &Process, make: Make) -> Result<(), MigrateError> {
-        let mut asked_for = false;
+    pub(super) async fn start(&mut self, process: &Process, make: Make) -> Result<(), MigrateError> {
         match self.look_at(process).await {
             Ok(found) if found.make == make && suits(process, &found) => {
                 say("  it serves already");
@@ -72,23 +71,25 @@ impl Runner<'_> {
                     found: format!("{} {}", found.make, found.role),
                 });
             }
-            Err(_) => {
-                asked_for = true;
-                self.act(process, start_of(make)).await?;
-            }
+            Err(_) => {}
         }
-        self.until(&format!("{process} is to serve"), async || match self.look_at(process).await {
-            Ok(found) if found.make == make && suits(process, &found) => self.is_known(process).await,
-            Ok(found) => Ok(Look::not_yet(format!("there is a {} {}", found.make, found.role))),
-            Err(err) => {
-                if err.is_gone() && !asked_for {
-                    asked_for = true;
-                    self.act(process, start_of(make)).await?;
+        let mut asked_for = false;
+        loop {
+            let goal = format!("{process} is to serve");
+            let serves = self.until(&goal, async || match self.look_at(process).await {
+                Ok(found) if found.make == make && suits(process, &found) => {
+                    Ok(self.unknown(process).await.map_or(Look::Reached(true), Look::NotYet))
                 }
-                Ok(Look::not_yet(err))
+                Ok(found) => Ok(Look::not_yet(format!("there is a {} {}", found.make, found.role))),
+                Err(err) if err.is_gone() && !asked_for => Ok(Look::Reached(false)),
+                Err(err) => Ok(Look::not_yet(err)),
+            });
+            if serves.await? {
+                return Ok(());
             }
-        })
-        .await
+            asked_for = true;
+            self.act(process, start_of(make)).await?;
+        }
     }
 
     async fn look_at(&self, process: &Process) -> Result<Found, AskError> {
@@ -100,9 +101,10 @@ impl Runner<'_> {
         Ok(Found { make, role: config.get("brokerRole").cloned().unwrap_or_default() })
     }
 
-    async fn is_known(&self, process: &Process) -> Result<Look<()>, MigrateError> {
+    /// Which name server does not know it as what it is to be; those that do not answer are left out.
+    async fn unknown(&self, process: &Process) -> Option<String> {
         if process.is_name_server() {
-            return Ok(Look::Reached(()));
+            return None;
         }
         for at in &self.state.name_servers {
             let Ok((_, info)) = self.desk.cluster_info(at).await else { continue };
@@ -110,21 +112,18 @@ impl Runner<'_> {
             let id = set.and_then(|set| set.broker_addrs.iter().find(|(_, known)| **known == process.address));
             match id {
                 Some((id, _)) if process.role.is_empty() || *id == process.id => {}
-                Some((id, _)) => return Ok(Look::not_yet(format!("{at} knows it as broker {id}, not {}", process.id))),
-                None => return Ok(Look::not_yet(format!("{at} does not know it yet"))),
+                Some((id, _)) => return Some(format!("{at} knows it as broker {id}, not {}", process.id)),
+                None => return Some(format!("{at} does not know it yet")),
             }
         }
-        Ok(Look::Reached(()))
+        None
     }
 
     /// By its command, or by telling the operator.
-    async fn act(&self, process: &Process, act: Act) -> Result<(), MigrateError> {
+    async fn act(&mut self, process: &Process, act: Act) -> Result<(), MigrateError> {
         let wanted = self.wanted(process, act)?;
-        match self.hooks.command(&process.address, kind(process), act) {
-            Some(command) => {
-                say(&format!("  {command}"));
-                hooks::run(command, act, &wanted).await?;
-            }
+        match self.hooks.command(&process.address, kind(process), act).map(str::to_owned) {
+            Some(command) => self.run_command(&command, act, &wanted).await?,
             None => {
                 say(&format!("  please do this now: {act}: {process}; this waits until it is so"));
                 if !wanted.config.is_empty() {
@@ -134,6 +133,31 @@ impl Runner<'_> {
                     say(&format!("  brokerRole={} brokerId={}", wanted.role, wanted.broker_id));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Runs a hook's command to its end. The state tells of it meanwhile, as it goes on if this is ended.
+    pub(super) async fn run_command(&mut self, command: &str, act: Act, wanted: &Wanted) -> Result<(), MigrateError> {
+        say(&format!("  {command}"));
+        let running = Running::start(command, act, wanted)?;
+        self.state.command = running.process();
+        self.save()?;
+        let ended = running.end().await;
+        self.state.command = None;
+        self.save()?;
+        Ok(ended?)
+    }
+
+    /// What a run that was ended has begun is done before anything else is.
+    pub(super) async fn until_command_ended(&mut self) -> Result<(), MigrateError> {
+        if let Some(command) = self.state.command {
+            self.until("the hook of the last run is to end", async || {
+                let still = || Look::not_yet(format!("process {} runs", command.pid));
+                Ok(if command.runs() { still() } else { Look::Reached(()) })
+            })
+            .await?;
+            self.state.command = None;
         }
         Ok(())
     }

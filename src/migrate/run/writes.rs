@@ -58,7 +58,7 @@ impl Runner<'_> {
 
     /// The broker refuses messages itself, also those of producers that know an old route.
     pub(super) async fn forbid(&mut self, at: &str) -> Result<(), MigrateError> {
-        let (_, config) = self.desk.config(at).await?;
+        let config = self.settled(at).await?;
         let now = config.get(PERMISSION).map_or("6", String::as_str);
         if now != READ_ONLY {
             self.state.permissions.insert(at.to_owned(), now.to_owned());
@@ -73,10 +73,7 @@ impl Runner<'_> {
     pub(super) async fn permit(&self, at: &str) -> Result<(), MigrateError> {
         let Some(before) = self.state.permissions.get(at) else { return Ok(()) };
         self.until(&format!("{at} is to take messages"), async || {
-            let (_, config) = match self.desk.config(at).await {
-                Ok(config) => config,
-                Err(err) => return Ok(Look::not_yet(err)),
-            };
+            let config = self.settled(at).await?;
             if config.get(PERMISSION) == Some(before) {
                 return Ok(Look::Reached(()));
             }

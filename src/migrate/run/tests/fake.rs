@@ -45,6 +45,8 @@ pub(super) struct World {
     given_offsets: BTreeSet<String>,
     /// How often an offset was put forward.
     pub(super) put_forward: usize,
+    /// For how many more looks at its configuration a Java broker that has started does not know its role.
+    unsettled: BTreeMap<String, u32>,
     /// What never ought to be.
     pub(super) wrong: Vec<String>,
 }
@@ -204,6 +206,7 @@ impl World {
                 self.wrong.push(format!("{address} is a second master"));
             }
         }
+        self.unsettled.insert(address.to_owned(), if make == "java" { 2 } else { 0 });
         self.up.insert(address.to_owned(), (make, role, id));
     }
 
@@ -242,6 +245,8 @@ impl World {
                 let (make, role, id) = &self.up[address];
                 let permission = self.permission(address, make);
                 let set = &self.brokers[address];
+                let looks = self.unsettled.get_mut(address).filter(|looks| **looks > 0);
+                let id = if looks.map(|looks| *looks -= 1).is_some() { &-1 } else { id };
                 format!(
                     "brokerName={set}\nbrokerRole={role}\nbrokerId={id}\nbrokerPermission={permission}\nstorePathRootDir=/data\n"
                 )
@@ -250,6 +255,9 @@ impl World {
                 let body = String::from_utf8_lossy(&request.body);
                 let (_, value) = body.trim().split_once('=').unwrap();
                 let make = self.up[address].0.clone();
+                if self.unsettled[address] > 0 {
+                    self.wrong.push(format!("{address} writes that its id is -1"));
+                }
                 self.permissions.insert((address.to_owned(), make), value.to_owned());
                 String::new()
             }
