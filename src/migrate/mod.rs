@@ -96,8 +96,10 @@ async fn act_at(desk: &Desk, args: &MigrateArgs) -> Result<String, MigrateError>
         return Err(missing());
     }
     // Held until this ends, and taken before the state is read.
-    let _lock =
-        matches!(args.act, Act::Run { .. } | Act::Rollback { .. }).then(|| state::lock(&args.state)).transpose()?;
+    let _lock = match args.act {
+        Act::Run { .. } | Act::Rollback { .. } => Some(state::lock(&args.state).await?),
+        Act::Plan | Act::Verify => None,
+    };
     let state = State::load(&args.state)?.ok_or_else(missing)?;
     match args.act {
         Act::Run { until } => {

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use remoting::config::save_text;
 use remoting::types::Clock;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use super::MigrateError;
 use super::checks::Finding;
@@ -17,6 +19,10 @@ use super::plan::Stage;
 
 /// Grows when a file of before is not understood any more.
 const FORMAT: u32 = 1;
+
+/// A lock may outlive its holder by the moment that a process needs to become a hook's command.
+const LOCKED_MAX: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -36,11 +42,20 @@ pub(crate) struct State {
     pub(crate) wiped: BTreeSet<String>,
     /// Settings for Ferromq in the place of each Java broker, without its role, by address.
     pub(crate) settings: BTreeMap<String, BTreeMap<String, String>>,
-    /// A hook's command while it is run: it may outlive who ran it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) command: Option<Process>,
+    pub(crate) told: Option<Told>,
     /// What was done and when, the latest last.
     pub(crate) history: Vec<Event>,
+}
+
+/// What a hook is for that was run last, until it is so: whoever ran it may be ended before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Told {
+    pub(crate) command: Process,
+    /// Of the process; empty for a broker set that is yet to be.
+    pub(crate) address: String,
+    pub(crate) starts: bool,
 }
 
 /// How far a stage is.
@@ -134,15 +149,19 @@ impl State {
 ///
 /// # Errors
 /// Another one does, or failing I/O.
-pub(crate) fn lock(state: &Path) -> Result<File, MigrateError> {
+pub(crate) async fn lock(state: &Path) -> Result<File, MigrateError> {
     let path = state.with_added_extension("lock");
     let shown = path.display().to_string();
     let wrong = |err: io::Error| MigrateError::State { path: shown.clone(), why: err.to_string() };
     let file = File::create(&path).map_err(wrong)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(MigrateError::Locked { path: shown }),
-        Err(TryLockError::Error(err)) => Err(wrong(err)),
+    let deadline = Instant::now() + LOCKED_MAX;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOOK).await,
+            Err(TryLockError::WouldBlock) => return Err(MigrateError::Locked { path: shown }),
+            Err(TryLockError::Error(err)) => return Err(wrong(err)),
+        }
     }
 }
 
@@ -172,13 +191,13 @@ mod tests {
         assert!(err.ends_with("it is of format 99, and this program writes 1"), "{err}");
     }
 
-    #[test]
-    fn one_at_a_time_acts_on_a_state() {
+    #[tokio::test]
+    async fn one_at_a_time_acts_on_a_state() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("migration.json");
-        let first = lock(&path).unwrap();
-        assert!(matches!(lock(&path), Err(MigrateError::Locked { .. })));
+        let first = lock(&path).await.unwrap();
+        assert!(matches!(lock(&path).await, Err(MigrateError::Locked { .. })));
         drop(first);
-        lock(&path).unwrap();
+        lock(&path).await.unwrap();
     }
 }

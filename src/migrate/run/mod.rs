@@ -43,7 +43,7 @@ impl<'a> Runner<'a> {
         if let Some(stage) = until.filter(|until| *until == 0 || *until > count) {
             return Err(MigrateError::NoStage { stage, count });
         }
-        self.until_command_ended().await?;
+        self.until_told_is_so().await?;
         for number in 1..=until.unwrap_or(count) {
             match self.state.stages[number - 1].at {
                 At::Done => {}
@@ -67,7 +67,7 @@ impl<'a> Runner<'a> {
         if to > count {
             return Err(MigrateError::NoStage { stage: to, count });
         }
-        self.until_command_ended().await?;
+        self.until_told_is_so().await?;
         for number in (to + 1..=count).rev() {
             let standing = &self.state.stages[number - 1];
             let (begun, step) = match standing.at {

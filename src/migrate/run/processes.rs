@@ -10,7 +10,7 @@ use super::wait::Look;
 use crate::migrate::desk::{AskError, Make};
 use crate::migrate::hooks::{self, Act, Running, Wanted};
 use crate::migrate::plan::{Process, Step};
-use crate::migrate::state::settings_folder;
+use crate::migrate::state::{Told, settings_folder};
 use crate::migrate::{MigrateError, say};
 
 /// What answers at an address.
@@ -53,7 +53,9 @@ impl Runner<'_> {
                 Ok(_) => Look::not_yet("it still answers"),
             })
         })
-        .await
+        .await?;
+        self.state.told = None;
+        Ok(())
     }
 
     /// Has a process of this make, in its role, serve and be known to all name servers that answer.
@@ -85,6 +87,7 @@ impl Runner<'_> {
                 Err(err) => Ok(Look::not_yet(err)),
             });
             if serves.await? {
+                self.state.told = None;
                 return Ok(());
             }
             asked_for = true;
@@ -137,28 +140,42 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Runs a hook's command to its end. The state tells of it meanwhile, as it goes on if this is ended.
+    /// Runs a hook's command to its end. The state tells of it until what it is for is so, as it goes on if this is ended.
     pub(super) async fn run_command(&mut self, command: &str, act: Act, wanted: &Wanted) -> Result<(), MigrateError> {
         say(&format!("  {command}"));
         let running = Running::start(command, act, wanted)?;
-        self.state.command = running.process();
+        let starts = matches!(act, Act::StartJava | Act::StartFerromq);
+        self.state.told = running.process().map(|command| Told { command, address: wanted.address.clone(), starts });
         self.save()?;
         let ended = running.end().await;
-        self.state.command = None;
-        self.save()?;
+        if ended.is_err() {
+            self.state.told = None;
+        }
         Ok(ended?)
     }
 
-    /// What a run that was ended has begun is done before anything else is.
-    pub(super) async fn until_command_ended(&mut self) -> Result<(), MigrateError> {
-        if let Some(command) = self.state.command {
-            self.until("the hook of the last run is to end", async || {
-                let still = || Look::not_yet(format!("process {} runs", command.pid));
-                Ok(if command.runs() { still() } else { Look::Reached(()) })
-            })
-            .await?;
-            self.state.command = None;
+    /// What a run that was ended has begun becomes so before anything else is done: a process that was told to stop still serves for a
+    /// while, and one that was told to start does not yet.
+    pub(super) async fn until_told_is_so(&mut self) -> Result<(), MigrateError> {
+        let Some(Told { command, address, starts }) = self.state.told.clone() else { return Ok(()) };
+        let goal = format!("{address} is to {}, as the last run said", if starts { "start" } else { "stop" });
+        let so = self.until(&goal, async || {
+            if command.runs() {
+                return Ok(Look::not_yet(format!("its hook, process {}, is at work", command.pid)));
+            }
+            if address.is_empty() {
+                return Ok(Look::Reached(()));
+            }
+            // A name server answers this, too: that it knows no such request.
+            let gone = self.desk.config(&address).await.is_err_and(|err| err.is_gone());
+            Ok(if gone == starts { Look::not_yet("not yet") } else { Look::Reached(()) })
+        });
+        match so.await {
+            // As it is, then.
+            Err(MigrateError::Patience { what, .. }) => say(&format!("  not so: {what}")),
+            so => so?,
         }
+        self.state.told = None;
         Ok(())
     }
 
