@@ -36,6 +36,23 @@ pub(crate) fn synced_writes(dir: &Path, bytes: usize) -> Result<f64> {
     Ok(rate)
 }
 
+/// MiB per second that a new file in `dir` takes, without waiting for the disk. Its pages are memory that nobody used just before: a virtual
+/// machine may have to get each from its host first.
+pub(crate) fn new_file(dir: &Path) -> Result<f64> {
+    const FILE_BYTES: usize = 4 << 30;
+    let path = dir.join("limit");
+    let mut file = File::create(&path).context("create a file for the limit of new ones")?;
+    let chunk = vec![b'x'; 1 << 20];
+    let (begun, mut bytes) = (Instant::now(), 0);
+    while begun.elapsed() < FOR && bytes < FILE_BYTES {
+        file.write_all(&chunk)?;
+        bytes += chunk.len();
+    }
+    let rate = bytes as f64 / MIB / begun.elapsed().as_secs_f64();
+    std::fs::remove_file(path)?;
+    Ok(rate)
+}
+
 /// MiB per second over one loopback connection that only goes one way.
 pub(crate) fn loopback_stream() -> Result<f64> {
     const CHUNK: usize = 256 << 10;

@@ -82,6 +82,7 @@ figures! {
     ManyQueuesResidentAgain "8 queues of each of --many-topics: resident memory after that start, MiB" 1;
     LoopbackMib "MiB per second through loopback, one way and nothing else" 0;
     MemoryMib "MiB copied in memory per second" 0;
+    NewFileMib "MiB per second that a new file takes, not waiting for the disk" 0;
     CalmP99 "send latency p99, paced, nothing else, µs" 0;
     StormP99 "send latency p99, paced, with rolls, deletion and a cold replay, µs" 0;
     StormP999 "send latency p99.9, paced, with rolls, deletion and a cold replay, µs" 0;

@@ -1,6 +1,7 @@
 //! A slave that was away while its master took gigabytes: how fast it copies what it missed, and has it in its queues.
 //!
-//! The log has messages of the usual length: a slave looks at each of them. What loopback moves one way is the measure beside it.
+//! The log has messages of the usual length: a slave looks at each of them. What loopback moves one way is the measure beside it, and what
+//! a new file takes at all.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ pub(super) async fn limits(_: &Load, report: &mut Report) -> Result<()> {
     let loopback = limits::loopback_stream()?;
     report.add_limit(Figure::HaCatchUpMib, loopback);
     report.add_limit(Figure::HaCatchUpReadMib, loopback);
+    report.add_limit(Figure::NewFileMib, limits::new_file(target::folder()?.path())?);
     Ok(())
 }
 
