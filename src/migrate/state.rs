@@ -48,7 +48,7 @@ pub(crate) struct State {
     pub(crate) history: Vec<Event>,
 }
 
-/// What a hook is for that was run last, until it is so: whoever ran it may be ended before.
+/// A hook was run in the step that is being done: if that was ended in the middle, what it is for is yet to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Told {

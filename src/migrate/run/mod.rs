@@ -130,7 +130,7 @@ impl<'a> Runner<'a> {
         self.state.log(format!("stage {number}: {step}"));
         self.save()?;
         say(&format!("stage {number}, step {} of {count}: {step}", at + 1));
-        match step {
+        let done = match step {
             Step::NoteNameServer { address } => self.note_name_server(address).await,
             Step::SettleNameServer { address } => self.settle_name_server(address).await,
             Step::Stop { process, make } => self.stop(process, *make).await,
@@ -150,7 +150,11 @@ impl<'a> Runner<'a> {
             Step::StopSet { set } => self.stop_set(set).await,
             Step::CopySettings { from, into } => self.copy_settings(from, into).await,
             Step::DrainOut { set } => self.drain_out(set).await,
+        };
+        if self.state.told.take().is_some() {
+            self.save()?;
         }
+        done
     }
 
     fn save(&self) -> Result<(), MigrateError> {

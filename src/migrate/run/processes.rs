@@ -53,9 +53,7 @@ impl Runner<'_> {
                 Ok(_) => Look::not_yet("it still answers"),
             })
         })
-        .await?;
-        self.state.told = None;
-        Ok(())
+        .await
     }
 
     /// Has a process of this make, in its role, serve and be known to all name servers that answer.
@@ -87,7 +85,6 @@ impl Runner<'_> {
                 Err(err) => Ok(Look::not_yet(err)),
             });
             if serves.await? {
-                self.state.told = None;
                 return Ok(());
             }
             asked_for = true;
@@ -140,18 +137,14 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Runs a hook's command to its end. The state tells of it until what it is for is so, as it goes on if this is ended.
+    /// Runs a hook's command to its end. The state tells of it until the step has ended, as it goes on if this is ended before.
     pub(super) async fn run_command(&mut self, command: &str, act: Act, wanted: &Wanted) -> Result<(), MigrateError> {
         say(&format!("  {command}"));
         let running = Running::start(command, act, wanted)?;
         let starts = matches!(act, Act::StartJava | Act::StartFerromq);
         self.state.told = running.process().map(|command| Told { command, address: wanted.address.clone(), starts });
         self.save()?;
-        let ended = running.end().await;
-        if ended.is_err() {
-            self.state.told = None;
-        }
-        Ok(ended?)
+        Ok(running.end().await?)
     }
 
     /// What a run that was ended has begun becomes so before anything else is done: a process that was told to stop still serves for a
