@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Process, client, free_port, processes, pull_message, send_message};
+use common::ports::free_port;
+use common::{Process, client, processes, pull_message, send_message};
 use remoting::client::Client;
 use remoting::protocol::ResponseCode;
 use remoting::protocol::offset::{QueryConsumerOffset, UpdateConsumerOffset};

@@ -15,7 +15,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Process, client, free_port, send_message, update_topic};
+use common::ports::free_port;
+use common::{Process, client, send_message, update_topic};
 use messages::messages;
 use remoting::body::{ClusterInfo, TopicRouteData, fastjson};
 use remoting::client::Client;

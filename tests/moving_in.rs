@@ -13,7 +13,8 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Process, client, free_port, processes, pull_message, send_message, update_topic};
+use common::ports::free_port;
+use common::{Process, client, processes, pull_message, send_message, update_topic};
 use messages::messages;
 use remoting::client::Client;
 use remoting::header::Request;

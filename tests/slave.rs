@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Process, client, free_port, processes, pull_message, send_message, update_topic};
+use common::ports::free_port;
+use common::{Process, client, processes, pull_message, send_message, update_topic};
 use messages::messages;
 use remoting::body::{DelayOffsets, SubscriptionGroupConfig, TopicConfigWrapper, fastjson};
 use remoting::client::Client;

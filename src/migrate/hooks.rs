@@ -145,23 +145,23 @@ impl Hooks {
 
 /// A process of this machine: its number, and when it was started, in clock ticks since the machine was, as numbers are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
+pub(crate) struct Pid {
+    pub(crate) number: u32,
     started: u64,
 }
 
-impl Process {
-    fn of(pid: u32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+impl Pid {
+    fn of(number: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
         // Behind the name, which may hold anything: the state, and 18 numbers before the one that is wanted.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let has_ended = fields.next()? == "Z";
         let started = fields.nth(18)?.parse().ok()?;
-        (!has_ended).then_some(Self { pid, started })
+        (!has_ended).then_some(Self { number, started })
     }
 
     pub(crate) fn runs(&self) -> bool {
-        Self::of(self.pid).as_ref() == Some(self)
+        Self::of(self.number).as_ref() == Some(self)
     }
 }
 
@@ -202,8 +202,8 @@ impl Running {
     }
 
     /// `None` if it has ended.
-    pub(crate) fn process(&self) -> Option<Process> {
-        Process::of(self.child.id())
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        Pid::of(self.child.id())
     }
 
     /// # Errors
@@ -284,14 +284,14 @@ stop-java = stop one
     #[test]
     fn a_command_that_nobody_waits_for_is_known_until_it_ends() {
         let mut running = Running::start("exec sleep 600", Act::StopJava, &Wanted::default()).unwrap();
-        let process = running.process().unwrap();
-        assert!(process.runs());
-        assert!(!Process { started: process.started + 1, ..process }.runs(), "it is another one");
+        let pid = running.pid().unwrap();
+        assert!(pid.runs());
+        assert!(!Pid { started: pid.started + 1, ..pid }.runs(), "it is another one");
         running.child.kill().unwrap();
-        while process.runs() {
+        while pid.runs() {
             std::thread::yield_now();
         }
-        assert_eq!(running.process(), None, "it has ended, and nobody has asked how");
+        assert_eq!(running.pid(), None, "it has ended, and nobody has asked how");
         running.child.wait().unwrap();
     }
 }

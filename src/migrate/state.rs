@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::MigrateError;
 use super::checks::Finding;
-use super::hooks::Process;
+use super::hooks::Pid;
 use super::notes::{NameServerNote, Note};
 use super::plan::Stage;
 
@@ -52,7 +52,7 @@ pub(crate) struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Told {
-    pub(crate) command: Process,
+    pub(crate) command: Pid,
     /// Of the process; empty for a broker set that is yet to be.
     pub(crate) address: String,
     pub(crate) starts: bool,

@@ -1,11 +1,10 @@
 //! What tests of the real process share: its clients, and the requests they send.
 
+pub(crate) mod ports;
 pub(crate) mod processes;
 
-use std::net::TcpListener;
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use remoting::client::{Client, ClientConfig};
 use remoting::protocol::pull::{PullMessage, PullSysFlag};
@@ -30,20 +29,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// A port that nobody listens on, and neither on the two below, one of which is a broker's fast port, nor on the one above,
-/// where slaves connect. No connection of another test is given it meanwhile, as it is below those that the system gives
-/// away.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = (std::process::id() % 1000) as u16 * 20;
-    loop {
-        let port = 10_000 + (first + NEXT.fetch_add(4, Ordering::Relaxed)) % 20_000;
-        if (port - 2..=port + 1).all(|port| TcpListener::bind(("0.0.0.0", port)).is_ok()) {
-            return port;
-        }
     }
 }
 

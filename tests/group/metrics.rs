@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::common::{free_port, update_topic};
+use crate::common::ports::free_port;
+use crate::common::update_topic;
 use crate::trio::{PATIENCE, QUEUES, TOPIC, Trio};
 
 /// What a member answers to a request by HTTP.

@@ -7,7 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use remoting::types::QueueOffset;
 
-use crate::common::{free_port, processes, pull_message, update_topic};
+use crate::common::ports::free_port;
+use crate::common::{processes, pull_message, update_topic};
 use crate::trio::{ANSWER_MAX, GROUP, PATIENCE, QUEUES, TOPIC, Trio};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,8 @@ use remoting::protocol::ResponseCode;
 use remoting::protocol::send::SendMessageReply;
 use serde_json::Value;
 
-use crate::common::{Process, client, free_port, processes, send_message};
+use crate::common::ports::free_port;
+use crate::common::{Process, client, processes, send_message};
 use crate::messages::messages;
 
 pub(crate) const TOPIC: &str = "agreed";

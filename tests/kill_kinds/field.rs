@@ -6,7 +6,8 @@ use std::time::Duration;
 use remoting::client::Client;
 use remoting::protocol::send::SendMessage;
 
-use super::common::{Process, free_port, processes, send_message};
+use super::common::ports::free_port;
+use super::common::{Process, processes, send_message};
 
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(20);
 

@@ -142,7 +142,7 @@ impl Runner<'_> {
         say(&format!("  {command}"));
         let running = Running::start(command, act, wanted)?;
         let starts = matches!(act, Act::StartJava | Act::StartFerromq);
-        self.state.told = running.process().map(|command| Told { command, address: wanted.address.clone(), starts });
+        self.state.told = running.pid().map(|command| Told { command, address: wanted.address.clone(), starts });
         self.save()?;
         Ok(running.end().await?)
     }
@@ -154,7 +154,7 @@ impl Runner<'_> {
         let goal = format!("{address} is to {}, as the last run said", if starts { "start" } else { "stop" });
         let so = self.until(&goal, async || {
             if command.runs() {
-                return Ok(Look::not_yet(format!("its hook, process {}, is at work", command.pid)));
+                return Ok(Look::not_yet(format!("its hook, process {}, is at work", command.number)));
             }
             if address.is_empty() {
                 return Ok(Look::Reached(()));

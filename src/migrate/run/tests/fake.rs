@@ -3,10 +3,8 @@
 //! They answer what a move asks. All brokers of a set have the same messages.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,6 +22,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::codec::{Decoder, Encoder};
+
+use super::ports;
 
 const LOOK: Duration = Duration::from_millis(10);
 const MESSAGES: i64 = 10;
@@ -65,19 +65,8 @@ impl Drop for Fake {
     }
 }
 
-/// An address that stays free while its process does not run: below the ports that the system gives to whoever asks for any.
 fn free() -> String {
-    const PORTS: Range<u32> = 20_000..32_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let count = PORTS.end - PORTS.start;
-    loop {
-        // Each process of tests begins elsewhere.
-        let port = PORTS.start + (std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
-        let address = format!("127.0.0.1:{port}");
-        if std::net::TcpListener::bind(&address).is_ok() {
-            return address;
-        }
-    }
+    format!("127.0.0.1:{}", ports::free_port())
 }
 
 impl Fake {

@@ -1,6 +1,8 @@
 //! Whole moves of a fake cluster, ended in the middle again and again.
 
 mod fake;
+#[path = "../../../../tests/common/ports.rs"]
+mod ports;
 
 use std::time::Duration;
 
